@@ -11,6 +11,7 @@ from functools import lru_cache
 from itertools import permutations
 
 import langcodes
+from langcodes.tag_parser import LanguageTagError
 
 from isoglot.errors import InputError
 
@@ -33,7 +34,7 @@ def normalize_language(tag: str) -> str:
     """
     try:
         language = langcodes.Language.get(langcodes.standardize_tag(tag, macro=True))
-    except langcodes.LanguageTagError:
+    except LanguageTagError:
         raise _unknown(tag) from None
     code = language.language
     private = code is not None and len(code) == 3 and code[0] == "q" and ord(code[1]) in _PRIVATE_USE

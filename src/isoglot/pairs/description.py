@@ -1,0 +1,65 @@
+"""What is in a table of translations, in numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+QUANTILES = (0.5, 0.9, 0.99, 1.0)
+
+
+class Tokenizer(Protocol):
+    """What a Hugging Face tokenizer does when called."""
+
+    def __call__(self, text: list[str]) -> Mapping[str, Any]:
+        """Token numbers per text under `input_ids`."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """Counts of a table of translations.
+
+    Attributes:
+        examples: distinct ids.
+        rows: translations.
+        languages: language tag -> rows.
+        datasets: data set -> examples.
+        pairs: `(languages, languages)`; examples with a query in the row's language and a passage in the column's.
+        token_lengths: role -> quantiles (.5, .9, .99, 1) of its texts' lengths in tokens; empty without a tokenizer.
+    """
+
+    examples: int
+    rows: int
+    languages: dict[str, int]
+    datasets: dict[str, int]
+    pairs: npt.NDArray[np.int64]
+    token_lengths: dict[str, list[int]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The description as plain JSON values."""
+        return {**self.__dict__, "pairs": self.pairs.tolist()}
+
+    def __str__(self) -> str:
+        """A text table for the terminal."""
+        lines = [f"{self.examples:,} examples, {self.rows:,} rows, {len(self.languages)} languages"]
+        lines += [f"  {name}: {count:,} examples" for name, count in self.datasets.items()]
+        if self.token_lengths:
+            lines += ["", "tokens" + "".join(f"{f'{q:.0%}':>8}" for q in QUANTILES)]
+            lines += [f"{role:<6.6}" + "".join(f"{n:>8,}" for n in ns) for role, ns in self.token_lengths.items()]
+        cells = [*self.languages, *(f"{count:,}" for count in self.pairs.ravel())]
+        width = max(map(len, cells), default=0) + 2
+        lines += ["", "pairs: query language down, passage language across"]
+        lines.append(" " * width + "".join(f"{tag:>{width}}" for tag in self.languages))
+        for tag, counts in zip(self.languages, self.pairs.tolist(), strict=True):
+            lines.append(f"{tag:<{width}}" + "".join(f"{count:>{width},}" for count in counts))
+        return "\n".join(lines)
+
+
+def length_quantiles(texts: list[str], tokenizer: Tokenizer) -> list[int]:
+    """The `QUANTILES` of the texts' lengths in tokens, special tokens included; zeros for no text."""
+    lengths = [len(ids) for ids in tokenizer(texts)["input_ids"]] if texts else [0]
+    return [int(n) for n in np.quantile(lengths, QUANTILES, method="higher")]
