@@ -33,9 +33,14 @@ def test_an_error_leaves_the_old_content_and_nothing_else(
     else:
         target.mkdir()
         (target / "old").touch()
-    with pytest.raises(OSError, match="disk full"), writer(target) as temporary:
-        (temporary / "new" if temporary.is_dir() else temporary).write_text("half")
-        raise OSError("disk full")
+
+    def fail() -> None:
+        with writer(target) as temporary:
+            (temporary / "new" if temporary.is_dir() else temporary).write_text("half")
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        fail()
     assert names(tmp_path) == ["kept"]
     assert target.read_text() == "old" if target.is_file() else names(target) == ["old"]
 

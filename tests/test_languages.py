@@ -25,6 +25,7 @@ from isoglot.languages import language_name, normalize_language, ordered_pairs
         ("deu", "de"),
         ("ger", "de"),
         ("nob", "nb"),
+        ("kor_Hang", "ko"),
     ],
 )
 def test_every_way_to_write_a_language_has_one_tag(code: str, tag: str) -> None:

@@ -38,7 +38,7 @@ def write_whole(path: str | Path) -> Iterator[Path]:
     try:
         yield temporary
         _sync(temporary)
-        os.replace(temporary, target)
+        temporary.replace(target)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -71,12 +71,12 @@ def write_whole_folder(path: str | Path) -> Iterator[Path]:
         for entry in [*temporary.rglob("*"), temporary]:
             _sync(entry)
         if target.exists():
-            os.rename(target, previous)
+            target.rename(previous)
         try:
-            os.rename(temporary, target)
+            temporary.rename(target)
         except OSError:
             if previous.exists():
-                os.rename(previous, target)
+                previous.rename(target)
             raise
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -17,6 +17,8 @@ from isoglot.errors import InputError
 
 _PRIVATE_USE = range(ord("a"), ord("t") + 1)  # second letters of the codes qaa to qtz, which name no language
 
+_USUAL_SCRIPTS = {("ko", "Hang")}  # the standard names for Korean a mixed script, data sets the one in use
+
 
 @lru_cache(maxsize=4096)
 def normalize_language(tag: str) -> str:
@@ -42,9 +44,9 @@ def normalize_language(tag: str) -> str:
         raise _unknown(tag)
     if language.script:
         plain = langcodes.Language.make(language=code, territory=language.territory)
-        if plain.maximize().script == language.script:
+        if plain.maximize().script == language.script or (code, language.script) in _USUAL_SCRIPTS:
             language = language.update_dict({"script": None})
-    return language.to_tag()
+    return str(language.to_tag())
 
 
 def language_name(tag: str) -> str:
@@ -59,7 +61,7 @@ def language_name(tag: str) -> str:
     """
     standard = normalize_language(tag)
     try:
-        return langcodes.Language.get(standard).display_name()
+        return str(langcodes.Language.get(standard).display_name())
     except ImportError:
         return standard
 

@@ -102,6 +102,11 @@ class ParallelPairs:
         return first, names
 
     @property
+    def example_ids(self) -> list[str]:
+        """The distinct ids, by first appearance; a plan's example numbers index them."""
+        return self._examples[1]
+
+    @property
     def example_count(self) -> int:
         """Number of distinct ids."""
         return len(self._examples[1])

@@ -1,0 +1,112 @@
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from isoglot.errors import InputError
+from isoglot.sources import load_pairs
+from isoglot.sources.hub import parse_hub_spec
+
+README = """---
+configs:
+- config_name: qa-de
+  data_files: [{split: train, path: de.parquet}]
+- config_name: qa-fi
+  data_files: [{split: train, path: fi.parquet}]
+---
+"""
+
+
+def write_lines(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+@pytest.fixture
+def hub_folder(tmp_path: Path) -> Path:
+    """A folder as the hub has them: data files, and a README whose head says which configuration has which."""
+    folder = tmp_path / "faq"
+    folder.mkdir()
+    (folder / "README.md").write_text(README)
+    for language, words in {"de": ["Frage", "Antwort"], "fi": ["kysymys", "vastaus"]}.items():
+        texts = {name: [f"{word} {n}" for n in range(3)] for name, word in zip(["q", "a"], words, strict=True)}
+        pq.write_table(pa.table({"key": [1, 2, 3], **texts}), folder / f"{language}.parquet")
+    return folder
+
+
+@pytest.fixture
+def line_folder(tmp_path: Path) -> Path:
+    """A folder without configurations, one file of JSON lines."""
+    (tmp_path / "lines").mkdir()
+    return tmp_path / "lines"
+
+
+def rows_of(spec: str, tmp_path: Path, languages: list[str] | None = None) -> list[dict[str, str]]:
+    pairs = load_pairs(spec, languages=languages, cache_dir=tmp_path / "cache")
+    rows: list[dict[str, str]] = pairs.table.select(["id", "language", "query", "passage"]).to_pylist()
+    return rows
+
+
+def test_a_configuration_per_language_joins_on_the_id(hub_folder: Path, tmp_path: Path) -> None:
+    spec = f"hub:{hub_folder}?query=q&passage=a&id=key&config.de=qa-de&config.fi=qa-fi"
+    rows = rows_of(spec, tmp_path)
+    assert rows[0] == {"id": "faq/1", "language": "de", "query": "Frage 0", "passage": "Antwort 0"}
+    assert rows[3] == {"id": "faq/1", "language": "fi", "query": "kysymys 0", "passage": "vastaus 0"}
+    assert {row["language"] for row in rows_of(spec, tmp_path, ["fi"])} == {"fi"}
+
+
+def test_a_column_can_name_the_language(line_folder: Path, tmp_path: Path) -> None:
+    write_lines(
+        line_folder / "train.jsonl",
+        [{"q": f"{tag} q{n}", "a": f"{tag} a{n}", "lang": tag, "key": n} for n in range(2) for tag in ("de", "pt_BR")],
+    )
+    rows = rows_of(f"hub:{line_folder}?query=q&passage=a&id=key&language=lang", tmp_path)
+    assert [(row["id"], row["language"]) for row in rows[:2]] == [("lines/0", "de"), ("lines/0", "pt-BR")]
+
+
+def test_sentences_side_by_side_become_rows_flaws_left_out(line_folder: Path, tmp_path: Path) -> None:
+    english = "An English sentence that is quite a bit longer than the longest id that is kept as it is."
+    pairs = [{"en": english, "de": "Ein Satz."}, {"en": english, "de": "Noch einmal."}, {"en": " ", "de": "Leer."}]
+    write_lines(line_folder / "train.jsonl", [{"translation": pair} for pair in pairs])
+    rows = rows_of(f"hub:{line_folder}?de=translation.de&en=translation.en&id=translation.en", tmp_path)
+    assert [(row["language"], row["query"], row["passage"]) for row in rows] == [
+        ("de", "Ein Satz.", "Ein Satz."),
+        ("en", english, english),
+    ]
+    assert rows[0]["id"] == rows[1]["id"]
+    assert len(rows[0]["id"]) == len("lines/") + 16
+
+
+def test_a_limit_streams_the_first_rows(hub_folder: Path, tmp_path: Path) -> None:
+    spec = f"hub:{hub_folder}?query=q&passage=a&config.de=qa-de&config.fi=qa-fi&limit=2"
+    rows = rows_of(spec, tmp_path)
+    assert [row["id"] for row in rows] == ["faq/0", "faq/1", "faq/0", "faq/1"]
+    assert not (tmp_path / "cache" / "parquet").exists()
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("query=q&passage=a", "say what its columns hold: owner/name"),
+        ("query=nope&passage=a&config.de=qa-de", 'no column "nope"; it has key, q, a'),
+        ("query=q&passage=a&config.de=qa-sv", "cannot be read"),
+        ("query=q&passage=a&config.de=qa-de&split=nope", "cannot be read"),
+        ("query=q&passage=a&config.de=qa-de&limit=some", 'limit must be a number of rows from 1, got "some"'),
+        ("quary=q", 'unknown key "quary"; keys are id, language, query'),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(hub_folder: Path, tmp_path: Path, query: str, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        rows_of(f"hub:{hub_folder}?{query}", tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_registered_name_brings_its_columns() -> None:
+    table, limit = parse_hub_spec("talks?limit=5")
+    assert table.hub_id == "sentence-transformers/parallel-sentences-talks"
+    assert (table.configs["de"], table.texts["*"], limit) == ("en-de", "non_english", 5)
+    with pytest.raises(InputError, match='talks has its own columns; of it one may say split and limit, not "query"'):
+        parse_hub_spec("talks?query=q")
