@@ -111,7 +111,7 @@ def _csv_rows(path: Path, lines: array[int]) -> Iterator[Row]:
             lines.append(reader.line_num)
             yield _from_cells(row, f"{path} line {reader.line_num}")
     except csv.Error as error:
-        raise InputError(f"{path} line {reader.line_num}: not CSV ({error}); quote cells with commas") from None
+        raise InputError(f"{path} line {reader.reader.line_num}: not CSV ({error}); quote cells with commas") from None
 
 
 def _from_cells(cells: Row, where: str) -> Row:

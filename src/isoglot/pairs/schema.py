@@ -59,7 +59,7 @@ def _column(block: list[Mapping[str, Any]], field: pa.Field, start: int, where: 
                 raise InputError(f'{where(start + offset)}: no "{field.name}"; {NEEDS}')
     values = [row.get(field.name) for row in block]
     try:
-        return pa.array(values, field.type)
+        return _array(values, field.type)
     except (pa.ArrowException, UnicodeError):
         wanted = "a Unicode string" if field.type == pa.string() else "a list of Unicode strings"
         offset = next(n for n, value in enumerate(values) if not _fits(value, field.type))
@@ -67,9 +67,15 @@ def _column(block: list[Mapping[str, Any]], field: pa.Field, start: int, where: 
         raise InputError(f'{where(start + offset)}: "{field.name}" must be {wanted}, got {got}') from None
 
 
+def _array(values: list[Any], kind: pa.DataType) -> pa.Array:
+    if pa.types.is_list(kind) and any(isinstance(value, str) for value in values):
+        raise pa.ArrowTypeError("Arrow takes a string for a list of its characters")
+    return pa.array(values, kind)
+
+
 def _fits(value: Any, kind: pa.DataType) -> bool:
     try:
-        pa.array([value], kind)
+        _array([value], kind)
     except (pa.ArrowException, UnicodeError):
         return False
     return True
