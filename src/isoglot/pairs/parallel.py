@@ -156,7 +156,7 @@ class ParallelPairs:
         if not 0 <= n_examples <= self.example_count:
             raise InputError(f"cannot draw {n_examples:,} of {self.example_count:,} examples")
         drawn = np.random.default_rng(seed).permutation(self.example_count) < n_examples
-        return self._of_examples(drawn)
+        return self.select_examples(drawn)
 
     def split(self, held_out: float, seed: int) -> tuple[ParallelPairs, ParallelPairs]:
         """Training part and held-out part; all translations of an example go to the same part.
@@ -177,7 +177,7 @@ class ParallelPairs:
                 f"give a number from 1 to {self.example_count - 1:,} or a share between 0 and 1"
             )
         out = np.random.default_rng(seed).permutation(self.example_count) < count
-        return self._of_examples(~out), self._of_examples(out)
+        return self.select_examples(~out), self.select_examples(out)
 
     def deduplicate(self) -> tuple[ParallelPairs, duplicates.DuplicateReport]:
         """One example of each group that says the same, and what was dropped.
@@ -200,7 +200,7 @@ class ParallelPairs:
         query = duplicates.key_numbers(duplicates.query_key(table["query"]))
         query = np.where((query >= 0) & kept[example], query * len(tags) + language, -1)
         asked_first = duplicates.first_with_key(example, query, order)
-        result = self._of_examples(kept & asked_first)
+        result = self.select_examples(kept & asked_first)
         groups, near_groups = len(np.unique(same_group)), int(kept.sum())
         return result, duplicates.DuplicateReport(
             examples_before=count,
@@ -269,7 +269,8 @@ class ParallelPairs:
         rows[example[chosen], language[chosen]] = np.flatnonzero(chosen)
         return rows
 
-    def _of_examples(self, chosen: npt.NDArray[np.bool_]) -> ParallelPairs:
+    def select_examples(self, chosen: npt.NDArray[np.bool_]) -> ParallelPairs:
+        """All translations of the examples that a mask, `(examples,)`, chooses; rows keep their order."""
         return ParallelPairs(self.table.filter(pa.array(chosen[self._examples[0]])))
 
 

@@ -1,0 +1,44 @@
+# Everything runs in .venv, which `install` makes; each target works on a fresh clone with python3 (3.10 or later).
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: install demo test test-slow check format bench docs clean
+
+install: $(STAMP)
+
+# torch comes first and by exact version: that is a CPU build, where a bare `torch` brings gigabytes for GPUs.
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet torch==2.13.0
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[offline,dev]"
+	touch $@
+
+demo: install
+	$(BIN)/isoglot demo
+
+test: install
+	$(BIN)/python -m pytest -q
+
+test-slow: install
+	$(BIN)/python -m pytest -q -m "slow or network"
+
+check: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/mkdocs build --strict --quiet
+
+format: install
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: install
+	for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+docs: install
+	$(BIN)/mkdocs serve
+
+clean:
+	rm -rf .venv build dist site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

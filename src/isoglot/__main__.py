@@ -1,0 +1,6 @@
+"""`python -m isoglot`."""
+
+from isoglot.cli import main
+
+if __name__ == "__main__":
+    main()

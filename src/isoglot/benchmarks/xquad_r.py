@@ -1,0 +1,88 @@
+"""XQuAD-R and MLQA-R: answer retrieval over sentences (LAReQA, arXiv 2004.05484).
+
+A folder holds one SQuAD JSON file per language, `de.json` and so on; each paragraph carries its `sentences` and
+their `sentence_breaks` (start and end in the paragraph). The relevant candidate of a question is the sentence whose
+span holds the start of its first answer. Questions with the same id are translations of each other; in MLQA-R a
+question need not exist, nor be answered, in every language.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from isoglot.benchmarks.retrieval_set import Passage, Query, RetrievalSet
+from isoglot.errors import InputError
+from isoglot.languages import normalize_language
+
+Candidate = Literal["sentence", "sentence+context"]
+
+
+def load_xquad_r(
+    folder: str | Path,
+    *,
+    candidate: Candidate = "sentence",
+    name: str = "xquad-r",
+    every_nth_paragraph: int = 1,
+) -> RetrievalSet:
+    """Load a folder of XQuAD-R or MLQA-R.
+
+    Args:
+        folder: the folder of language files.
+        candidate: what is encoded for a passage: the `sentence` (arXiv 2408.10536), or `sentence+context`, the
+            sentence followed by its paragraph, as LAReQA does.
+        name: the benchmark's name in results.
+        every_nth_paragraph: keep only every n-th paragraph, for a quick look; figures on a part do not compare
+            with figures on the whole, as the pool is smaller.
+
+    Raises:
+        InputError: if the folder or a file is not of this form.
+    """
+    files = sorted(Path(folder).glob("*.json"))
+    if not files:
+        raise InputError(f"{folder}: no language files such as de.json here; name the folder that holds them")
+    queries: list[Query] = []
+    passages: list[Passage] = []
+    relevant: list[tuple[str, str]] = []
+    for file in files:
+        language = normalize_language(file.stem)
+        for number, paragraph in enumerate(_paragraphs(file)[::every_nth_paragraph]):
+            try:
+                _read_paragraph(paragraph, f"{language}/{number}", language, candidate, queries, passages, relevant)
+            except (KeyError, IndexError, TypeError, ValueError) as error:
+                raise InputError(
+                    f"{file}: paragraph {number * every_nth_paragraph + 1} is not of the XQuAD-R form "
+                    f"(context, sentences, sentence_breaks, qas): {error!r}"
+                ) from error
+    return RetrievalSet.build(name, queries, passages, relevant)
+
+
+def _paragraphs(file: Path) -> list[dict[str, Any]]:
+    try:
+        articles = json.loads(file.read_text(encoding="utf-8"))["data"]
+        return [paragraph for article in articles for paragraph in article["paragraphs"]]
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise InputError(f"{file}: not a SQuAD JSON file with data and paragraphs: {error}") from error
+
+
+def _read_paragraph(
+    paragraph: dict[str, Any],
+    prefix: str,
+    language: str,
+    candidate: Candidate,
+    queries: list[Query],
+    passages: list[Passage],
+    relevant: list[tuple[str, str]],
+) -> None:
+    breaks = paragraph["sentence_breaks"]
+    for number, sentence in enumerate(paragraph["sentences"]):
+        text = f"{sentence} {paragraph['context']}" if candidate == "sentence+context" else sentence
+        passages.append(Passage(f"{prefix}/{number}", language, text))
+    for question in paragraph["qas"]:
+        queries.append(Query(question["id"], language, question["question"]))
+        start = question["answers"][0]["answer_start"]
+        holding = [n for n, (low, high) in enumerate(breaks) if low <= start < high]
+        if not holding:
+            raise ValueError(f"the answer of question {question['id']} starts at {start}, in no sentence")
+        relevant.append((question["id"], f"{prefix}/{holding[0]}"))

@@ -1,0 +1,257 @@
+"""Free remedies for language bias: closed-form maps fitted on any multilingual text in seconds, no training.
+
+A multilingual encoder puts texts of one language near each other, and most of that is linear: the languages' mean
+vectors differ, along few directions. Three ways to take that out:
+
+- `lir`: project the principal directions of the languages' means out of every vector, `x - V V^T x` (Language
+  Information Removal, arXiv 2109.04727). Needs no language label in use.
+- `leace`: the least-squares smallest affine change after which no linear probe can tell the language
+  (arXiv 2306.03819). Needs no label in use.
+- `means`: subtract the mean of the text's own language. Needs the label in use.
+
+Each becomes ordinary modules at the end of a sentence-transformers model, which any user of that library can load.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Router
+
+from isoglot.embed import EmbeddingStore, embed
+from isoglot.errors import InputError
+from isoglot.pairs import ParallelPairs
+from isoglot.progress import progress
+
+FloatArray = npt.NDArray[np.float64]
+Remedy = Literal["lir", "leace", "means"]
+
+DEFAULT_DIRECTIONS = 20
+DEFAULT_EXAMPLES = 250
+"""Examples that means are taken over; docs/experiments.md shows how little more of them adds."""
+
+
+@dataclass(frozen=True)
+class AffineMap:
+    """`x -> weight @ x + bias`.
+
+    Attributes:
+        weight: `(dimensions, dimensions)`.
+        bias: `(dimensions,)`.
+    """
+
+    weight: FloatArray
+    bias: FloatArray
+
+    def __call__(self, vectors: npt.ArrayLike) -> FloatArray:
+        """Apply to `(texts, dimensions)`."""
+        mapped: FloatArray = np.asarray(vectors, np.float64) @ self.weight.T + self.bias
+        return mapped
+
+
+def fit_lir(vectors: npt.ArrayLike, groups: npt.ArrayLike, directions: int = DEFAULT_DIRECTIONS) -> AffineMap:
+    """Fit the projection of language directions: `x -> (I - V V^T)(x - m)`.
+
+    V holds the first right singular vectors of the groups' means after their own mean is subtracted, m is the mean
+    of the groups' means. Deviation from arXiv 2109.04727: the vectors are centred first, which costs nothing and
+    lowers rank distance further, and a group may be a language in one role, so that the offset between queries and
+    passages goes too.
+
+    Args:
+        vectors: `(texts, dimensions)`.
+        groups: `(texts,)`; the language, or language and role, of each.
+        directions: how many to remove; at most one less than there are groups.
+
+    Raises:
+        InputError: if there are fewer than two groups, or directions are not positive.
+
+    Example:
+        Two languages that differ along the first axis only: that axis goes.
+
+        >>> x = np.array([[1.0, 0.3], [1.0, -0.3], [-1.0, 0.3], [-1.0, -0.3]])
+        >>> fit_lir(x, ["de", "de", "en", "en"], 1)(x).round(6).tolist()[0]
+        [0.0, 0.3]
+    """
+    means = _group_means(vectors, groups)
+    if directions < 1:
+        raise InputError(f"directions {directions}: at least 1 is needed")
+    centre = means.mean(0)
+    _, strength, basis = np.linalg.svd(means - centre, full_matrices=False)
+    kept = min(directions, len(means) - 1, int((strength > 1e-9 * max(strength[0], 1e-300)).sum()))
+    weight = np.eye(means.shape[1]) - basis[:kept].T @ basis[:kept]
+    return AffineMap(weight, -weight @ centre)
+
+
+def fit_leace(vectors: npt.ArrayLike, groups: npt.ArrayLike) -> AffineMap:
+    """Fit least-squares concept erasure of the group (arXiv 2306.03819, theorem 4.3).
+
+    `x -> x - W^+ P W (x - m)` with W the whitening of the vectors and P the projection on the whitened
+    cross-covariance with the one-hot group.
+
+    Args:
+        vectors: `(texts, dimensions)`; some times more texts than dimensions.
+        groups: `(texts,)`; the language of each.
+
+    Example:
+        Afterwards the groups' means coincide.
+
+        >>> rng = np.random.default_rng(0)
+        >>> x = rng.normal(size=(400, 3)); g = np.repeat([0, 1], 200); x[g == 1] += [2.0, 1.0, 0.0]
+        >>> y = fit_leace(x, g)(x)
+        >>> bool(np.abs(y[g == 0].mean(0) - y[g == 1].mean(0)).max() < 1e-9)
+        True
+    """
+    _group_means(vectors, groups)  # checks
+    x = np.asarray(vectors, np.float64)
+    names, number = np.unique(np.asarray(groups), return_inverse=True)
+    centre = x.mean(0)
+    centred, onehot = x - centre, np.eye(len(names))[number]
+    values, basis = np.linalg.eigh(centred.T @ centred / len(x))
+    kept = values > values.max() * 1e-10
+    whiten = (basis[:, kept] / np.sqrt(values[kept])) @ basis[:, kept].T
+    unwhiten = (basis[:, kept] * np.sqrt(values[kept])) @ basis[:, kept].T
+    left, strength, _ = np.linalg.svd(whiten @ (centred.T @ (onehot - onehot.mean(0)) / len(x)), full_matrices=False)
+    left = left[:, strength > 1e-9 * max(strength.max(), 1e-300)]
+    erased = unwhiten @ left @ left.T @ whiten
+    return AffineMap(np.eye(x.shape[1]) - erased, erased @ centre)
+
+
+def fit_means(vectors: npt.ArrayLike, groups: npt.ArrayLike) -> dict[str, AffineMap]:
+    """Fit one map per group, `x -> x - m_group`.
+
+    >>> maps = fit_means(np.array([[1.0, 2.0], [3.0, 4.0], [0.0, 0.0]]), ["de", "de", "en"])
+    >>> maps["de"]([[2.0, 3.0]]).tolist()
+    [[0.0, 0.0]]
+    """
+    means = _group_means(vectors, groups)
+    names = np.unique(np.asarray(groups))
+    return {str(name): AffineMap(np.eye(len(mean)), -mean) for name, mean in zip(names, means, strict=True)}
+
+
+def debias(
+    model: SentenceTransformer,
+    pairs: ParallelPairs,
+    *,
+    remedy: Remedy = "lir",
+    directions: int = DEFAULT_DIRECTIONS,
+    examples: int = DEFAULT_EXAMPLES,
+    seed: int = 0,
+    store: EmbeddingStore | None = None,
+    bf16: bool = False,
+) -> SentenceTransformer:
+    """Return the model with a free remedy behind it.
+
+    The text need not be parallel, only multilingual; parallel text is better, as its languages differ in nothing
+    else. Fit on text like that to be searched, never on an evaluation set.
+
+    Args:
+        model: any sentence-transformers model with unit-length output or a cosine in use.
+        pairs: the text; queries and passages are both used, each in its role.
+        remedy: which.
+        directions: for `lir`, how many to remove.
+        examples: examples per language that means are taken over, drawn with `seed`.
+        seed: of that draw.
+        store: where vectors are kept.
+        bf16: encode in bfloat16.
+
+    Returns:
+        A new model that shares the given one's modules and ends in the remedy and a normalisation. With `means`,
+        `encode(texts, task="de")` names the language; without, the mean over languages is subtracted.
+
+    Raises:
+        InputError: if there is text of one language only, or the remedy is unknown.
+    """
+    if remedy not in get_args(Remedy):
+        raise InputError(f"remedy {remedy!r} is unknown; use one of {', '.join(get_args(Remedy))}")
+    if len(pairs.languages) < 2:
+        raise InputError(f"debias needs text in two languages or more; this is all {', '.join(pairs.languages)}")
+    queries, query_language, passages, passage_language = _sample(pairs, examples, seed)
+    with progress("Encoding text for the remedy", len(queries) + len(passages)) as advance:
+        vectors = np.concatenate(
+            [
+                embed(model, queries, "query", store=store, bf16=bf16, on_progress=advance),
+                embed(model, passages, "passage", store=store, bf16=bf16, on_progress=advance),
+            ]
+        )
+    languages = np.array([*query_language, *passage_language])
+    if remedy == "leace":
+        return _with_head(model, _dense(fit_leace(vectors, languages)))
+    if remedy == "means":
+        return _with_head(model, _by_task(fit_means(vectors, languages)))
+    roles = np.repeat(["query", "passage"], [len(queries), len(passages)])
+    groups = np.char.add(np.char.add(languages, "/"), roles)
+    return _with_head(model, _dense(fit_lir(vectors, groups, directions)))
+
+
+def without_debias(model: SentenceTransformer) -> SentenceTransformer:
+    """The model without the remedy at its end, for seeing what that adds; the model itself if it has none."""
+    modules = list(model.children())
+    if len(modules) < 3 or not isinstance(modules[-1], Normalize) or not isinstance(modules[-2], (Dense, Router)):
+        return model
+    return _assemble(model, modules[:-2])
+
+
+def _sample(pairs: ParallelPairs, examples: int, seed: int) -> tuple[list[str], list[str], list[str], list[str]]:
+    """Queries and passages of at most `examples` rows per language, with their languages."""
+    table = pairs.table.select(["language", "query", "passage"]).to_pydict()
+    order = np.random.default_rng(seed).permutation(len(pairs))
+    taken: dict[str, int] = {}
+    queries, query_language, passages, passage_language = [], [], [], []
+    for row in order.tolist():
+        language = table["language"][row]
+        if taken.get(language, 0) == examples:
+            continue
+        taken[language] = taken.get(language, 0) + 1
+        passages.append(table["passage"][row])
+        passage_language.append(language)
+        if table["query"][row] is not None:
+            queries.append(table["query"][row])
+            query_language.append(language)
+    return queries, query_language, passages, passage_language
+
+
+def _group_means(vectors: npt.ArrayLike, groups: npt.ArrayLike) -> FloatArray:
+    x, labels = np.asarray(vectors, np.float64), np.asarray(groups)
+    names = np.unique(labels)
+    if len(names) < 2:
+        raise InputError("text of at least two languages is needed to find what sets languages apart")
+    return np.stack([x[labels == name].mean(0) for name in names])
+
+
+def _dense(mapping: AffineMap) -> Dense:
+    dimensions = len(mapping.bias)
+    return Dense(
+        dimensions,
+        dimensions,
+        activation_function=torch.nn.Identity(),
+        init_weight=torch.tensor(mapping.weight, dtype=torch.float32),
+        init_bias=torch.tensor(mapping.bias, dtype=torch.float32),
+    )
+
+
+def _by_task(maps: dict[str, AffineMap]) -> Router:
+    """Routes by language; the roles and anything else take the mean over languages."""
+    anywhere = AffineMap(next(iter(maps.values())).weight, np.mean([m.bias for m in maps.values()], axis=0))
+    routes = {name: [_dense(mapping)] for name, mapping in {**maps, "any": anywhere}.items()}
+    mappings = {("query", None): "any", ("document", None): "any"}
+    return Router(routes, default_route="any", route_mappings=mappings)
+
+
+def _with_head(model: SentenceTransformer, module: torch.nn.Module) -> SentenceTransformer:
+    return _assemble(model, [*model.children(), module.eval(), Normalize()])
+
+
+def _assemble(model: SentenceTransformer, modules: list[torch.nn.Module]) -> SentenceTransformer:
+    """A model of these modules that is otherwise like the given one; modules are shared."""
+    assembled = SentenceTransformer(
+        modules=modules,
+        device=str(model.device),
+        prompts=dict(model.prompts),
+        similarity_fn_name=model.similarity_fn_name,
+    )
+    return assembled.eval()

@@ -1,0 +1,158 @@
+"""Texts to vectors, each distinct text once.
+
+Encoding is where the time of an evaluation goes, so vectors are kept in a store that knows everything they depend
+on: the weights of the part of the model that reads text, the prompt, the token limit, the arithmetic and the text.
+Modules behind the pooling are applied afterwards and cost nothing, so a model before and after `debias` shares them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sentence_transformers import SentenceTransformer
+
+from isoglot.atomic import write_whole_folder
+from isoglot.encoders import Role, fingerprint, role_prompt, split_head
+
+FloatArray = npt.NDArray[np.float32]
+
+_SHARD_TEXTS = 2048  # texts encoded between two writes to the store; what an interrupt can lose
+
+
+class EmbeddingStore:
+    """Vectors on disk, found by content; safe to share between runs and to delete at any time.
+
+    A folder per space (model, prompt, limit, arithmetic) holds shards of two files, `keys.npy` and `vectors.npy`,
+    each written whole. A shard that cannot be read is dropped and its texts are encoded again.
+
+    Args:
+        folder: where to keep them; made when first written to.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+
+    def read(self, space: str) -> dict[bytes, FloatArray]:
+        """All vectors of a space by the key of their text."""
+        found: dict[bytes, FloatArray] = {}
+        for shard in sorted((self.folder / space).glob("*")) if (self.folder / space).exists() else []:
+            try:
+                keys = np.load(shard / "keys.npy", allow_pickle=False)
+                vectors = np.load(shard / "vectors.npy", mmap_mode="r", allow_pickle=False)
+                if len(keys) != len(vectors):
+                    raise ValueError("keys and vectors differ in number")
+            except (OSError, ValueError, EOFError):
+                shutil.rmtree(shard, ignore_errors=True)
+                continue
+            found.update(zip((key.tobytes() for key in keys), vectors, strict=True))
+        return found
+
+    def write(self, space: str, keys: Sequence[bytes], vectors: FloatArray) -> None:
+        """Add a shard."""
+        shard = hashlib.sha256(b"".join(keys)).hexdigest()[:32]
+        with write_whole_folder(self.folder / space / shard) as target:
+            np.save(target / "keys.npy", np.frombuffer(b"".join(keys), np.uint8).reshape(len(keys), -1))
+            np.save(target / "vectors.npy", vectors)
+
+
+def embed(
+    model: SentenceTransformer,
+    texts: Sequence[str],
+    role: Role,
+    *,
+    tasks: Sequence[str] | None = None,
+    store: EmbeddingStore | None = None,
+    batch_size: int = 32,
+    bf16: bool = False,
+    on_progress: Callable[[int], None] | None = None,
+) -> FloatArray:
+    """Encode texts in a role.
+
+    Args:
+        model: any sentence-transformers model.
+        texts: the texts; equal ones are encoded once.
+        role: `query` or `passage`; decides the prompt.
+        tasks: per text the route through a model that has routes, such as one debiased by language means.
+        store: where vectors are kept and looked up; nowhere if None.
+        batch_size: texts encoded at a time; the result does not depend on it but for rounding.
+        bf16: use bfloat16 arithmetic where the processor has it, about 1.6 times as fast on a CPU that does.
+        on_progress: called with the number of texts just done.
+
+    Returns:
+        `(texts, dimensions)`, float32, as `model.encode` gives them.
+    """
+    reader, head = split_head(model)
+    prompt = role_prompt(model, role)
+    keys = [hashlib.sha256(text.encode()).digest() for text in texts]
+    space = _space(reader, prompt, bf16) if store else ""
+    known = store.read(space) if store else {}
+    wanted = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
+    if on_progress:
+        on_progress(sum(key in known for key in keys))
+    # Texts of like length together waste no padding; the longest first shows at once whether memory suffices.
+    todo = sorted(wanted.items(), key=lambda item: len(item[1]), reverse=True)
+    repeats = _count(keys)
+    for start in range(0, len(todo), _SHARD_TEXTS):
+        part = todo[start : start + _SHARD_TEXTS]
+        vectors = []
+        for at in range(0, len(part), 4 * batch_size):
+            some = part[at : at + 4 * batch_size]
+            vectors.append(_encode(reader, [text for _, text in some], prompt, batch_size, bf16))
+            if on_progress:
+                on_progress(sum(repeats[key] for key, _ in some))
+        shard = np.concatenate(vectors)
+        if store:
+            store.write(space, [key for key, _ in part], shard)
+        known.update(zip((key for key, _ in part), shard, strict=True))
+    return _apply_head(head, np.stack([known[key] for key in keys]), tasks, str(model.device))
+
+
+def _encode(reader: SentenceTransformer, texts: list[str], prompt: str, batch_size: int, bf16: bool) -> FloatArray:
+    device = torch.device(str(reader.device)).type
+    with torch.autocast(device, dtype=torch.bfloat16) if bf16 else nullcontext():
+        vectors = reader.encode(
+            texts, prompt=prompt or None, batch_size=batch_size, convert_to_tensor=True, show_progress_bar=False
+        )
+    array: FloatArray = vectors.float().cpu().numpy()
+    return array
+
+
+def _apply_head(
+    head: list[torch.nn.Module], vectors: FloatArray, tasks: Sequence[str] | None, device: str
+) -> FloatArray:
+    if not head:
+        return vectors
+    routes = np.array(tasks if tasks is not None else [""] * len(vectors))
+    result: FloatArray | None = None
+    for route in np.unique(routes):
+        rows = np.flatnonzero(routes == route)
+        features = {"sentence_embedding": torch.from_numpy(np.ascontiguousarray(vectors[rows])).to(device)}
+        with torch.inference_mode():
+            for module in head:
+                keywords = {"task": str(route)} if route and "task" in getattr(module, "forward_kwargs", ()) else {}
+                features = module(features, **keywords)
+        mapped = features["sentence_embedding"].float().cpu().numpy()
+        if result is None:
+            result = np.empty((len(vectors), mapped.shape[1]), np.float32)
+        result[rows] = mapped
+    return vectors if result is None else result
+
+
+def _space(reader: SentenceTransformer, prompt: str, bf16: bool) -> str:
+    """Everything a vector depends on but its text."""
+    parts = (fingerprint(reader), prompt, str(reader.max_seq_length), "bf16" if bf16 else "f32")
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+
+def _count(keys: Sequence[bytes]) -> dict[bytes, int]:
+    counts: dict[bytes, int] = {}
+    for key in keys:
+        counts[key] = counts.get(key, 0) + 1
+    return counts

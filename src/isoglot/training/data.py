@@ -1,0 +1,177 @@
+"""Pairs in the order of a plan, as the trainer reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import torch
+from datasets import Dataset
+from sentence_transformers import SentenceTransformer
+
+from isoglot.batches import BatchPlan
+from isoglot.embed import EmbeddingStore, embed
+from isoglot.encoders import Role, role_prompt
+from isoglot.errors import InputError
+from isoglot.pairs import ParallelPairs
+from isoglot.progress import progress
+from isoglot.sources import load_pairs
+from isoglot.training.config import DataSource, Distillation
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float32]
+
+
+def read_sources(sources: Sequence[DataSource], seed: int) -> ParallelPairs:
+    """All sources of a run as one table."""
+    parts = []
+    for source in sources:
+        pairs = load_pairs(source.source, languages=source.languages)
+        if source.examples is not None and source.examples < pairs.example_count:
+            pairs = pairs.sample(source.examples, seed)
+        parts.append(pairs)
+    return ParallelPairs.concatenate(parts)
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Vectors that a student is held to.
+
+    Attributes:
+        vectors: `(vectors, dimensions)`, unit length.
+        query: `(table rows,)`; the vector of each row's query, -1 where none was made.
+        passage: `(table rows,)`; the vector of each row's passage.
+    """
+
+    vectors: torch.Tensor
+    query: IntArray
+    passage: IntArray
+
+
+def planned_dataset(pairs: ParallelPairs, plan: BatchPlan, targets: Targets | None = None) -> Dataset:
+    """A data set whose row n is the plan's row n.
+
+    Only row numbers are stored; texts are taken from the Arrow table batch by batch, so the plan of a long run costs
+    sixteen bytes a pair. Rows have `query` and `passage`, `negative_1` and so on where every pair of the batch has
+    them, and `target` with targets.
+    """
+    translations = pairs.translations()
+    query_rows, passage_rows = plan.table_rows(translations)
+    table = pairs.table.select(["query", "passage", "negatives"]).combine_chunks()
+
+    def fetch(batch: dict[str, list[int]]) -> dict[str, Any]:
+        queries, passages = np.array(batch["query_row"]), np.array(batch["passage_row"])
+        found = table.take(pa.array(passages))
+        columns: dict[str, Any] = {
+            "query": table["query"].take(pa.array(queries)).to_pylist(),
+            "passage": found["passage"].to_pylist(),
+        }
+        negatives = [row or [] for row in found["negatives"].to_pylist()]
+        for number in range(min(map(len, negatives))):
+            columns[f"negative_{number + 1}"] = [row[number] for row in negatives]
+        if targets is not None:
+            sides = [targets.vectors[targets.query[queries]], targets.vectors[targets.passage[passages]]]
+            columns["target"] = list(torch.stack(sides, dim=1))
+        return columns
+
+    return Dataset.from_dict({"query_row": query_rows, "passage_row": passage_rows}).with_transform(fetch)
+
+
+class Collator:
+    """Texts of a batch to the tensors that the trainer expects, each role with its prompt and token limit.
+
+    Args:
+        model: the model whose tokenizer is used.
+        limits: tokens by role.
+    """
+
+    valid_label_columns = ("label",)  # read by the trainer
+
+    def __init__(self, model: SentenceTransformer, limits: dict[Role, int]) -> None:
+        self.model, self.limits = model, limits
+        self.prompts: dict[Role, str] = {"query": role_prompt(model, "query"), "passage": role_prompt(model, "passage")}
+
+    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        """Tokenise columns of text; stack targets as the label."""
+        batch: dict[str, Any] = {}
+        for column in rows[0]:
+            values = [row[column] for row in rows]
+            if column == "target":
+                batch["label"] = torch.stack(values)
+                continue
+            role: Role = "query" if column == "query" else "passage"
+            self.model.max_seq_length = self.limits[role]
+            features = self.model.preprocess(values, prompt=self.prompts[role] or None)
+            batch.update({f"{column}_{key}": value for key, value in features.items()})
+        return batch
+
+
+def make_targets(
+    model: SentenceTransformer,
+    pairs: ParallelPairs,
+    plan: BatchPlan,
+    settings: Distillation,
+    *,
+    store: EmbeddingStore,
+    bf16: bool,
+) -> Targets:
+    """Encode with the initial model, each text once, what every text that the plan uses is held to.
+
+    With `target: own` that is the text's own vector; with `target: translations` the mean over the passages of its
+    example in all languages, for a text that is query and passage at once, as aligned sentences are. Such a text is
+    encoded as a passage only. A text that has no such translations keeps its own vector.
+    """
+    translations = pairs.translations()
+    query_rows, passage_rows = map(np.unique, plan.table_rows(translations))
+    if settings.target == "translations":
+        aligned = translations.identical.any(1) & (translations.available.sum(1) > 1)
+        shared = translations.rows[aligned & np.isin(np.arange(len(aligned)), plan.example)]
+        shared_rows = np.sort(shared[shared >= 0])
+        query_rows = np.setdiff1d(query_rows, shared_rows)
+        passage_rows = np.union1d(passage_rows, shared_rows)
+    with progress("Encoding targets with the initial model", len(query_rows) + len(passage_rows)) as advance:
+        vectors = np.concatenate(
+            [
+                embed(model, _texts(pairs, "query", query_rows), "query", store=store, bf16=bf16, on_progress=advance),
+                embed(
+                    model,
+                    _texts(pairs, "passage", passage_rows),
+                    "passage",
+                    store=store,
+                    bf16=bf16,
+                    on_progress=advance,
+                ),
+            ]
+        )
+    query, passage = (np.full(len(pairs), -1, np.int64) for _ in range(2))
+    query[query_rows] = np.arange(len(query_rows))
+    passage[passage_rows] = len(query_rows) + np.arange(len(passage_rows))
+    if settings.target == "translations":
+        example = np.full(len(pairs), -1, np.int64)
+        example[translations.rows[translations.available]] = np.nonzero(translations.available)[0]
+        at = passage[shared_rows]
+        vectors[at] = _means_by(vectors[at], example[shared_rows])
+        query[shared_rows] = at
+    return Targets(torch.from_numpy(vectors), query, passage)
+
+
+def _texts(pairs: ParallelPairs, role: Role, rows: IntArray) -> list[str]:
+    texts = pairs.texts(role, rows)
+    if any(text is None for text in texts):
+        raise InputError("a pair without a query cannot be trained on")
+    return [str(text) for text in texts]
+
+
+def _means_by(vectors: FloatArray, keys: IntArray) -> FloatArray:
+    """Each vector replaced by the unit mean of those with its key."""
+    if not len(keys):
+        return vectors
+    _, number = np.unique(keys, return_inverse=True)
+    sums = np.zeros((number.max() + 1, vectors.shape[1]), np.float32)
+    np.add.at(sums, number, vectors)
+    sums /= np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
+    return sums[number]

@@ -1,0 +1,154 @@
+"""Fixtures: a tiny real encoder built on the spot, and small parallel data."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
+from transformers import BertConfig, BertModel
+
+from isoglot.pairs import ParallelPairs
+
+SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+_WORDS = {
+    "en": [
+        "red",
+        "green",
+        "blue",
+        "black",
+        "white",
+        "house",
+        "tree",
+        "river",
+        "stone",
+        "bird",
+        "winter",
+        "summer",
+        "bread",
+        "water",
+        "fire",
+        "cloud",
+    ],
+    "de": [
+        "rot",
+        "gruen",
+        "blau",
+        "schwarz",
+        "weiss",
+        "haus",
+        "baum",
+        "fluss",
+        "stein",
+        "vogel",
+        "winter",
+        "sommer",
+        "brot",
+        "wasser",
+        "feuer",
+        "wolke",
+    ],
+    "es": [
+        "rojo",
+        "verde",
+        "azul",
+        "negro",
+        "blanco",
+        "casa",
+        "arbol",
+        "rio",
+        "piedra",
+        "pajaro",
+        "invierno",
+        "verano",
+        "pan",
+        "agua",
+        "fuego",
+        "nube",
+    ],
+}
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep tests out of the user's cache, and out of the network."""
+    monkeypatch.setenv("ISOGLOT_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+def parallel_rows(examples: int = 60) -> list[dict[str, str]]:
+    """Rows of a toy language pair: a passage names three things, its query two of them, in three languages."""
+    rows = []
+    for number in range(examples):
+        picks = [(number * 7 + 3) % 16, (number * 5 + 1) % 16, (number * 3 + number // 16) % 16]
+        for language, words in _WORDS.items():
+            chosen = [words[pick] for pick in picks]
+            passage = f"{' '.join(chosen)} {number} {language}"
+            rows.append(
+                {
+                    "id": f"e{number}",
+                    "language": language,
+                    "query": " ".join(chosen[:2]) + f" {number}",
+                    "passage": passage,
+                }
+            )
+    return rows
+
+
+@pytest.fixture(scope="session")
+def pairs() -> ParallelPairs:
+    return ParallelPairs.from_rows(parallel_rows(), dataset="toy")
+
+
+@pytest.fixture(scope="session")
+def pairs_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("pairs") / "toy.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in parallel_rows()), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sentence-transformers folder of a two-layer BERT with random weights and its own small tokenizer."""
+    folder = tmp_path_factory.mktemp("tiny")
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    tokenizer = Tokenizer(models.BPE(unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    texts = [row["passage"] + " query: passage: " for row in parallel_rows()]
+    tokenizer.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=400, special_tokens=special))
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    bare = folder / "bare"
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=tokenizer.get_vocab_size(),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=64,
+    )
+    BertModel(config).save_pretrained(bare)
+    tokenizer.save(str(bare / "tokenizer.json"))
+    names = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), special, strict=True))
+    (bare / "tokenizer_config.json").write_text(
+        json.dumps({"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 64, **names})
+    )
+    model = SentenceTransformer(
+        modules=[Transformer(str(bare)), Pooling(32, "mean"), Normalize()],
+        prompts={"query": "query: ", "document": "passage: "},
+        device="cpu",
+    )
+    model.save_pretrained(str(folder / "model"), create_model_card=False)
+    return folder / "model"
+
+
+@pytest.fixture
+def tiny_encoder(tiny_encoder_folder: Path) -> SentenceTransformer:
+    return SentenceTransformer(str(tiny_encoder_folder), device="cpu").eval()
