@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 
 from isoglot.batches import Strategy
 from isoglot.debiasing import DEFAULT_DIRECTIONS, DEFAULT_EXAMPLES
@@ -18,16 +28,27 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _put_in_variables(source: str) -> str:
+    filled = os.path.expandvars(source)
+    if "$" in filled:
+        raise ValueError(f"the environment variable in {source!r} is not set; export it or write the path out")
+    return filled
+
+
+Source = Annotated[str, AfterValidator(_put_in_variables)]
+
+
 class DataSource(_Section):
     """One source of training pairs.
 
     Attributes:
         source: what `isoglot.load_pairs` takes: a file, a folder of aligned sentences, `debian`, `hub:NAME`.
+            Environment variables are put in: `$DATA/ntrex`.
         languages: keep only these; all where not given.
         examples: keep at most so many examples, drawn with the run's seed; all where not given.
     """
 
-    source: str
+    source: Source
     languages: tuple[str, ...] | None = None
     examples: PositiveInt | None = None
 
@@ -66,7 +87,7 @@ class Debias(_Section):
         examples: examples per language that it is fitted on.
     """
 
-    source: str | None = None
+    source: Source | None = None
     remedy: Literal["lir", "leace"] = "lir"
     directions: PositiveInt = DEFAULT_DIRECTIONS
     examples: PositiveInt = DEFAULT_EXAMPLES
@@ -148,6 +169,8 @@ class TrainConfig(_Section):
         query_tokens: limit of a query in training; the model's own where not given.
         passage_tokens: limit of a passage in training.
         max_tokens: limit that the finished model carries.
+        dropout: probability in training; the model's own where not given. 0 suits distillation, whose targets were
+            made without.
         average: share of the trained weights in the finished model, the rest from the initial one (WiSE-FT,
             arXiv 2109.01903); 1 is the trained model.
         seed: of everything that is drawn.
@@ -169,6 +192,7 @@ class TrainConfig(_Section):
     query_tokens: PositiveInt | None = None
     passage_tokens: PositiveInt | None = None
     max_tokens: PositiveInt | None = None
+    dropout: float | None = Field(default=None, ge=0, lt=1)
     average: float = Field(default=1.0, gt=0, le=1)
     seed: int = Field(default=0, ge=0)
     bf16: bool | None = None

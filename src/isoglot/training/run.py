@@ -206,6 +206,8 @@ def _fit(
     config: TrainConfig, model: SentenceTransformer, prepared: _Prepared, output: Path, checkpoint: Path | None
 ) -> SentenceTransformer:
     _freeze(model, config)
+    if config.dropout is not None:
+        _set_dropout(model, config.dropout)
     initial = {name: p.detach().clone() for name, p in model.named_parameters() if p.requires_grad}
     own_limit = int(model.max_seq_length or 512)
     limits: dict[Role, int] = {
@@ -267,6 +269,12 @@ def _freeze(model: SentenceTransformer, config: TrainConfig) -> None:
         transformer.embeddings.requires_grad_(False)
         for layer in stack[: config.freeze.layers]:
             layer.requires_grad_(False)
+
+
+def _set_dropout(model: SentenceTransformer, probability: float) -> None:
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = probability
 
 
 def _targets(
