@@ -88,6 +88,8 @@ def embed(
     Returns:
         `(texts, dimensions)`, float32, as `model.encode` gives them.
     """
+    if not texts:
+        return np.zeros((0, int(model.get_embedding_dimension() or 0)), np.float32)
     reader, head = split_head(model)
     prompt = role_prompt(model, role)
     keys = [hashlib.sha256(text.encode()).digest() for text in texts]

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from isoglot.errors import InputError
+from isoglot.training import TrainConfig, load_config
+
+RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
+MINIMAL = "output: out\ndata: [{source: debian}]\nsteps: 10\n"
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "c.yaml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+def test_every_recipe_loads(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATA", "data")
+    assert isinstance(load_config(recipe), TrainConfig)
+
+
+def test_there_are_recipes() -> None:
+    assert RECIPES
+
+
+def test_overrides_reach_nested_keys(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, MINIMAL), ["batches.alpha=0.3", "loss.temperature=0.01", "seed=7"])
+    assert (config.batches.alpha, config.loss.temperature, config.seed) == (0.3, 0.01, 7)
+
+
+@pytest.mark.parametrize(
+    ("text", "overrides", "message"),
+    [
+        (MINIMAL + "stepps: 3\n", [], "unknown key stepps"),
+        (MINIMAL, ["batches.alpha=2"], "batches.alpha: .*less than or equal to 1"),
+        (MINIMAL, ["batches.strategy=bilingual"], "batches.strategy: .*'monolingual'"),
+        (MINIMAL, ["epochs=1"], "give either steps or epochs"),
+        (MINIMAL, ["steps"], "write key=value"),
+        (MINIMAL, ["loss={weight: 0}"], "nothing to minimise"),
+        (MINIMAL, ["loss={mini_batch: 2, distillation: {weight: 1}}"], "cannot be combined"),
+        ("data: [", [], "not YAML"),
+        ("- 1", [], "a mapping of keys"),
+        ("steps: 1\noutput: o\n", [], "data: Field required"),
+        (MINIMAL.replace("debian", "$NO_SUCH_VARIABLE/x"), [], "is not set"),
+    ],
+)
+def test_a_wrong_configuration_is_one_clear_line(
+    tmp_path: Path, text: str, overrides: list[str], message: str
+) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        load_config(write(tmp_path, text), overrides)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such configuration"):
+        load_config(tmp_path / "none.yaml")

@@ -1,0 +1,202 @@
+"""Training runs with the tiny encoder: what they write, that they follow the plan, and that resuming is exact."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from safetensors.torch import load_file
+from sentence_transformers import SentenceTransformer
+
+from isoglot.errors import InputError, IsoglotError
+from isoglot.training import TrainConfig, train
+from isoglot.training import run as run_module
+
+
+@pytest.fixture
+def settings(tiny_encoder_folder: Path, pairs_file: Path, tmp_path: Path) -> dict[str, Any]:
+    return {
+        "model": str(tiny_encoder_folder),
+        "output": str(tmp_path / "run"),
+        "data": [{"source": str(pairs_file)}],
+        "batches": {"size": 8},
+        "optimizer": {"learning_rate": 1e-3},
+        "steps": 12,
+        "validation": {"examples": 0},
+        "checkpoint_every": 4,
+        "bf16": False,
+    }
+
+
+def weights(folder: Path) -> dict[str, np.ndarray]:
+    (file,) = folder.glob("*.safetensors")
+    return {name: tensor.numpy() for name, tensor in load_file(file).items()}
+
+
+def test_a_run_leaves_a_plain_model_and_its_provenance(settings: dict[str, Any]) -> None:
+    settings["validation"] = {"examples": 20, "every": 6}
+    model_folder = train(TrainConfig.model_validate(settings))
+    run = model_folder.parent
+    model = SentenceTransformer(str(model_folder), device="cpu")
+    assert model.encode(["rot gruen"]).shape == (1, 32)
+    assert model.prompts["query"] == "query: "
+    plan = pq.read_table(run / "plan.parquet").to_pydict()
+    assert len(plan["step"]) == 12 * 8
+    assert set(plan["kind"]) == {"monolingual", "cross-lingual"}
+    assert all(
+        (a == b) == (kind == "monolingual")
+        for a, b, kind in zip(plan["query_language"], plan["passage_language"], plan["kind"], strict=True)
+    )
+    log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    assert [entry["step"] for entry in log if "loss" in entry] == list(range(1, 13))
+    assert [entry["step"] for entry in log if "held_out_loss" in entry] == [6, 12]
+    record = json.loads((run / "run.json").read_text())
+    assert record["data"]["examples"] == 40
+    assert yaml.safe_load((run / "config.yaml").read_text())["batches"]["size"] == 8
+    card = (model_folder / "README.md").read_text()
+    assert "hybrid" in card
+    assert "| trained |" in card
+    assert (run / "results" / "trained" / "results.json").exists()
+    assert not (run / "checkpoints").exists()
+
+
+def test_training_lowers_the_loss_and_moves_only_what_is_not_frozen(settings: dict[str, Any]) -> None:
+    settings |= {"steps": 60, "dropout": 0.0, "batches": {"size": 16}, "freeze": {"layers": 1}}
+    folder = train(TrainConfig.model_validate(settings))
+    losses = [json.loads(line)["loss"] for line in (folder.parent / "log.jsonl").read_text().splitlines()]
+    assert np.mean(losses[-10:]) < 0.8 * np.mean(losses[:10])
+    before, after = weights(Path(settings["model"])), weights(folder)
+    moved = {name for name in before if not np.array_equal(before[name], after[name])}
+    assert moved
+    assert all("layer.1." in name for name in moved)
+
+
+def test_batches_reach_the_model_in_the_order_of_the_plan(
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[str]] = []
+    original = run_module.Collator.__call__
+
+    def spy(self: Any, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        seen.append([row["query"] for row in rows])
+        return original(self, rows)
+
+    monkeypatch.setattr(run_module.Collator, "__call__", spy)
+    folder = train(TrainConfig.model_validate(settings))
+    plan = pq.read_table(folder.parent / "plan.parquet").to_pydict()
+    rows = [json.loads(line) for line in Path(settings["data"][0]["source"]).read_text().splitlines()]
+    query = {(row["id"], row["language"]): row["query"] for row in rows}
+    planned = [query[key] for key in zip(plan["example"], plan["query_language"], strict=True)]
+    assert [text for batch in seen for text in batch] == planned
+
+
+def test_one_seed_gives_one_model(settings: dict[str, Any], tmp_path: Path) -> None:
+    first = train(TrainConfig.model_validate(settings))
+    second = train(TrainConfig.model_validate(settings | {"output": str(tmp_path / "again")}))
+    third = train(TrainConfig.model_validate(settings | {"output": str(tmp_path / "other"), "seed": 1}))
+    a, b, c = weights(first), weights(second), weights(third)
+    assert all(np.array_equal(a[name], b[name]) for name in a)
+    assert any(not np.array_equal(a[name], c[name]) for name in a)
+
+
+def test_a_killed_run_resumes_to_the_same_weights(settings: dict[str, Any], tmp_path: Path) -> None:
+    """`kill -9` in the middle, then `--resume`: the weights of an uninterrupted run, bit by bit."""
+    settings["steps"] = 200
+    whole = train(TrainConfig.model_validate(settings | {"output": str(tmp_path / "whole")}))
+    config = tmp_path / "config.yaml"
+    config.write_text(yaml.safe_dump(settings))
+    command = [sys.executable, "-m", "isoglot", "train", str(config)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    checkpoints = Path(settings["output"]) / "checkpoints"
+    deadline = time.time() + 120
+    while not list(checkpoints.glob("checkpoint-*/complete")) and process.poll() is None and time.time() < deadline:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (Path(settings["output"]) / "model").exists(), "the run ended before it could be killed"
+    subprocess.run([*command, "--resume"], check=True, capture_output=True)
+    a, b = weights(whole), weights(Path(settings["output"]) / "model")
+    assert all(np.array_equal(a[name], b[name]) for name in a)
+    steps = [json.loads(line)["step"] for line in (Path(settings["output"]) / "log.jsonl").read_text().splitlines()]
+    assert steps == list(range(1, 201))
+
+
+def test_a_checkpoint_cut_short_is_never_resumed_from(tmp_path: Path) -> None:
+    from isoglot.training.trainer import COMPLETE, last_checkpoint
+
+    for step in (4, 8, 12):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+    (tmp_path / "checkpoint-4" / COMPLETE).touch()
+    (tmp_path / "checkpoint-8" / COMPLETE).touch()
+    found = last_checkpoint(tmp_path)
+    assert found is not None
+    assert found.name == "checkpoint-8"
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoint(settings: dict[str, Any]) -> None:
+    settings["optimizer"] = {"learning_rate": 1e30, "max_gradient_norm": 1e30, "warmup": 0}
+    with pytest.raises(IsoglotError, match=r"the loss is nan at step \d+"):
+        train(TrainConfig.model_validate(settings))
+    assert not (Path(settings["output"]) / "model").exists()
+
+
+def test_bad_starts_write_nothing(settings: dict[str, Any], tmp_path: Path) -> None:
+    output = Path(settings["output"])
+    with pytest.raises(InputError, match="different examples"):
+        train(TrainConfig.model_validate(settings | {"batches": {"size": 64}}))
+    with pytest.raises(InputError, match="no run to resume"):
+        train(TrainConfig.model_validate(settings), resume=True)
+    assert not output.exists()
+    output.mkdir()
+    (output / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match="exists already"):
+        train(TrainConfig.model_validate(settings))
+    assert [path.name for path in output.iterdir()] == ["notes.txt"]
+
+
+def test_resuming_other_data_is_refused(settings: dict[str, Any], pairs_file: Path, tmp_path: Path) -> None:
+    settings["optimizer"] = {"learning_rate": 1e30, "max_gradient_norm": 1e30, "warmup": 0}
+    with pytest.raises(IsoglotError):
+        train(TrainConfig.model_validate(settings))
+    fewer = tmp_path / "fewer.jsonl"
+    fewer.write_text("\n".join(pairs_file.read_text().splitlines()[:-3]))
+    with pytest.raises(InputError, match="cannot resume, the training data"):
+        train(TrainConfig.model_validate(settings | {"data": [{"source": str(fewer)}]}), resume=True)
+
+
+def test_training_through_a_remedy_keeps_it_fixed(settings: dict[str, Any]) -> None:
+    settings |= {"debias": {"directions": 2}, "loss": {"distillation": {"weight": 2.0, "target": "translations"}}}
+    folder = train(TrainConfig.model_validate(settings))
+    model = SentenceTransformer(str(folder), device="cpu")
+    dense = list(model.children())[-2]
+    weight = dense.linear.weight.detach().double().numpy()
+    assert np.allclose(weight @ weight, weight, atol=1e-5)  # still a projection
+    assert np.isclose(np.trace(weight), 30, atol=1e-3)
+
+
+def test_gradient_caching_gives_the_same_first_loss(settings: dict[str, Any], tmp_path: Path) -> None:
+    settings |= {"steps": 1, "dropout": 0.0}
+    plain = train(TrainConfig.model_validate(settings))
+    cached = train(
+        TrainConfig.model_validate(settings | {"output": str(tmp_path / "cached"), "loss": {"mini_batch": 2}})
+    )
+    first, second = (json.loads((f.parent / "log.jsonl").read_text())["loss"] for f in (plain, cached))
+    assert first == pytest.approx(second, rel=1e-4)
+
+
+def test_averaging_moves_towards_the_initial_weights(settings: dict[str, Any], tmp_path: Path) -> None:
+    whole = weights(train(TrainConfig.model_validate(settings)))
+    half = weights(train(TrainConfig.model_validate(settings | {"output": str(tmp_path / "half"), "average": 0.5})))
+    initial = weights(Path(settings["model"]))
+    for name in whole:
+        assert np.allclose(half[name], (whole[name] + initial[name]) / 2, atol=1e-6)
