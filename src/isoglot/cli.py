@@ -250,6 +250,7 @@ def debias(
     directions: Annotated[int | None, typer.Option(help="lir: how many to remove", show_default="20")] = None,
     examples: Annotated[int | None, typer.Option(help="Examples per language to fit on", show_default="250")] = None,
     languages: Languages = None,
+    max_tokens: MaxTokens = None,
     bf16: Bf16 = False,
     trust_remote_code: RemoteCode = False,
 ) -> None:
@@ -265,7 +266,7 @@ def debias(
         raise InputError(f"{folder}: exists already; choose another folder")
     texts = load_pairs(pairs, languages=_listed(languages))
     result = run(
-        load_encoder(model, trust_remote_code=trust_remote_code),
+        load_encoder(model, max_tokens=max_tokens, trust_remote_code=trust_remote_code),
         texts,
         remedy=remedy,  # type: ignore[arg-type]
         directions=DEFAULT_DIRECTIONS if directions is None else directions,
