@@ -190,10 +190,26 @@ def debias(
 
 def without_debias(model: SentenceTransformer) -> SentenceTransformer:
     """The model without the remedy at its end, for seeing what that adds; the model itself if it has none."""
+    return _assemble(model, list(model.children())[: -len(remedy)]) if (remedy := _remedy(model)) else model
+
+
+def with_debias_of(model: SentenceTransformer, debiased: SentenceTransformer) -> SentenceTransformer:
+    """The model with another's remedy behind it, for seeing what that does without the other's training.
+
+    Raises:
+        InputError: if the other model has no remedy.
+    """
+    remedy = _remedy(debiased)
+    if not remedy:
+        raise InputError("the model has no remedy to take over; make one with debias")
+    return _assemble(model, [*model.children(), *remedy])
+
+
+def _remedy(model: SentenceTransformer) -> list[torch.nn.Module]:
+    """The modules that `debias` put at a model's end; none if it did not."""
     modules = list(model.children())
-    if len(modules) < 3 or not isinstance(modules[-1], Normalize) or not isinstance(modules[-2], (Dense, Router)):
-        return model
-    return _assemble(model, modules[:-2])
+    found = len(modules) > 3 and isinstance(modules[-2], (Dense, Router)) and isinstance(modules[-1], Normalize)
+    return modules[-2:] if found else []
 
 
 def _sample(pairs: ParallelPairs, examples: int, seed: int) -> tuple[list[str], list[str], list[str], list[str]]:

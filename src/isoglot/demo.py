@@ -17,7 +17,7 @@ from isoglot.auditing import verdict
 from isoglot.benchmarks import RetrievalSet, retrieval_set_of
 from isoglot.builtin_encoder import BUILTIN_NAME, BUILTIN_PREFIX
 from isoglot.cache import cache_folder
-from isoglot.debiasing import without_debias
+from isoglot.debiasing import with_debias_of, without_debias
 from isoglot.embed import EmbeddingStore
 from isoglot.encoders import load_encoder
 from isoglot.errors import InputError
@@ -30,7 +30,7 @@ from isoglot.sources import load_pairs
 from isoglot.training import TrainConfig, train
 
 LANGUAGES = ("de", "en", "es", "fr", "ja", "ko", "pl", "ru", "uk", "zh-CN")
-HELD_OUT = 150
+HELD_OUT = 250
 MAX_TOKENS = 96
 _MIN_LANGUAGES = 5  # of a held-out example: what is in one or two languages says nothing of bias
 
@@ -122,15 +122,13 @@ def _score_systems(config: TrainConfig, data: RetrievalSet, folder: Path) -> lis
     tuned = load_encoder(Path(config.output) / "model", max_tokens=MAX_TOKENS)
     systems: dict[str, SentenceTransformer] = {
         "base": base,
-        "base + debias": SentenceTransformer(modules=[*base.children(), *list(tuned.children())[-2:]], device="cpu"),
+        "base + debias": with_debias_of(base, tuned),
         "hybrid": without_debias(tuned),
         "hybrid + debias": tuned,
     }
     store = EmbeddingStore(cache_folder() / "embeddings")
     results = []
     for name, model in systems.items():
-        model.prompts = base.prompts
-        model.max_seq_length = MAX_TOKENS
         results.append(evaluate(model, data, name=name, store=store))
         results[-1].save(folder / "results" / name.replace(" + ", "-"))
     return results

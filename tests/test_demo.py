@@ -1,0 +1,56 @@
+"""The demo, with the tiny encoder and toy pairs in place of the real ones; the real one is `make demo`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from sentence_transformers import SentenceTransformer
+
+from isoglot import demo
+from isoglot.errors import InputError
+from isoglot.pairs import ParallelPairs
+from isoglot.results import load_results
+from isoglot.training import TrainConfig
+
+
+def test_held_out_examples_are_in_several_languages_and_not_in_training(pairs: ParallelPairs) -> None:
+    training, held_out = demo.hold_out(pairs, 10)
+    assert held_out.example_count == 10
+    assert not set(training.example_ids) & set(held_out.example_ids)
+    assert len(training) + len(held_out) == len(pairs)
+
+
+def test_too_few_examples_in_several_languages_are_refused(pairs: ParallelPairs) -> None:
+    with pytest.raises(InputError, match="name other parallel pairs with --pairs FILE"):
+        demo.hold_out(pairs, 31)
+
+
+def test_the_demo_leaves_four_systems_a_summary_and_a_report(
+    tiny_encoder_folder: Path, pairs_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tiny_config(folder: Path) -> TrainConfig:
+        config = real_config(folder).model_dump()
+        config |= {"model": str(tiny_encoder_folder), "max_tokens": 64, "steps": 3, "bf16": False}
+        config["batches"]["size"] = 8
+        config["debias"]["directions"] = 2
+        return TrainConfig.model_validate(config)
+
+    real_config = demo.demo_config
+    monkeypatch.setattr(demo, "demo_config", tiny_config)
+    monkeypatch.setattr(demo, "HELD_OUT", 20)
+    monkeypatch.setattr(demo, "MAX_TOKENS", 64)
+    folder = tmp_path / "demo"
+    report = demo.run_demo(folder, str(pairs_file))
+    summary = json.loads((folder / "summary.json").read_text())
+    assert list(summary["systems"]) == ["base", "base + debias", "hybrid", "hybrid + debias"]
+    maps = {name: system["settings"]["multilingual"]["map"] for name, system in summary["systems"].items()}
+    assert len(set(maps.values())) == 4, "four systems give four figures"
+    for name in ("base", "base-debias", "hybrid", "hybrid-debias"):
+        assert load_results(folder / "results" / name).summary["queries"] == 60
+    assert "base + debias" in report.read_text()
+    model = SentenceTransformer(str(folder / "run" / "model"), device="cpu")
+    assert model.encode(["rot"]).shape == (1, 32)
+    with pytest.raises(InputError, match="exists already"):
+        demo.run_demo(folder, str(pairs_file))
