@@ -206,10 +206,12 @@ def with_debias_of(model: SentenceTransformer, debiased: SentenceTransformer) ->
 
 
 def _remedy(model: SentenceTransformer) -> list[torch.nn.Module]:
-    """The modules that `debias` put at a model's end; none if it did not."""
+    """The modules that `debias` put at a model's end, a linear map and a normalisation; none if it did not."""
     modules = list(model.children())
-    found = len(modules) > 3 and isinstance(modules[-2], (Dense, Router)) and isinstance(modules[-1], Normalize)
-    return modules[-2:] if found else []
+    if len(modules) < 2 or not isinstance(modules[-1], Normalize):
+        return []
+    linear = isinstance(modules[-2], Dense) and isinstance(modules[-2].activation_function, torch.nn.Identity)
+    return modules[-2:] if linear or isinstance(modules[-2], Router) else []
 
 
 def _sample(pairs: ParallelPairs, examples: int, seed: int) -> tuple[list[str], list[str], list[str], list[str]]:

@@ -48,9 +48,7 @@ def test_overrides_reach_nested_keys(tmp_path: Path) -> None:
         (MINIMAL.replace("debian", "$NO_SUCH_VARIABLE/x"), [], "is not set"),
     ],
 )
-def test_a_wrong_configuration_is_one_clear_line(
-    tmp_path: Path, text: str, overrides: list[str], message: str
-) -> None:
+def test_a_wrong_configuration_is_one_clear_line(tmp_path: Path, text: str, overrides: list[str], message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
         load_config(write(tmp_path, text), overrides)
     assert "\n" not in str(caught.value)

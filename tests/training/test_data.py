@@ -18,7 +18,13 @@ LIMITS = {"query": 16, "passage": 16}
 
 def test_negatives_are_columns_where_every_pair_of_a_batch_has_them() -> None:
     rows = [
-        {"id": f"{n}", "language": tag, "query": f"q{n}", "passage": f"p{n} {tag}", "negatives": ["x", "y"][: 1 + n % 2]}
+        {
+            "id": f"{n}",
+            "language": tag,
+            "query": f"q{n}",
+            "passage": f"p{n} {tag}",
+            "negatives": ["x", "y"][: 1 + n % 2],
+        }
         for n in range(4)
         for tag in ("de", "en")
     ]
