@@ -18,12 +18,12 @@ _STYLE = """
 body { font: 16px/1.5 system-ui, "Noto Sans", "Noto Sans CJK SC", sans-serif; color: var(--ink);
   background: var(--paper); max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.7rem } h2 { font-size: 1.25rem; margin-top: 2.2rem } h3 { font-size: 1rem; margin-bottom: .3rem }
-.scroll { overflow-x: auto } table { border-collapse: collapse; font-variant-numeric: tabular-nums }
+.scroll { overflow-x: auto } table { border-collapse: collapse; margin-bottom: 1.2rem; font-variant-numeric: tabular-nums }
 caption { text-align: left; padding: .3rem 0; font-weight: 600 }
 th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--line); text-align: right }
 th:first-child, td:first-child { text-align: left } thead th { background: var(--soft) }
-.heat td { text-align: center; border: 1px solid var(--paper) }
-.bars td:nth-child(n+2) { min-width: 9rem; text-align: left }
+.heat td { text-align: center; border: 1px solid var(--paper) } .heat td[style] { color: #111 }
+.bars th, .bars td { min-width: 8rem; text-align: left }
 .bar { display: inline-block; height: .7rem; background: var(--bar); border-radius: 2px; margin-right: .4rem }
 footer { margin: 3rem 0 1rem; font-size: .85rem; opacity: .8 }
 @media print { body { max-width: none; margin: 0 } h2 { break-after: avoid } table { break-inside: avoid } }
@@ -153,10 +153,8 @@ def _heat_map(result: Results) -> str:
 def _heat_cell(value: float) -> str:
     if value != value:
         return "<td>-</td>"
-    # From pale to deep blue; text turns white where the ground is too dark for black.
-    lightness = 96 - 62 * min(max(value, 0.0), 1.0)
-    ink = "#fff" if lightness < 58 else "#111"
-    return f'<td style="background:hsl(212 60% {lightness:.0f}%);color:{ink}">{value:.2f}</td>'
+    lightness = 97 - 42 * min(max(value, 0.0), 1.0)  # never so dark that black text is hard to read
+    return f'<td style="background:hsl(212 65% {lightness:.0f}%)">{value:.2f}</td>'
 
 
 def _provenance(results: Sequence[Results]) -> str:
