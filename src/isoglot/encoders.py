@@ -7,12 +7,16 @@ text and which only map a finished vector, and a fingerprint of its weights.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+import socket
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import torch
+from huggingface_hub.constants import ENDPOINT
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Pooling
 
@@ -52,7 +56,11 @@ def load_encoder(
     try:
         with quiet_transformers():
             model = SentenceTransformer(
-                source, device=device, trust_remote_code=trust_remote_code, model_kwargs={"use_safetensors": True}
+                source,
+                device=device,
+                trust_remote_code=trust_remote_code,
+                local_files_only=not Path(source).exists() and not _hub_is_reachable(),
+                model_kwargs={"use_safetensors": True},
             )
     except (OSError, ValueError) as error:
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -115,6 +123,21 @@ def fingerprint(model: SentenceTransformer | Iterable[torch.nn.Module]) -> str:
 def _settings(module: torch.nn.Module) -> dict[str, Any]:
     keys = [key for key in getattr(module, "config_keys", []) if key != "max_seq_length"]
     return {key: str(getattr(module, key, None)) for key in sorted(keys)}
+
+
+def _hub_is_reachable() -> bool:
+    """Whether the hub answers within seconds; where it does not, the hub's client would retry for minutes.
+
+    Behind a proxy it cannot be asked directly, and is taken to be there.
+    """
+    if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")):
+        return True
+    address = urlsplit(ENDPOINT)
+    try:
+        with socket.create_connection((address.hostname or "", address.port or 443), timeout=5):
+            return True
+    except OSError:
+        return False
 
 
 def _is_path(name: str) -> bool:

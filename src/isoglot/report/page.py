@@ -18,7 +18,8 @@ _STYLE = """
 body { font: 16px/1.5 system-ui, "Noto Sans", "Noto Sans CJK SC", sans-serif; color: var(--ink);
   background: var(--paper); max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.7rem } h2 { font-size: 1.25rem; margin-top: 2.2rem } h3 { font-size: 1rem; margin-bottom: .3rem }
-.scroll { overflow-x: auto } table { border-collapse: collapse; margin-bottom: 1.2rem; font-variant-numeric: tabular-nums }
+.scroll { overflow-x: auto }
+table { border-collapse: collapse; margin-bottom: 1.2rem; font-variant-numeric: tabular-nums }
 caption { text-align: left; padding: .3rem 0; font-weight: 600 }
 th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--line); text-align: right }
 th:first-child, td:first-child { text-align: left } thead th { background: var(--soft) }

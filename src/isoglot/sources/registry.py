@@ -72,7 +72,7 @@ SOURCES: Mapping[str, Source] = {
                 "translations under those of the Debian Description Translation Project, by their translators. "
                 "No single licence covers them; check both before you pass on the texts themselves."
             ),
-            url="https://www.debian.org/international/l10n/ddtp",
+            url="",
             citation="The Debian Description Translation Project",
         ),
         Source(

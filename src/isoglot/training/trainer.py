@@ -56,9 +56,10 @@ class PlannedTrainer(SentenceTransformerTrainer):
         super().__init__(model=model, args=args, data_collator=collator, **kwargs)
         self.training_log = log
         self.plan, self.held_out_plan = plan, held_out_plan
-        # isoglot writes the card and shows the progress.
-        self.remove_callback(self.model_card_callback_class)
         self.remove_callback(PrinterCallback)
+
+    def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
+        """Nothing: isoglot writes the card, and the library's would read the data for examples to show."""
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Batches in the order of the plan; the trainer skips those before a resumed step without reading them."""
