@@ -4,7 +4,8 @@ A rank is one plus the number of passages that come before; counting them is a c
 ever sorted. Passages are laid out language by language, so the same comparisons give a passage's rank in the pool
 of all languages and its rank in the corpus of its own.
 
-Ties are broken by position: of two passages with equal scores the one that stands first in the pool comes first.
+Ties are broken by place: of passages with equal scores those of the language with the smaller number come first, and
+within a language those that stand first in the pool.
 """
 
 from __future__ import annotations
@@ -90,7 +91,6 @@ def rank_relevant(
     top_k = min(top_k, len(passages))
     top = np.zeros((len(queries), top_k), np.int64)
     top_scores = np.zeros((len(queries), top_k), np.float32)
-    position = torch.from_numpy(layout)
     block = max(1, min(len(queries), block_bytes // (4 * max(1, len(passages)))))
 
     def score_blocks(starts: list[int]) -> None:
@@ -105,8 +105,8 @@ def rank_relevant(
                 in_language[entries] = 1 + own.numpy()
                 pooled[entries] = 1 + (own + others).numpy()
             rows = slice(start, start + len(part))
-            best_scores, best = _top(block_scores, position, top_k)
-            top_scores[rows], top[rows] = best_scores.numpy(), best.numpy()
+            best_scores, best = _top(block_scores, top_k)
+            top_scores[rows], top[rows] = best_scores.numpy(), layout[best.numpy()]
             if on_progress:
                 on_progress(len(part))
 
@@ -187,8 +187,8 @@ def _count(
     return words.contiguous().view(torch.uint8).view(rows, -1).sum(1)
 
 
-def _top(scores: torch.Tensor, position: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The k best columns of each row as original positions, equal scores in order of position.
+def _top(scores: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Scores and columns of the k best of each row, equal scores in order of column.
 
     The best columns lie in the chunks with the largest maxima, and reading maxima is a tenth of the work of
     selecting, so only those chunks are searched.
@@ -202,24 +202,23 @@ def _top(scores: torch.Tensor, position: torch.Tensor, k: int) -> tuple[torch.Te
         inside = (best[:, :, None] * _CHUNK + torch.arange(_CHUNK)).flatten(1)
         columns = torch.cat([inside, torch.arange(chunks * _CHUNK, scores.shape[1]).expand(len(scores), -1)], 1)
         values, chosen = values.topk(wide, dim=1)
-        places = position[columns.gather(1, chosen)]
+        columns = columns.gather(1, chosen)
     else:
         values, columns = scores.topk(wide, dim=1)
-        places = position[columns]
     if wide > k:
         for row in torch.nonzero(values[:, k - 1] == values[:, -1]).flatten().tolist():  # more ties than the margin
             ties = torch.nonzero(scores[row] >= values[row, -1]).flatten()
-            order = _by_score(scores[row, ties][None], position[ties][None])[0, :wide]
-            values[row], places[row] = scores[row, ties[order]], position[ties[order]]
-    order = _by_score(values, places)[:, :k]
-    return values.gather(1, order), places.gather(1, order)
+            order = _by_score(scores[row, ties][None], ties[None])[0, :wide]
+            values[row], columns[row] = scores[row, ties[order]], ties[order]
+    order = _by_score(values, columns)[:, :k]
+    return values.gather(1, order), columns.gather(1, order)
 
 
-def _by_score(values: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-    """Row-wise order by falling score, then by rising place."""
-    by_place = places.argsort(dim=1)
-    by_value = values.gather(1, by_place).argsort(dim=1, descending=True, stable=True)
-    return by_place.gather(1, by_value)
+def _by_score(values: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
+    """Row-wise order by falling score, then by rising column."""
+    by_column = columns.argsort(dim=1)
+    by_value = values.gather(1, by_column).argsort(dim=1, descending=True, stable=True)
+    return by_column.gather(1, by_value)
 
 
 def _in_order(layout: IntArray) -> bool:

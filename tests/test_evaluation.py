@@ -1,0 +1,227 @@
+"""Evaluation: its schema, its figures against a slow reimplementation and others' tools, and its economy."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import pytrec_eval
+from sentence_transformers import SentenceTransformer
+
+from conftest import SHARED_DATA
+from isoglot.benchmarks import Passage, Query, RetrievalSet, load_benchmark, retrieval_set_of
+from isoglot.errors import InputError
+from isoglot.evaluation import encode_set, evaluate, rank_set, summarise
+from isoglot.pairs import ParallelPairs
+from isoglot.results import load_results
+from isoglot.trec import write_trec
+
+REFERENCE = SHARED_DATA.parent / "reference" / "xquad_r_me5_small.json"
+
+
+@pytest.fixture(scope="module")
+def data() -> RetrievalSet:
+    """Like MLQA-R: not every question is answered in every language; some passages answer nothing."""
+    words = {"de": "rot haus baum brot wolke", "en": "red house tree bread cloud", "es": "rojo casa arbol pan nube"}
+    queries, passages, relevant = [], [], []
+    for number in range(24):
+        for place, (tag, text) in enumerate(words.items()):
+            chosen = text.split()
+            if (number + place) % 3:
+                queries.append(Query(f"q{number}", tag, f"{chosen[number % 5]} {number}"))
+            passages.append(
+                Passage(f"{tag}/{number}", tag, f"{chosen[number % 5]} {chosen[(number + 1) % 5]} {number}")
+            )
+            if (number + place) % 4:
+                relevant.append((f"q{number}", f"{tag}/{number}"))
+    return RetrievalSet.build("toy", queries, passages, relevant)
+
+
+def test_results_have_the_schema_others_rely_on(data: RetrievalSet, tiny_encoder: SentenceTransformer) -> None:
+    summary = evaluate(tiny_encoder, data, name="tiny").summary
+    measures = {"map", "mrr@10", "ndcg@10", "recall@1", "recall@10", "recall@100"}
+    bias = {"rank_distance", "same_language_share@1", "same_language_share@10", "max_rank_norm", "fair_share@1"}
+    assert set(summary) == {
+        "schema", "benchmark", "benchmark_fingerprint", "model", "languages", "queries", "passages",
+        "settings", "language_bias", "grid", "by_query_language", "seconds", "versions",
+    }  # fmt: skip
+    assert summary["schema"] == 1
+    assert set(summary["model"]) == {"name", "fingerprint", "dimensions", "prompts", "max_tokens", "arithmetic"}
+    assert set(summary["settings"]) == {"monolingual", "cross_lingual", "multilingual"}
+    assert all(set(values) == measures for values in summary["settings"].values())
+    assert set(summary["language_bias"]) == bias
+    assert set(summary["grid"]) == {"measure", "rows", "columns", "values"}
+    assert summary["grid"]["measure"] == "map"
+    assert set(summary["by_query_language"]) == {"de", "en", "es"}
+    assert set(summary["by_query_language"]["de"]) == {
+        "monolingual_map", "cross_lingual_map", "multilingual_map", *bias
+    }  # fmt: skip
+    assert set(summary["seconds"]) == {"encode", "score"}
+    json.dumps(summary, allow_nan=False)
+
+
+def slow_figures(data: RetrievalSet, queries: np.ndarray, passages: np.ndarray) -> dict[str, float]:
+    """mAP in three settings and rank distance, written straight from their definitions."""
+    scores = queries @ passages.T
+    relevant: dict[int, set[int]] = defaultdict(set)
+    for query, passage in zip(data.judgement_query, data.judgement_passage, strict=True):
+        relevant[int(query)].add(int(passage))
+
+    def average_precision(query: int, pool: np.ndarray) -> float | None:
+        found = relevant[query] & set(pool.tolist())
+        if not found:
+            return None
+        order = pool[np.argsort(-scores[query, pool], kind="stable")]
+        hits = np.flatnonzero(np.isin(order, list(found))) + 1
+        return float(np.mean(np.arange(1, len(hits) + 1) / hits))
+
+    by_pair, pooled, distance = defaultdict(list), defaultdict(list), defaultdict(list)
+    for query, language in enumerate(data.query_language.tolist()):
+        for corpus in range(len(data.languages)):
+            value = average_precision(query, np.flatnonzero(data.passage_language == corpus))
+            if value is not None:
+                by_pair[language, corpus].append(value)
+        everything = np.lexsort((np.arange(len(passages)), data.passage_language))
+        pooled[language].append(average_precision(query, everything))
+        order = everything[np.argsort(-scores[query, everything], kind="stable")]
+        hits = np.flatnonzero(np.isin(order, list(relevant[query])))
+        if len(hits) > 1:
+            distance[language].append(hits[-1] - hits[0])
+    means = {pair: np.mean(values) for pair, values in by_pair.items()}
+    return {
+        "monolingual": float(np.mean([value for (a, b), value in means.items() if a == b])),
+        "cross_lingual": float(np.mean([value for (a, b), value in means.items() if a != b])),
+        "multilingual": float(np.mean([np.mean(values) for values in pooled.values()])),
+        "rank_distance": float(np.mean([np.mean(values) for values in distance.values()])),
+    }
+
+
+def test_figures_are_those_of_a_slow_reimplementation(data: RetrievalSet, tiny_encoder: SentenceTransformer) -> None:
+    encoded = encode_set(tiny_encoder, data)
+    expected = slow_figures(data, encoded.queries, encoded.passages)
+    results = evaluate(tiny_encoder, data, name="tiny")
+    for name in ("monolingual", "cross_lingual", "multilingual"):
+        assert results.setting(name) == pytest.approx(expected[name], abs=1e-6)
+    assert results.bias("rank_distance") == pytest.approx(expected["rank_distance"], abs=1e-5)
+
+
+def test_a_question_without_an_answer_in_a_language_is_left_out_of_that_pair(
+    data: RetrievalSet, tiny_encoder: SentenceTransformer
+) -> None:
+    rows = evaluate(tiny_encoder, data, name="tiny").per_query.to_pylist()
+    judged = {
+        (data.query_ids[q], data.languages[data.passage_language[p]])
+        for q, p in zip(data.judgement_query, data.judgement_passage, strict=True)
+    }
+    asked = {(row["query"], row["corpus_language"]) for row in rows if row["setting"] != "multilingual"}
+    assert asked == judged
+    assert len([row for row in rows if row["setting"] == "multilingual"]) == len({query for query, _ in judged})
+
+
+def test_each_distinct_text_is_encoded_once(
+    pairs: ParallelPairs, tiny_encoder: SentenceTransformer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = retrieval_set_of(pairs, "toy")
+    encoded: list[str] = []
+    original = SentenceTransformer.encode
+
+    def spy(self: SentenceTransformer, texts: list[str], *args: Any, **kwargs: Any) -> Any:
+        encoded.extend(f"{kwargs['prompt']}{text}" for text in texts)
+        return original(self, texts, *args, **kwargs)
+
+    monkeypatch.setattr(SentenceTransformer, "encode", spy)
+    evaluate(tiny_encoder, data, name="tiny")
+    assert len(encoded) == len(set(encoded))
+    assert len(encoded) == len(set(data.query_texts)) + len(set(data.passage_texts))
+
+
+def test_results_survive_the_disk(data: RetrievalSet, tiny_encoder: SentenceTransformer, tmp_path: Path) -> None:
+    results = evaluate(tiny_encoder, data, name="tiny")
+    again = load_results(results.save(tmp_path / "r"))
+    assert again.summary == results.summary
+    assert again.per_query.equals(results.per_query)
+    assert load_results(tmp_path / "r" / "results.json").summary == results.summary
+
+
+@pytest.mark.parametrize("languages", [("de", "en", "es"), ("en",)])
+def test_the_exported_run_gives_others_the_same_figures(
+    data: RetrievalSet, tiny_encoder: SentenceTransformer, tmp_path: Path, languages: tuple[str, ...]
+) -> None:
+    data = data.in_languages(languages)
+    encoded = encode_set(tiny_encoder, data)
+    ranks = rank_set(data, encoded, top_k=len(data.passage_texts))
+    write_trec(tmp_path, data, ranks)
+    with (tmp_path / "qrels.trec").open() as file:
+        qrels = pytrec_eval.parse_qrel(file)
+    with (tmp_path / "run.trec").open() as file:
+        run = pytrec_eval.parse_run(file)
+    names = {"map", "ndcg_cut.10", "recall.1,10,100"}
+    theirs = pytrec_eval.RelevanceEvaluator(qrels, names).evaluate(run)
+    rows = [row for row in summarise(data, ranks)[0].to_pylist() if row["setting"] == "multilingual"]
+    assert len(rows) == len(theirs)
+    for row in rows:
+        other = theirs[row["query"]]
+        for ours, name in (
+            ("map", "map"),
+            ("ndcg@10", "ndcg_cut_10"),
+            ("recall@1", "recall_1"),
+            ("recall@10", "recall_10"),
+        ):
+            assert row[ours] == pytest.approx(other[name], abs=1e-6)
+
+
+def test_an_unknown_language_of_a_set_is_refused(data: RetrievalSet) -> None:
+    with pytest.raises(InputError, match="no language 'fr'; there are de, en, es"):
+        data.in_languages(["fr"])
+
+
+def squad(folder: Path, tag: str, answer_start: int) -> None:
+    paragraph = {
+        "context": "Eins. Zwei.",
+        "sentences": ["Eins.", "Zwei."],
+        "sentence_breaks": [[0, 5], [6, 11]],
+        "qas": [{"id": "q", "question": f"frage {tag}", "answers": [{"answer_start": answer_start, "text": "x"}]}],
+    }
+    (folder / f"{tag}.json").write_text(json.dumps({"data": [{"paragraphs": [paragraph]}]}))
+
+
+def test_xquad_r_takes_the_sentence_that_holds_the_answer(tmp_path: Path) -> None:
+    squad(tmp_path, "de", 0)
+    squad(tmp_path, "en", 7)
+    loaded = load_benchmark("xquad-r", tmp_path)
+    assert sorted(loaded.passage_ids[p] for p in loaded.judgement_passage[loaded.judgement_query == 0]) == [
+        "de/0/0",
+        "en/0/1",
+    ]
+    with_context = load_benchmark("mlqa-r", tmp_path, candidate="sentence+context")
+    assert with_context.passage_texts[1] == "Zwei. Eins. Zwei."
+    assert with_context.name == "mlqa-r"
+
+
+def test_xquad_r_names_the_paragraph_that_is_wrong(tmp_path: Path) -> None:
+    squad(tmp_path, "de", 99)
+    with pytest.raises(InputError, match=r"de\.json: paragraph 1 .* starts at 99, in no sentence"):
+        load_benchmark("xquad-r", tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.data
+@pytest.mark.skipif(not REFERENCE.exists(), reason="XQuAD-R and the reference figures are not beside the checkout")
+def test_the_builtin_encoder_has_the_reference_figures_on_xquad_r() -> None:
+    from isoglot.encoders import load_encoder
+
+    reference = json.loads(REFERENCE.read_text())
+    data = load_benchmark("xquad-r", SHARED_DATA / "xquad-r")
+    model = load_encoder("builtin:multilingual-e5-small", max_tokens=reference["max_tokens"])
+    results = evaluate(model, data, name="base")
+    for name, value in reference["map"].items():
+        assert results.setting(name) == pytest.approx(value, abs=0.002)
+    assert results.bias("rank_distance") == pytest.approx(reference["rank_distance"], abs=3)
+    assert results.bias("same_language_share@1") == pytest.approx(reference["same_language_share_at_1"], abs=0.002)
+    assert results.setting("monolingual", "recall@1") == pytest.approx(reference["recall_at_1_monolingual"], abs=0.002)
+    grid = np.array(results.summary["grid"]["values"])
+    assert grid == pytest.approx(np.array(reference["map_grid_rows_query_columns_corpus"]), abs=0.004)
