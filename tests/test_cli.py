@@ -119,9 +119,8 @@ GOOD = {"id": "1", "language": "en", "query": "red house", "passage": "a red hou
         ([json.dumps({**GOOD, "language": "klingonese"})], ["bad.jsonl line 1", "klingonese"]),
         ([json.dumps(GOOD), json.dumps(GOOD)], ["bad.jsonl line 2", '"1"', '"en"', "line 1"]),
         ([json.dumps({**GOOD, "id": 1.5})], ["bad.jsonl line 1", "id"]),
-        ([], ["bad.jsonl"]),
     ],
-    ids=["cut", "no-object", "column", "blank", "empty", "language", "twice", "type", "nothing"],
+    ids=["cut", "no-object", "column", "blank", "empty", "language", "twice", "type"],
 )
 def test_a_wrong_file_of_pairs_names_its_line(run: Run, tmp_path: Path, lines: list[str], messages: list[str]) -> None:
     bad = tmp_path / "bad.jsonl"
@@ -204,7 +203,7 @@ REFUSED = {
     "option missing": ("audit {model}", "--pairs"),
     "unknown option": ("audit {model} --pairs {pairs} --nonsense", "--nonsense"),
     "unknown command": ("nonsense", "nonsense"),
-    "a word for a number": ("audit {model} --pairs {pairs} --max-tokens many", "many"),
+    "a word for a number": ("audit {model} --pairs {pairs} --max-tokens many", "--max-tokens"),
     "output within a file": ("audit {model} --pairs {pairs} --out {tmp}/file/results", "file"),
 }
 

@@ -164,10 +164,12 @@ def debias(
         `encode(texts, task="de")` names the language; without, the mean over languages is subtracted.
 
     Raises:
-        InputError: if there is text of one language only, or the remedy is unknown.
+        InputError: if there is text of one language only, the remedy is unknown, or examples are not positive.
     """
     if remedy not in get_args(Remedy):
         raise InputError(f"remedy {remedy!r} is unknown; use one of {', '.join(get_args(Remedy))}")
+    if examples < 1:
+        raise InputError(f"examples {examples}: at least 1 per language is needed")
     if len(pairs.languages) < 2:
         raise InputError(f"debias needs text in two languages or more; this is all {', '.join(pairs.languages)}")
     queries, query_language, passages, passage_language = _sample(pairs, examples, seed)

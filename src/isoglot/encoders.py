@@ -7,6 +7,7 @@ text and which only map a finished vector, and a fingerprint of its weights.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import socket
@@ -109,9 +110,12 @@ def fingerprint(model: SentenceTransformer | Iterable[torch.nn.Module]) -> str:
     digest = hashlib.sha256()
     for module in model.children() if isinstance(model, SentenceTransformer) else model:
         digest.update(f"{type(module).__name__}{_settings(module)}".encode())
-        tokenizer = getattr(module, "tokenizer", None)
-        if tokenizer is not None and hasattr(tokenizer, "backend_tokenizer"):
-            digest.update(tokenizer.backend_tokenizer.to_str().encode())
+        tokenizer = getattr(getattr(module, "tokenizer", None), "backend_tokenizer", None)
+        if tokenizer is not None:
+            state = json.loads(tokenizer.to_str())
+            state.pop("padding", None)  # these two change with every call, and nothing depends on what they were
+            state.pop("truncation", None)
+            digest.update(json.dumps(state).encode())
         for name, tensor in module.state_dict().items():
             if ".pooler." in name:  # not read by any pooling here, and random where a checkpoint lacks it
                 continue

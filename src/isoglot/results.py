@@ -63,10 +63,11 @@ def load_results(path: str | Path) -> Results:
     """
     folder = Path(path).parent if Path(path).name == RESULTS_FILE else Path(path)
     try:
+        missing = [name for name in (RESULTS_FILE, PER_QUERY_FILE) if not (folder / name).is_file()]
+        if missing:
+            raise InputError(f"{folder}: no results here ({missing[0]} is missing)")
         summary = json.loads((folder / RESULTS_FILE).read_text(encoding="utf-8"))
         per_query = pq.read_table(folder / PER_QUERY_FILE)
-    except FileNotFoundError as error:
-        raise InputError(f"{folder}: no results here ({Path(error.filename).name} is missing)") from error
     except (json.JSONDecodeError, UnicodeDecodeError, pa.ArrowInvalid) as error:
         raise InputError(f"{folder}: the results cannot be read: {error}") from error
     if summary.get("schema") != SCHEMA:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from isoglot.results import Results
@@ -39,14 +40,15 @@ def text_table(results: Sequence[Results], title: str | None = None) -> Table:
     for number, column in enumerate(COLUMNS):
         table.add_column(column, justify="left" if number == 0 else "right")
     for row in systems_rows(results):
-        table.add_row(*row)
+        table.add_row(escape(row[0]), *row[1:])
     return table
 
 
 def grid_table(result: Results) -> Table:
     """MAP of one system for every query language (rows) and corpus language (columns), for the terminal."""
     languages, values = grid(result)
-    table = Table(title=f"mAP of {result.summary['model']['name']}: query language by corpus language")
+    name = escape(str(result.summary["model"]["name"]))
+    table = Table(title=f"mAP of {name}: query language by corpus language")
     table.add_column("")
     for tag in languages:
         table.add_column(tag, justify="right")

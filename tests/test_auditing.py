@@ -1,0 +1,46 @@
+"""The verdict, on rankings that are made to be fair or not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from isoglot.auditing import verdict
+from isoglot.benchmarks import retrieval_set_of
+from isoglot.evaluation import EncodedSet, rank_set, summarise
+from isoglot.pairs import ParallelPairs
+from isoglot.results import Results
+
+
+def results_of(pairs: ParallelPairs, language_weight: float) -> Results:
+    """Vectors with a share of meaning and of language."""
+    data = retrieval_set_of(pairs, "toy")
+    rng = np.random.default_rng(0)
+    examples = {name: rng.normal(size=64) for name in pairs.example_ids}
+    languages = rng.normal(size=(3, 64))
+
+    def vectors(names: list[str], numbers: np.ndarray) -> np.ndarray:
+        x = np.stack([examples[name] for name in names]) + language_weight * languages[numbers]
+        x += 0.3 * rng.normal(size=x.shape)
+        return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
+
+    passages = [name.partition("@")[0] for name in data.passage_ids]
+    encoded = EncodedSet(
+        vectors(list(data.query_example), data.query_language), vectors(passages, data.passage_language), 0.0
+    )
+    table, summary = summarise(data, rank_set(data, encoded))
+    return Results(summary, table)
+
+
+@pytest.mark.parametrize(("weight", "word"), [(0.0, "is fair"), (3.0, "severely biased")])
+def test_the_verdict_says_what_the_ranking_does(pairs: ParallelPairs, weight: float, word: str) -> None:
+    results = results_of(pairs, weight)
+    sentences = verdict(results)
+    assert word in sentences[0]
+    assert "33% would be expected of a fair model" in sentences[0]
+    assert any(name in sentences[1] for name in ("German", "English", "Spanish"))
+    assert ("isoglot debias" in " ".join(sentences)) == (weight > 0)
+
+
+def test_one_language_has_no_bias_to_measure(pairs: ParallelPairs) -> None:
+    assert "cannot be measured" in verdict(results_of(pairs.filter_languages(["de"]), 0.0))[0]

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sentence_transformers import SentenceTransformer
+from sklearn.linear_model import LogisticRegression
+
+from isoglot.debiasing import debias, fit_leace, fit_lir, fit_means, with_debias_of, without_debias
+from isoglot.errors import InputError
+from isoglot.pairs import ParallelPairs
+
+
+def blobs(seed: int, languages: int = 4, dimensions: int = 12, each: int = 80) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    offsets = rng.normal(size=(languages, dimensions)) * 2
+    labels = np.repeat(np.arange(languages), each)
+    return rng.normal(size=(len(labels), dimensions)) + offsets[labels], labels
+
+
+def spread(vectors: np.ndarray, labels: np.ndarray) -> float:
+    means = np.stack([vectors[labels == label].mean(0) for label in np.unique(labels)])
+    return float(np.abs(means - means.mean(0)).max())
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 1000))
+def test_lir_is_a_projection_that_makes_means_coincide(seed: int) -> None:
+    x, labels = blobs(seed)
+    mapping = fit_lir(x, labels, directions=10)  # three directions hold the four means
+    assert mapping.weight @ mapping.weight == pytest.approx(mapping.weight, abs=1e-9)
+    assert np.trace(mapping.weight) == pytest.approx(12 - 3, abs=1e-6)
+    assert spread(mapping(x), labels) < 1e-9
+    assert spread(fit_lir(x, labels, directions=1)(x), labels) > 1e-3
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 1000))
+def test_leace_leaves_a_linear_probe_at_chance_and_changes_little_else(seed: int) -> None:
+    x, labels = blobs(seed)
+    erased = fit_leace(x, labels)(x)
+    probe = LogisticRegression(max_iter=1000)
+    assert probe.fit(x, labels).score(x, labels) > 0.9
+    assert probe.fit(erased, labels).score(erased, labels) < 0.35
+    assert np.linalg.matrix_rank(erased - erased.mean(0)) == 12 - 3
+    moved = np.linalg.norm(erased - x) ** 2
+    assert moved <= np.linalg.norm(fit_lir(x, labels, 3)(x) - x) ** 2
+
+
+def test_means_take_each_language_to_the_origin() -> None:
+    x, labels = blobs(0)
+    for name, mapping in fit_means(x, labels).items():
+        assert mapping(x[labels == int(name)]).mean(0) == pytest.approx(np.zeros(12), abs=1e-9)
+
+
+@pytest.mark.parametrize("remedy", ["lir", "leace"])
+def test_a_debiased_model_is_an_ordinary_one(
+    remedy: str, tiny_encoder: SentenceTransformer, pairs: ParallelPairs, tmp_path: Path
+) -> None:
+    model = debias(tiny_encoder, pairs, remedy=remedy, directions=3)  # type: ignore[arg-type]
+    model.save_pretrained(str(tmp_path / "m"), create_model_card=False)
+    again = SentenceTransformer(str(tmp_path / "m"), device="cpu")
+    texts = ["rot gruen 1", "red green 1"]
+    assert again.encode(texts) == pytest.approx(model.encode(texts), abs=1e-6)
+    assert np.linalg.norm(again.encode(texts), axis=1) == pytest.approx([1, 1], abs=1e-5)
+    assert again.prompts["query"] == "query: "
+    assert without_debias(again).encode(texts) == pytest.approx(tiny_encoder.encode(texts), abs=1e-6)
+    assert with_debias_of(tiny_encoder, again).encode(texts) == pytest.approx(model.encode(texts), abs=1e-5)
+
+
+def test_language_means_take_the_language_as_the_task(
+    tiny_encoder: SentenceTransformer, pairs: ParallelPairs, tmp_path: Path
+) -> None:
+    debias(tiny_encoder, pairs, remedy="means").save_pretrained(str(tmp_path / "m"), create_model_card=False)
+    model = SentenceTransformer(str(tmp_path / "m"), device="cpu")
+    german, english, nobody = (model.encode(["rot gruen"], task=task) for task in ("de", "en", None))
+    assert not np.allclose(german, english)
+    assert not np.allclose(german, nobody)
+    assert model.encode_query(["rot"]).shape == (1, 32)
+
+
+def test_a_models_own_dense_layer_is_not_taken_for_a_remedy(tiny_encoder: SentenceTransformer) -> None:
+    assert without_debias(tiny_encoder) is tiny_encoder
+    with pytest.raises(InputError, match="no remedy to take over"):
+        with_debias_of(tiny_encoder, tiny_encoder)
+
+
+def test_what_cannot_be_fitted_is_refused(tiny_encoder: SentenceTransformer, pairs: ParallelPairs) -> None:
+    with pytest.raises(InputError, match="two languages or more"):
+        debias(tiny_encoder, pairs.filter_languages(["de"]))
+    with pytest.raises(InputError, match="use one of lir, leace, means"):
+        debias(tiny_encoder, pairs, remedy="magic")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="at least 1"):
+        debias(tiny_encoder, pairs, directions=0)
