@@ -133,7 +133,7 @@ def data_fetch(
 
     pairs = load_pairs(source, languages=_listed(languages))
     write_pairs(pairs, to)
-    out.print(f"{to}: {pairs.example_count:,} examples, {len(pairs):,} translations in {', '.join(pairs.languages)}")
+    _say(f"{to}: {pairs.example_count:,} examples, {len(pairs):,} translations in {', '.join(pairs.languages)}")
 
 
 @data_app.command("check")
@@ -158,7 +158,7 @@ def data_check(
 
 @app.command()
 def train(
-    config: Annotated[Path, typer.Argument(help="YAML; recipes/ holds examples")],
+    config: Annotated[Path, typer.Argument(help="YAML; recipes/ holds examples", metavar="CONFIG")],
     override: Annotated[
         list[str] | None, typer.Option("--set", help="key=value, for example batches.alpha=0.3")
     ] = None,
@@ -168,7 +168,7 @@ def train(
     from isoglot.training import load_config
     from isoglot.training import train as run
 
-    out.print(f"The model is in {run(load_config(config, override or ()), resume=resume)}", highlight=False)
+    _say(f"The model is in {run(load_config(config, override or ()), resume=resume)}")
 
 
 @app.command()
@@ -182,7 +182,7 @@ def evaluate(
     max_tokens: MaxTokens = None,
     name: Annotated[str | None, typer.Option(help="What to call the model in results")] = None,
     without_debias: Annotated[bool, typer.Option(help="Leave off the layer that debias put behind the model")] = False,
-    trec_depth: Annotated[int, typer.Option(help="Also write run.trec so deep, and qrels.trec; 0 for not")] = 0,
+    trec_depth: Annotated[int, typer.Option(min=0, help="Also write run.trec so deep, and qrels.trec; 0 for not")] = 0,
     bf16: Bf16 = False,
     trust_remote_code: RemoteCode = False,
     as_json: Json = False,
@@ -276,7 +276,7 @@ def debias(
     )
     with write_whole_folder(folder) as target, quiet_transformers():
         result.save_pretrained(str(target), create_model_card=False)
-    out.print(f"The model is in {folder}; it loads with SentenceTransformer({str(folder)!r})", highlight=False)
+    _say(f"The model is in {folder}; it loads with SentenceTransformer({str(folder)!r})")
 
 
 @app.command()
@@ -289,7 +289,12 @@ def report(
     from isoglot.results import load_results
 
     save_report([load_results(folder) for folder in folders], to)
-    out.print(f"The report is in {to}", highlight=False)
+    _say(f"The report is in {to}")
+
+
+def _say(line: str) -> None:
+    """Print a line as it is: paths may hold square brackets, and must not be broken."""
+    out.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _show(results: Any, as_json: bool) -> None:

@@ -70,8 +70,9 @@ def load_results(path: str | Path) -> Results:
         per_query = pq.read_table(folder / PER_QUERY_FILE)
     except (json.JSONDecodeError, UnicodeDecodeError, pa.ArrowInvalid) as error:
         raise InputError(f"{folder}: the results cannot be read: {error}") from error
-    if summary.get("schema") != SCHEMA:
-        raise InputError(f"{folder}: results of schema {summary.get('schema')!r}; this version reads schema {SCHEMA}")
+    schema = summary.get("schema") if isinstance(summary, dict) else None
+    if schema != SCHEMA:
+        raise InputError(f"{folder}: results of schema {schema!r}; this version reads schema {SCHEMA}")
     return Results(summary, per_query)
 
 
