@@ -15,10 +15,9 @@ from isoglot.batches import (
     MONOLINGUAL,
     BatchPlan,
     Translations,
-    deal,
-    language_weights,
     plan_batches,
 )
+from isoglot.dealing import deal, language_weights
 from isoglot.errors import InputError
 
 STRATEGIES = ("monolingual", "cross-lingual", "hybrid", "mixed", "english")

@@ -1,348 +1,187 @@
-"""The command line: what it writes, and that every wrong input gets one line, exit code 2 and no file."""
+"""The command line: what works, and that what does not ends in one line, exit code 2 and nothing written."""
 
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
-import yaml
 from sentence_transformers import SentenceTransformer
 
-from conftest import parallel_rows
-from isoglot import __version__, cli, encoders
-from isoglot.results import load_results
+from isoglot.cli import main
+
+GOOD = '{"id": "1", "language": "de", "query": "rot", "passage": "rot und gruen"}\n'
 
 
-@dataclass(frozen=True)
-class Outcome:
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Outcome]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    def call(*arguments: object) -> Outcome:
-        monkeypatch.setattr("sys.argv", ["isoglot", *map(str, arguments)])
-        capsys.readouterr()
-        code: Any = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = stop.code or 0
-        printed = capsys.readouterr()
-        return Outcome(code, printed.out, printed.err)
-
-    monkeypatch.setattr(encoders, "_hub_is_reachable", lambda: False)
-    monkeypatch.setenv("COLUMNS", "200")
-    return call
+def run(monkeypatch: pytest.MonkeyPatch, *words: str | Path) -> int:
+    monkeypatch.setattr("sys.argv", ["isoglot", *map(str, words)])
+    try:
+        main()
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return 0
 
 
 @pytest.fixture
-def few(tmp_path: Path) -> Path:
-    """Twelve examples in three languages: enough for the command line, quick to encode."""
-    return write_rows(tmp_path / "few.jsonl", parallel_rows(12))
-
-
-@pytest.fixture
-def work(tmp_path: Path, tiny_encoder_folder: Path, few: Path) -> dict[str, Path]:
-    """Good inputs of every kind, and some bad ones, by the names that the cases below use."""
-    config = {
-        "model": str(tiny_encoder_folder),
-        "output": str(tmp_path / "run"),
-        "data": [{"source": str(few)}],
-        "batches": {"size": 4},
-        "steps": 2,
-        "validation": {"examples": 0},
-        "bf16": False,
-    }
-    (tmp_path / "train.yaml").write_text(yaml.safe_dump(config))
-    no_weights = shutil.copytree(tiny_encoder_folder, tmp_path / "no-weights")
-    for file in no_weights.rglob("*.safetensors"):
-        file.unlink()
-    (tmp_path / "taken").mkdir()
-    (tmp_path / "taken" / "mine.txt").write_text("mine")
-    (tmp_path / "file").write_text("a file")
-    (tmp_path / "not.yaml").write_text("a: [1\n")
-    (tmp_path / "list.yaml").write_text("- a\n")
-    german = write_rows(tmp_path / "german.jsonl", [row for row in parallel_rows(12) if row["language"] == "de"])
-    return {
-        "tmp": tmp_path,
-        "model": tiny_encoder_folder,
-        "pairs": few,
-        "german": german,
-        "config": tmp_path / "train.yaml",
-        "no_weights": no_weights,
-    }
-
-
-def write_rows(path: Path, rows: list[dict[str, Any]]) -> Path:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path
-
-
-def files_below(folder: Path) -> dict[str, bytes]:
-    return {str(path): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
-
-
-def assert_refused(run: Run, folder: Path, arguments: list[object], message: str) -> None:
-    before = files_below(folder)
-    outcome = run(*arguments)
-    assert outcome.code == 2
-    assert len(outcome.err.splitlines()) == 1, outcome.err
-    assert outcome.err.startswith("isoglot: ")
-    assert message in outcome.err
-    assert outcome.out == ""
-    assert files_below(folder) == before
-
-
-GOOD = {"id": "1", "language": "en", "query": "red house", "passage": "a red house"}
+def model(tiny_encoder_folder: Path) -> str:
+    return str(tiny_encoder_folder)
 
 
 @pytest.mark.parametrize(
-    ("lines", "messages"),
+    ("content", "said"),
     [
-        (['{"id": "1", '], ["bad.jsonl line 1", "JSON"]),
-        ([json.dumps(GOOD), "[1, 2]"], ["bad.jsonl line 2"]),
-        ([json.dumps({k: v for k, v in GOOD.items() if k != "passage"})], ["bad.jsonl line 1", '"passage"', "needs"]),
-        ([json.dumps(GOOD), "", json.dumps({**GOOD, "id": "2", "passage": " \t"})], ["bad.jsonl line 3", "passage"]),
-        ([json.dumps({**GOOD, "query": ""})], ["bad.jsonl line 1", "query"]),
-        ([json.dumps({**GOOD, "language": "klingonese"})], ["bad.jsonl line 1", "klingonese"]),
-        ([json.dumps(GOOD), json.dumps(GOOD)], ["bad.jsonl line 2", '"1"', '"en"', "line 1"]),
-        ([json.dumps({**GOOD, "id": 1.5})], ["bad.jsonl line 1", "id"]),
+        ("{not json}\n", "line 1"),
+        (GOOD + '{"id": "2", "language": "de", "query": "x"}\n', "line 2"),
+        (GOOD.replace("rot und gruen", "   "), "line 1"),
+        (GOOD.replace('"de"', '"klingonisch"'), "klingonisch"),
+        (GOOD + GOOD, "line 2"),
+        ("", "bad.jsonl"),
     ],
-    ids=["cut", "no-object", "column", "blank", "empty", "language", "twice", "type"],
 )
-def test_a_wrong_file_of_pairs_names_its_line(run: Run, tmp_path: Path, lines: list[str], messages: list[str]) -> None:
-    bad = tmp_path / "bad.jsonl"
-    bad.write_text("".join(line + "\n" for line in lines))
-    for message in messages:
-        assert_refused(run, tmp_path, ["data", "check", bad], message)
-
-
-def test_a_file_that_is_not_utf_8_names_its_line(run: Run, tmp_path: Path) -> None:
-    bad = tmp_path / "bad.jsonl"
-    bad.write_bytes(json.dumps(GOOD).encode() + b'\n{"id": "2\xff"}\n')
-    assert_refused(run, tmp_path, ["data", "check", bad], "bad.jsonl line 2: byte 10 is not UTF-8")
-
-
-# Arguments with {names} from `work`, `~` for a space within one; `{tmp}/new` never exists.
-REFUSED = {
-    "no such file": ("data check {tmp}/nothing.jsonl", "named data sets are debian"),
-    "no such data set": ("data check hub:nonsense", "nonsense"),
-    "unknown suffix": ("data fetch {pairs} --out {tmp}/new.txt", ".jsonl, .csv or .parquet"),
-    "language not there": ("data fetch {pairs} --languages fr --out {tmp}/new.jsonl", 'no rows in "fr"'),
-    "nothing to show": ("data show nonsense", "isoglot data list names what there is"),
-    "alpha": ("train {config} --set batches.alpha=1.5", "batches.alpha"),
-    "negative alpha": ("train {config} --set batches.alpha=-0.1", "batches.alpha"),
-    "alpha is a word": ("train {config} --set batches.alpha=half", "batches.alpha"),
-    "unknown key": ("train {config} --set batches.alhpa=0.3", "unknown key batches.alhpa"),
-    "unknown key at the top": ("train {config} --set stesp=3", "unknown key stesp"),
-    "no value": ("train {config} --set batches.alpha", "write key=value"),
-    "a key in a value": ("train {config} --set steps.more=1", "holds a value"),
-    "unknown strategy": ("train {config} --set batches.strategy=bilingual", "batches.strategy"),
-    "batch of one": ("train {config} --set batches.size=1", "batches.size"),
-    "fewer examples than a batch": ("train {config} --set batches.size=500", "batch of 500"),
-    "one language across": (
-        "train {config} --set batches.strategy=cross-lingual --set data=[{{source:~{german}}}]",
-        "two languages",
-    ),
-    "unknown source": ("train {config} --set data=[{{source:~nonsense}}]", '"nonsense"'),
-    "steps and epochs": ("train {config} --set epochs=1", "either steps or epochs"),
-    "no such configuration": ("train {tmp}/nothing.yaml", "no such configuration"),
-    "not yaml": ("train {tmp}/not.yaml", "not YAML"),
-    "no mapping": ("train {tmp}/list.yaml", "mapping"),
-    "nothing to resume in a foreign folder": ("train {config} --set output={tmp}/taken", "taken"),
-    "unknown benchmark": (
-        "evaluate {model} --benchmark squad --data {pairs} --out {tmp}/new",
-        "use one of mlqa-r, parallel, xquad-r",
-    ),
-    "no such benchmark data": (
-        "evaluate {model} --benchmark parallel --data {tmp}/nothing.jsonl --out {tmp}/new",
-        "not there",
-    ),
-    "no language files": ("evaluate {model} --benchmark xquad-r --data {tmp}/taken --out {tmp}/new", "de.json"),
-    "unknown candidate": (
-        "evaluate {model} --benchmark parallel --data {pairs} --candidate page --out {tmp}/new",
-        "'sentence' or 'sentence+context'",
-    ),
-    "candidate of another benchmark": (
-        "evaluate {model} --benchmark parallel --data {pairs} --candidate sentence+context --out {tmp}/new",
-        "parallel pairs have no context",
-    ),
-    "benchmark without the language": (
-        "evaluate {model} --benchmark parallel --data {pairs} --languages de,fr --out {tmp}/new",
-        "no language 'fr'",
-    ),
-    "no weights": (
-        "evaluate {no_weights} --benchmark parallel --data {pairs} --out {tmp}/new",
-        "no weights (*.safetensors)",
-    ),
-    "no model folder": ("audit {tmp}/nothing --pairs {pairs} --out {tmp}/new", "no such folder"),
-    "not a model folder": ("audit {tmp}/taken --pairs {pairs} --out {tmp}/new", "neither modules.json nor config.json"),
-    "no such model": ("audit nobody/nothing --pairs {pairs} --out {tmp}/new", "cannot load the model"),
-    "no such built-in": ("audit builtin:nothing --pairs {pairs} --out {tmp}/new", "builtin:multilingual-e5-small"),
-    "too many tokens": ("audit {model} --pairs {pairs} --max-tokens 5000 --out {tmp}/new", "max_tokens 5000"),
-    "too few tokens": ("audit {model} --pairs {pairs} --max-tokens 1 --out {tmp}/new", "max_tokens 1"),
-    "audit of nothing": ("audit {model} --pairs nonsense --out {tmp}/new", '"nonsense"'),
-    "output exists": ("debias {model} --pairs {pairs} --out {tmp}/taken", "exists already"),
-    "one language": ("debias {model} --pairs {german} --out {tmp}/new", "two languages or more"),
-    "unknown remedy": ("debias {model} --pairs {pairs} --remedy magic --out {tmp}/new", "lir, leace, means"),
-    "no directions": ("debias {model} --pairs {pairs} --directions 0 --out {tmp}/new", "directions 0"),
-    "no examples": ("debias {model} --pairs {pairs} --examples 0 --out {tmp}/new", "examples 0"),
-    "no results": ("report {tmp}/taken --out {tmp}/new.html", "no results here"),
-    "option missing": ("audit {model}", "--pairs"),
-    "unknown option": ("audit {model} --pairs {pairs} --nonsense", "--nonsense"),
-    "unknown command": ("nonsense", "nonsense"),
-    "a word for a number": ("audit {model} --pairs {pairs} --max-tokens many", "--max-tokens"),
-    "output within a file": ("audit {model} --pairs {pairs} --out {tmp}/file/results", "file"),
-}
-
-
-@pytest.mark.parametrize("case", REFUSED)
-def test_wrong_input_gets_one_line_and_leaves_nothing(run: Run, work: dict[str, Path], case: str) -> None:
-    command, message = REFUSED[case]
-    arguments: list[object] = [part.format(**work) for part in command.split(" ")]
-    assert_refused(run, work["tmp"], [str(part).replace("~", " ") for part in arguments], message)
-
-
-def test_an_environment_variable_that_is_not_set_is_named(run: Run, work: dict[str, Path]) -> None:
-    arguments: list[object] = ["train", work["config"], "--set", "data=[{source: $ISOGLOT_NOWHERE/pairs.jsonl}]"]
-    assert_refused(run, work["tmp"], arguments, "$ISOGLOT_NOWHERE")
-
-
-@pytest.fixture
-def results(run: Run, work: dict[str, Path]) -> Path:
-    folder = work["tmp"] / "results"
-    outcome = run("audit", work["model"], "--pairs", work["pairs"], "--out", folder)
-    assert outcome.code == 0, outcome.err
-    return folder
-
-
-def test_results_of_different_benchmarks_are_not_put_on_one_page(
-    run: Run, work: dict[str, Path], results: Path
+def test_bad_pairs_are_one_line_and_exit_code_2(
+    content: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    other = work["tmp"] / "other"
-    run("audit", work["model"], "--pairs", work["pairs"], "--languages", "de,en", "--out", other)
-    assert_refused(
-        run, work["tmp"], ["report", results, other, "--out", work["tmp"] / "new.html"], "different benchmarks"
+    file = tmp_path / "bad.jsonl"
+    file.write_text(content)
+    assert run(monkeypatch, "data", "check", file) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert error.startswith("isoglot: ")
+    assert said in error
+
+
+def test_bytes_that_are_not_utf_8_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bad.jsonl").write_bytes(GOOD.encode() + '{"id": "ü'.encode("latin-1") + b'"}\n')
+    assert run(monkeypatch, "data", "check", tmp_path / "bad.jsonl") == 2
+    error = capsys.readouterr().err
+    assert "line 2" in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["train", "none.yaml"], "no such configuration"),
+        (["train", "good.yaml", "--set", "batches.alpha=3"], "batches.alpha"),
+        (["train", "good.yaml", "--set", "nonsense=3"], "unknown key nonsense"),
+        (["train", "good.yaml", "--set", "batches.size=500"], "different examples"),
+        (["train", "good.yaml", "--set", "batches.strategy=monolingual", "--set", "batches.size=61"], "smaller batch"),
+        (["train", "good.yaml", "--set", "model=./nowhere"], "no such folder"),
+        (["evaluate", "MODEL", "--benchmark", "nope", "--data", "x", "--out", "out"], "use one of mlqa-r"),
+        (["evaluate", "MODEL", "--benchmark", "xquad-r", "--data", "nowhere", "--out", "out"], "nowhere: not there"),
+        (["evaluate", "MODEL", "--benchmark", "xquad-r", "--data", ".", "--out", "out"], "no language files"),
+        (
+            ["evaluate", "MODEL", "--benchmark", "parallel", "--data", "PAIRS", "--out", "out", "--languages", "fr"],
+            "fr",
+        ),
+        (
+            ["evaluate", "MODEL", "--benchmark", "parallel", "--data", "PAIRS", "--out", "o", "--candidate", "page"],
+            "page",
+        ),
+        (["evaluate", "empty", "--benchmark", "parallel", "--data", "PAIRS", "--out", "out"], "not a model folder"),
+        (["audit", "MODEL", "--pairs", "nowhere.jsonl"], "nowhere.jsonl"),
+        (["debias", "MODEL", "--pairs", "PAIRS", "--out", "empty"], "exists already"),
+        (["debias", "MODEL", "--pairs", "PAIRS", "--out", "out", "--remedy", "magic"], "use one of lir"),
+        (["report", "empty", "--out", "r.html"], "no results here"),
+        (["data", "show", "nope"], "isoglot data list"),
+        (["data", "fetch", "nope", "--out", "x.jsonl"], "nope"),
+        (["frobnicate"], "frobnicate"),
+        (["train"], "CONFIG"),
+        (["demo", "--out", "full"], "exists already"),
+    ],
+)
+def test_bad_calls_are_one_line_exit_code_2_and_write_nothing(
+    words: list[str],
+    said: str,
+    model: str,
+    pairs_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "notes.txt").touch()
+    (tmp_path / "good.yaml").write_text(
+        f"model: {model}\noutput: out\ndata: [{{source: {pairs_file}}}]\nsteps: 2\nvalidation: {{examples: 0}}\n"
     )
+    before = sorted(tmp_path.rglob("*"))
+    filled = [{"MODEL": model, "PAIRS": str(pairs_file)}.get(word, word) for word in words]
+    assert run(monkeypatch, *filled) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1, error
+    assert said in error
+    assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_results_that_cannot_be_read_are_refused(run: Run, work: dict[str, Path], results: Path) -> None:
-    new = work["tmp"] / "new.html"
-    assert_refused(run, work["tmp"], ["report", results, "--out", work["tmp"] / "new.pdf"], ".html or .md")
-    summary = (results / "results.json").read_text()
-    (results / "results.json").write_text(summary.replace('"schema": 1', '"schema": 99'))
-    assert_refused(run, work["tmp"], ["report", results, "--out", new], "this version reads schema 1")
-    (results / "results.json").write_text(summary[:-40])
-    assert_refused(run, work["tmp"], ["report", results, "--out", new], "cannot be read")
-    (results / "results.json").write_text(summary)
-    (results / "per_query.parquet").write_bytes(b"PAR1")
-    assert_refused(run, work["tmp"], ["report", results, "--out", new], "cannot be read")
-    (results / "per_query.parquet").unlink()
-    assert_refused(run, work["tmp"], ["report", results, "--out", new], "per_query.parquet is missing")
+def test_results_of_different_benchmarks_are_not_reported_together(
+    model: str, pairs_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call = ["evaluate", model, "--benchmark", "parallel", "--data", pairs_file, "--out"]
+    assert run(monkeypatch, *call, tmp_path / "a") == 0
+    assert run(monkeypatch, *call, tmp_path / "b", "--languages", "de,en") == 0
+    capsys.readouterr()
+    assert run(monkeypatch, "report", tmp_path / "a", tmp_path / "b", "--out", tmp_path / "r.html") == 2
+    assert "different benchmarks" in capsys.readouterr().err
+    assert not (tmp_path / "r.html").exists()
 
 
-def test_version_and_help(run: Run) -> None:
-    assert run("--version").out.strip() == __version__
-    shown = run("--help")
-    assert shown.code == 0
-    assert all(command in shown.out for command in ("demo", "data", "train", "evaluate", "audit", "debias", "report"))
+def test_the_way_from_audit_to_report(
+    model: str, pairs_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "audit", model, "--pairs", pairs_file, "--out", tmp_path / "audit", "--json") == 0
+    audited = json.loads(capsys.readouterr().out)
+    assert "would be expected of a fair model" in audited["verdict"][0]
+    fair = tmp_path / "fair"
+    assert run(monkeypatch, "debias", model, "--pairs", pairs_file, "--out", fair, "--directions", "2") == 0
+    assert SentenceTransformer(str(fair), device="cpu").encode(["rot"]).shape == (1, 32)
+    call = ["evaluate", fair, "--benchmark", "parallel", "--data", pairs_file, "--trec-depth", "5"]
+    assert run(monkeypatch, *call, "--out", tmp_path / "fair-results", "--json") == 0
+    assert (tmp_path / "fair-results" / "run.trec").read_text().count("\n") == 180 * 5
+    assert run(monkeypatch, *call, "--out", tmp_path / "raw-results", "--without-debias") == 0
+    results = [tmp_path / name for name in ("audit", "raw-results")]
+    maps = [json.loads((r / "results.json").read_text())["settings"]["multilingual"]["map"] for r in results]
+    assert maps[0] == pytest.approx(maps[1], abs=1e-6)
+    assert (
+        run(monkeypatch, "report", tmp_path / "raw-results", tmp_path / "fair-results", "--out", tmp_path / "r.html")
+        == 0
+    )
+    assert (tmp_path / "r.html").exists()
 
 
-def test_data_list_and_show(run: Run) -> None:
-    listed = json.loads(run("data", "list", "--json").out)
-    assert {"debian", "xquad-r", "parallel"} <= {entry["name"] for entry in listed}
-    assert all(entry["use"] in ("training", "benchmark") for entry in listed)
-    assert "xquad-r" in run("data", "list").out
-    shown = json.loads(run("data", "show", "xquad-r", "--json").out)
-    assert shown["licence"] == "CC BY-SA 4.0"
-    assert "CC BY-SA 4.0" in run("data", "show", "xquad-r").out
+def test_data_commands_describe_and_convert(
+    pairs_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "data", "check", pairs_file) == 0
+    assert "60" in capsys.readouterr().out
+    target = tmp_path / "de.parquet"
+    assert run(monkeypatch, "data", "fetch", pairs_file, "--out", target, "--languages", "de,en") == 0
+    assert "60 examples, 120 translations in de, en" in capsys.readouterr().out.replace("\n", " ")
+    assert run(monkeypatch, "data", "list", "--json") == 0
+    assert {"debian", "xquad-r"} <= {entry["name"] for entry in json.loads(capsys.readouterr().out)}
+    assert run(monkeypatch, "data", "show", "xquad-r") == 0
+    assert "CC BY-SA 4.0" in capsys.readouterr().out
 
 
-def test_data_check_describes(run: Run, work: dict[str, Path]) -> None:
-    plain = run("data", "check", work["pairs"])
-    assert plain.code == 0
-    assert all(word in plain.out for word in ("12", "36", "de", "en", "es"))
-    assert "token" in run("data", "check", work["pairs"], "--model", work["model"]).out
+def test_a_full_disk_is_one_line(
+    model: str, pairs_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device", "results.json")
+
+    monkeypatch.setattr("isoglot.results.write_json", full)
+    call = ["audit", model, "--pairs", pairs_file, "--out", tmp_path / "a"]
+    assert run(monkeypatch, *call) == 2
+    assert capsys.readouterr().err == "isoglot: results.json: No space left on device\n"
 
 
-def test_data_fetch_converts_and_keeps_languages(run: Run, work: dict[str, Path]) -> None:
-    to = work["tmp"] / "some.csv"
-    assert run("data", "fetch", work["pairs"], "--languages", "de, en", "--out", to).code == 0
-    again = work["tmp"] / "again.parquet"
-    assert run("data", "fetch", to, "--out", again).code == 0
-    table = pq.read_table(again)
-    assert set(table["language"].to_pylist()) == {"de", "en"}
-    assert table.num_rows == 24
+def test_help_and_version_come_without_heavy_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
+    import subprocess
+    import sys
 
-
-def test_audit_says_in_words_and_in_json(run: Run, work: dict[str, Path], results: Path) -> None:
-    plain = run("audit", work["model"], "--pairs", work["pairs"])
-    assert "query's language" in plain.out
-    assert "ranks apart" in plain.out
-    parsed = json.loads(run("audit", work["model"], "--pairs", work["pairs"], "--json").out)
-    saved = load_results(results).summary
-    assert parsed["settings"] == saved["settings"]
-    assert parsed["verdict"]
-
-
-def test_evaluate_writes_results_and_trec_files(run: Run, work: dict[str, Path]) -> None:
-    folder = work["tmp"] / "eval"
-    arguments = ["evaluate", work["model"], "--benchmark", "parallel", "--data", work["pairs"], "--out", folder]
-    outcome = run(*arguments, "--trec-depth", "7", "--name", "tiny [x]", "--json")
-    assert outcome.code == 0, outcome.err
-    assert json.loads(outcome.out) == load_results(folder).summary
-    assert load_results(folder).summary["model"]["name"] == "tiny [x]"
-    assert sorted(path.name for path in folder.iterdir()) == [
-        "per_query.parquet",
-        "qrels.trec",
-        "results.json",
-        "run.trec",
-    ]
-    assert len((folder / "run.trec").read_text().splitlines()) == 36 * 7
-    assert len((folder / "qrels.trec").read_text().splitlines()) == 36 * 3
-    plain = run(*arguments, "--name", "tiny [x]")
-    assert "tiny [x]" in plain.out, "square brackets in a name are not markup"
-
-
-def test_debias_makes_a_plain_model_and_evaluate_can_leave_it_off(run: Run, work: dict[str, Path]) -> None:
-    folder = work["tmp"] / "debiased"
-    outcome = run("debias", work["model"], "--pairs", work["pairs"], "--directions", "2", "--out", folder)
-    assert outcome.code == 0, outcome.err
-    assert SentenceTransformer(str(folder), device="cpu").encode(["rot"]).shape == (1, 32)
-    settings = {}
-    for name, model, *options in (
-        ("base", work["model"]),
-        ("with", folder),
-        ("without", folder, "--without-debias"),
-    ):
-        to = work["tmp"] / name
-        run("evaluate", model, "--benchmark", "parallel", "--data", work["pairs"], "--out", to, *options)
-        settings[name] = load_results(to).summary["language_bias"]
-    assert settings["without"] == settings["base"]
-    assert settings["with"] != settings["base"]
-
-
-def test_report_of_two_systems(run: Run, work: dict[str, Path], results: Path) -> None:
-    for name in ("page.html", "page.md"):
-        outcome = run("report", results, results, "--out", work["tmp"] / name)
-        assert outcome.code == 0, outcome.err
-        assert "36" in (work["tmp"] / name).read_text() or name.endswith(".md")
-
-
-def test_train_leaves_a_model(run: Run, work: dict[str, Path]) -> None:
-    outcome = run("train", work["config"], "--set", "batches.alpha=0.3")
-    assert outcome.code == 0, outcome.err
-    assert SentenceTransformer(str(work["tmp"] / "run" / "model"), device="cpu").encode(["rot"]).shape == (1, 32)
-    assert_refused(run, work["tmp"], ["train", work["config"]], "run")
+    code = "import sys, isoglot.cli; sys.exit(any(name in sys.modules for name in ('torch', 'pyarrow', 'datasets')))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert run(monkeypatch, "--version") == 0

@@ -22,16 +22,8 @@ import numpy.typing as npt
 from datasets import Dataset
 from torch.utils.data import BatchSampler
 
-from isoglot.batches import (
-    CROSS_LINGUAL,
-    MIXED,
-    MONOLINGUAL,
-    LanguageSampling,
-    Strategy,
-    deal,
-    draw_kinds,
-    language_weights,
-)
+from isoglot.batches import CROSS_LINGUAL, MIXED, MONOLINGUAL, Strategy, draw_kinds
+from isoglot.dealing import LanguageSampling, deal, language_weights
 from isoglot.errors import InputError
 
 IntArray = npt.NDArray[np.int64]

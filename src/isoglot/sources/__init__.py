@@ -41,4 +41,6 @@ def load_pairs(
         pairs = read_pairs(spec)
     else:
         raise InputError(f'no file, folder or data set "{spec}"; named data sets are {", ".join(SOURCES)}')
+    if not len(pairs):
+        raise InputError(f"{spec}: holds no pairs")
     return pairs if languages is None else pairs.filter_languages(languages)
