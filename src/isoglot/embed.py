@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from sentence_transformers import SentenceTransformer
+from transformers import PreTrainedTokenizerBase
 
 from isoglot.atomic import write_whole_folder
 from isoglot.encoders import Role, fingerprint, role_prompt, split_head
@@ -98,14 +99,13 @@ def embed(
     wanted = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
     if on_progress:
         on_progress(sum(key in known for key in keys))
-    # Texts of like length together waste no padding; the longest first shows at once whether memory suffices.
-    todo = sorted(wanted.items(), key=lambda item: len(item[1]), reverse=True)
+    todo = _longest_first(reader, list(wanted.items()))
     repeats = _count(keys)
     for start in range(0, len(todo), _SHARD_TEXTS):
         part = todo[start : start + _SHARD_TEXTS]
         vectors = []
-        for at in range(0, len(part), 4 * batch_size):
-            some = part[at : at + 4 * batch_size]
+        for at in range(0, len(part), batch_size):
+            some = part[at : at + batch_size]
             vectors.append(_encode(reader, [text for _, text in some], prompt, batch_size, bf16))
             if on_progress:
                 on_progress(sum(repeats[key] for key, _ in some))
@@ -114,6 +114,21 @@ def embed(
             store.write(space, [key for key, _ in part], shard)
         known.update(zip((key for key, _ in part), shard, strict=True))
     return _apply_head(head, np.stack([known[key] for key in keys]), tasks, str(model.device))
+
+
+def _longest_first(reader: SentenceTransformer, items: list[tuple[bytes, str]]) -> list[tuple[bytes, str]]:
+    """Sort by number of tokens, so that batches waste no padding; the longest show at once if memory suffices.
+
+    Characters would not do: a token is four letters of German but one sign of Chinese, and batches that mix them
+    are padded by half.
+    """
+    tokenizer = getattr(reader, "tokenizer", None)
+    texts = [text for _, text in items]
+    if isinstance(tokenizer, PreTrainedTokenizerBase) and items:
+        lengths = [len(ids) for ids in tokenizer(texts, truncation=True, max_length=reader.max_seq_length)["input_ids"]]
+    else:
+        lengths = [len(text) for text in texts]
+    return [items[n] for n in np.argsort(np.negative(lengths), kind="stable")]
 
 
 def _encode(reader: SentenceTransformer, texts: list[str], prompt: str, batch_size: int, bf16: bool) -> FloatArray:
