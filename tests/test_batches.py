@@ -241,3 +241,53 @@ def test_a_batch_that_cannot_be_divided_is_refused() -> None:
         plan.share(0, 3)
     with pytest.raises(InputError, match="does not exist"):
         plan.share(2, 2)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 1000), st.sampled_from(STRATEGIES))
+def test_a_plan_describes_itself_in_its_own_counts(seed: int, strategy: str) -> None:
+    plan = plan_batches(make(seed), strategy, batch_size=6, steps=25, seed=seed)  # type: ignore[arg-type]
+    columns, told = plan.columns(), plan.describe()
+    assert (told["steps"], told["batch_size"]) == (25, 6)
+    assert sum(told["batches"].values()) == 25
+    for kind, count in told["batches"].items():
+        assert (columns["kind"] == kind).sum() == 6 * count
+    for role in ("query", "passage"):
+        tags, counts = np.unique(columns[f"{role}_language"], return_counts=True)
+        assert told[f"{role}_languages"] == dict(zip(tags.tolist(), counts.tolist(), strict=True))
+    for tag, repeats in told["repeats"].items():
+        uses = np.unique(columns["example"][columns["query_language"] == tag], return_counts=True)[1]
+        assert (repeats["examples"], repeats["most_uses"]) == (len(uses), uses.max())
+        assert repeats["mean_uses"] == pytest.approx(uses.mean(), abs=0.005)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 1000), st.integers(1, 40), st.integers(2, 6))
+def test_cards_of_unequal_rates_are_dealt_in_proportion(seed: int, steps: int, batch_size: int) -> None:
+    """Rates that no cap touches; a batch is so small a part of the cards that few have to be exchanged."""
+    rng = np.random.default_rng(seed)
+    rates = rng.uniform(1, 3, size=10 * batch_size)
+    dealt = deal(np.arange(len(rates)), rates, steps, batch_size, rng)
+    uses = np.bincount(dealt.ravel(), minlength=len(rates))
+    expected = rates / rates.sum() * steps * batch_size
+    off = np.maximum(np.floor(expected) - uses, uses - np.ceil(expected)).clip(0)
+    assert off.max() <= 1
+    assert off.sum() <= 2
+    assert all(len(set(batch)) == batch_size for batch in dealt)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 1000), st.integers(2, 8))
+def test_groups_that_hold_many_cards_never_meet_themselves(seed: int, batch_size: int) -> None:
+    """The hardest case: hardly more groups than a batch holds, one of them with most of the cards."""
+    rng = np.random.default_rng(seed)
+    groups = np.concatenate([np.arange(batch_size), np.zeros(20, int)])
+    dealt = deal(groups, np.ones(len(groups)), 30, batch_size, rng)
+    assert all(len(set(groups[batch])) == batch_size for batch in dealt)
+
+
+def test_uses_are_spread_over_the_run() -> None:
+    dealt = deal(np.arange(50), np.ones(50), 100, 5, np.random.default_rng(0))  # ten uses of each
+    for card in range(50):
+        when = np.flatnonzero((dealt == card).any(axis=1))
+        assert np.diff(when).max() <= 25, "at most about two tenths of the run without it"
