@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sentence_transformers import SentenceTransformer
@@ -12,6 +14,8 @@ from sklearn.linear_model import LogisticRegression
 from isoglot.debiasing import debias, fit_leace, fit_lir, fit_means, with_debias_of, without_debias
 from isoglot.errors import InputError
 from isoglot.pairs import ParallelPairs
+
+ROLES: tuple[tuple[Literal["query", "passage"], str], ...] = (("query", "query"), ("passage", "document"))
 
 
 def blobs(seed: int, languages: int = 4, dimensions: int = 12, each: int = 80) -> tuple[np.ndarray, np.ndarray]:
@@ -93,5 +97,31 @@ def test_what_cannot_be_fitted_is_refused(tiny_encoder: SentenceTransformer, pai
         debias(tiny_encoder, pairs.filter_languages(["de"]))
     with pytest.raises(InputError, match="use one of lir, leace, means"):
         debias(tiny_encoder, pairs, remedy="magic")  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="at least 1"):
+    with pytest.raises(InputError, match="directions 0: at least 1"):
         debias(tiny_encoder, pairs, directions=0)
+    with pytest.raises(InputError, match="examples 0: at least 1"):
+        debias(tiny_encoder, pairs, examples=0)
+
+
+@pytest.mark.parametrize("remedy", ["lir", "leace", "means"])
+def test_language_means_of_the_fitted_text_coincide_and_the_map_is_affine(
+    remedy: str, tiny_encoder: SentenceTransformer, pairs: ParallelPairs
+) -> None:
+    """As seen before the last normalisation, over queries and passages together."""
+    few = pairs.sample(20, seed=0)
+    model = debias(tiny_encoder, few, remedy=remedy, directions=5)  # type: ignore[arg-type]
+    linear = list(model.children())[-2]
+    sides = [tiny_encoder.encode(few.texts(role), prompt_name=name) for role, name in ROLES]
+    vectors, languages = torch.from_numpy(np.concatenate(sides)), np.tile(few.table["language"].to_pylist(), 2)
+
+    def mapped(x: torch.Tensor, language: str) -> np.ndarray:
+        keywords = {"task": language} if remedy == "means" else {}
+        with torch.inference_mode():
+            return linear({"sentence_embedding": x.clone()}, **keywords)["sentence_embedding"].numpy()
+
+    assert spread(vectors.numpy(), languages) > 1e-2
+    after = np.stack([mapped(vectors[n : n + 1], tag)[0] for n, tag in enumerate(languages.tolist())])
+    assert spread(after, languages) < 1e-5
+    a, b = vectors[:9], vectors[9:18]
+    middle = (mapped(a, "de") + mapped(b, "de")) / 2
+    assert mapped((a + b) / 2, "de") == pytest.approx(middle, abs=1e-5)
