@@ -15,13 +15,13 @@ def write_trec(folder: str | Path, data: RetrievalSet, ranks: Ranks, *, tag: str
     """Write the pooled ranking and its judgements for other tools: `run.trec` and `qrels.trec`.
 
     The run goes as deep as `ranks.top`. Tools break ties by passage id, isoglot by position; so that both see one
-    order, an equal score is lowered to the next smaller number.
+    order, an equal score is lowered to the next smaller number in single precision, as which trec_eval reads it.
     """
     query_ids = [_no_spaces(text) for text in data.query_ids]
     passage_ids = [_no_spaces(text) for text in data.passage_ids]
-    scores = ranks.top_scores.astype(np.float64)
+    scores = ranks.top_scores.astype(np.float32)
     for column in range(1, scores.shape[1]):
-        scores[:, column] = np.minimum(scores[:, column], np.nextafter(scores[:, column - 1], -np.inf))
+        scores[:, column] = np.minimum(scores[:, column], np.nextafter(scores[:, column - 1], np.float32(-np.inf)))
     run = (
         f"{query_ids[q]} Q0 {passage_ids[p]} {position + 1} {score!r} {tag}\n"
         for q in range(len(query_ids))

@@ -158,6 +158,16 @@ class ParallelPairs:
         drawn = np.random.default_rng(seed).permutation(self.example_count) < n_examples
         return self.select_examples(drawn)
 
+    def without_translations(self) -> ParallelPairs:
+        """Every row an example of its own: its language is put in front of its id.
+
+        >>> rows = [{"id": "1", "language": tag, "query": tag, "passage": tag} for tag in ("de", "en")]
+        >>> ParallelPairs.from_rows(rows).without_translations().example_ids
+        ['de/1', 'en/1']
+        """
+        apart = pc.binary_join_element_wise(self.table["language"], self.table["id"], "/")
+        return ParallelPairs(self.table.set_column(0, SCHEMA.field("id"), apart))
+
     def split(self, held_out: float, seed: int) -> tuple[ParallelPairs, ParallelPairs]:
         """Training part and held-out part; all translations of an example go to the same part.
 

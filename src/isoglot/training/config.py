@@ -46,11 +46,14 @@ class DataSource(_Section):
             Environment variables are put in: `$DATA/ntrex`.
         languages: keep only these; all where not given.
         examples: keep at most so many examples, drawn with the run's seed; all where not given.
+        parallel: whether rows with one id are translations of each other. Some sets number each language apart, so
+            that equal ids mean nothing: say false, or cross-lingual batches pair questions with strangers' answers.
     """
 
     source: Source
     languages: tuple[str, ...] | None = None
     examples: PositiveInt | None = None
+    parallel: bool = True
 
 
 class Batches(_Section):

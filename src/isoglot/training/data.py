@@ -31,6 +31,8 @@ def read_sources(sources: Sequence[DataSource], seed: int) -> ParallelPairs:
     parts = []
     for source in sources:
         pairs = load_pairs(source.source, languages=source.languages)
+        if not source.parallel:
+            pairs = pairs.without_translations()
         if source.examples is not None and source.examples < pairs.example_count:
             pairs = pairs.sample(source.examples, seed)
         parts.append(pairs)
