@@ -154,6 +154,8 @@ def test_bad_starts_write_nothing(settings: dict[str, Any], tmp_path: Path) -> N
     output = Path(settings["output"])
     with pytest.raises(InputError, match="different examples"):
         train(TrainConfig.model_validate(settings | {"batches": {"size": 64}}))
+    with pytest.raises(InputError, match="the model has 2 layers"):
+        train(TrainConfig.model_validate(settings | {"freeze": {"layers": 2}}))
     with pytest.raises(InputError, match="no run to resume"):
         train(TrainConfig.model_validate(settings), resume=True)
     assert not output.exists()
@@ -166,12 +168,16 @@ def test_bad_starts_write_nothing(settings: dict[str, Any], tmp_path: Path) -> N
 
 def test_resuming_other_data_is_refused(settings: dict[str, Any], pairs_file: Path, tmp_path: Path) -> None:
     settings["optimizer"] = {"learning_rate": 1e30, "max_gradient_norm": 1e30, "warmup": 0}
+    file = tmp_path / "mine.jsonl"
+    file.write_text(pairs_file.read_text())
+    settings["data"] = [{"source": str(file)}]
     with pytest.raises(IsoglotError):
         train(TrainConfig.model_validate(settings))
-    fewer = tmp_path / "fewer.jsonl"
-    fewer.write_text("\n".join(pairs_file.read_text().splitlines()[:-3]))
+    with pytest.raises(InputError, match="cannot resume, the configuration"):
+        train(TrainConfig.model_validate(settings | {"seed": 1}), resume=True)
+    file.write_text("\n".join(pairs_file.read_text().splitlines()[:-3]))
     with pytest.raises(InputError, match="cannot resume, the training data"):
-        train(TrainConfig.model_validate(settings | {"data": [{"source": str(fewer)}]}), resume=True)
+        train(TrainConfig.model_validate(settings), resume=True)
 
 
 def test_training_through_a_remedy_keeps_it_fixed(settings: dict[str, Any]) -> None:

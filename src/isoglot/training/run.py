@@ -86,9 +86,10 @@ def train(config: TrainConfig, *, resume: bool = False) -> Path:
         raise InputError(f"{output}: no run to resume here")
     prepared = _prepare(config)
     model = _initial_model(config, prepared)
+    _freeze(model, config)
     record = _record(config, model, prepared)
     if resume:
-        _check_same(output, record)
+        _check_same(output, config, record)
     else:
         _write_start(output, config, prepared, record)
     for line in _plan_lines(prepared):
@@ -181,7 +182,9 @@ def _write_start(output: Path, config: TrainConfig, prepared: _Prepared, record:
     write_json(output / "run.json", record)
 
 
-def _check_same(output: Path, record: dict[str, Any]) -> None:
+def _check_same(output: Path, config: TrainConfig, record: dict[str, Any]) -> None:
+    if yaml.safe_load((output / "config.yaml").read_text(encoding="utf-8")) != config.model_dump(mode="json"):
+        raise InputError(f"{output}: cannot resume, the configuration is not what the run began with; start a new one")
     earlier = json.loads((output / "run.json").read_text(encoding="utf-8"))
     for part, what in (("model", "the initial model"), ("data", "the training data"), ("plan", "the plan of batches")):
         if earlier[part] != record[part]:
@@ -205,7 +208,6 @@ def _plan_lines(prepared: _Prepared) -> list[str]:
 def _fit(
     config: TrainConfig, model: SentenceTransformer, prepared: _Prepared, output: Path, checkpoint: Path | None
 ) -> SentenceTransformer:
-    _freeze(model, config)
     if config.dropout is not None:
         _set_dropout(model, config.dropout)
     initial = {name: p.detach().clone() for name, p in model.named_parameters() if p.requires_grad}
