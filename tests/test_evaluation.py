@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import pytrec_eval
+from ranx import Qrels, Run
+from ranx import evaluate as ranx_evaluate
 from sentence_transformers import SentenceTransformer
 
 from conftest import SHARED_DATA
 from isoglot.benchmarks import Passage, Query, RetrievalSet, load_benchmark, retrieval_set_of
 from isoglot.errors import InputError
-from isoglot.evaluation import encode_set, evaluate, rank_set, summarise
+from isoglot.evaluation import EncodedSet, encode_set, evaluate, rank_set, summarise
 from isoglot.pairs import ParallelPairs
 from isoglot.results import load_results
 from isoglot.trec import write_trec
@@ -159,7 +162,7 @@ def test_the_exported_run_gives_others_the_same_figures(
         qrels = pytrec_eval.parse_qrel(file)
     with (tmp_path / "run.trec").open() as file:
         run = pytrec_eval.parse_run(file)
-    names = {"map", "ndcg_cut.10", "recall.1,10,100"}
+    names = {"map", "recip_rank", "ndcg_cut.10", "recall.1,10,100"}
     theirs = pytrec_eval.RelevanceEvaluator(qrels, names).evaluate(run)
     rows = [row for row in summarise(data, ranks)[0].to_pylist() if row["setting"] == "multilingual"]
     assert len(rows) == len(theirs)
@@ -170,8 +173,165 @@ def test_the_exported_run_gives_others_the_same_figures(
             ("ndcg@10", "ndcg_cut_10"),
             ("recall@1", "recall_1"),
             ("recall@10", "recall_10"),
+            ("recall@100", "recall_100"),
         ):
             assert row[ours] == pytest.approx(other[name], abs=1e-6)
+        assert row["mrr@10"] == pytest.approx(other["recip_rank"] if other["recip_rank"] >= 0.1 else 0, abs=1e-6)
+
+
+def plain_measures(hits: np.ndarray) -> dict[str, float]:
+    """Every measure of one ranking, from the rising ranks of its relevant passages."""
+    gains = sum(1 / np.log2(hit + 1) for hit in hits if hit <= 10)
+    ideal = sum(1 / np.log2(place + 1) for place in range(1, min(len(hits), 10) + 1))
+    return {
+        "map": float(np.mean([(n + 1) / hit for n, hit in enumerate(hits)])),
+        "mrr@10": 1 / hits[0] if hits[0] <= 10 else 0.0,
+        "ndcg@10": float(gains / ideal),
+        **{f"recall@{cutoff}": float(np.mean(hits <= cutoff)) for cutoff in (1, 10, 100)},
+    }
+
+
+def test_every_figure_of_the_summary_is_a_mean_of_plain_rankings(
+    data: RetrievalSet, tiny_encoder: SentenceTransformer
+) -> None:
+    """All measures, all biases, the grid and the table by language; queries first, then languages."""
+    encoded = encode_set(tiny_encoder, data)
+    scores = encoded.queries @ encoded.passages.T
+    tags, asked, held = data.languages, data.query_language, data.passage_language
+    by_pair: dict[tuple[int, int], list[dict[str, float]]] = defaultdict(list)
+    pooled: dict[int, list[dict[str, float]]] = defaultdict(list)
+    for query in range(len(data.query_texts)):
+        relevant = data.judgement_passage[data.judgement_query == query]
+        order = np.lexsort((np.arange(len(held)), held, -scores[query]))
+        for corpus in np.unique(held[relevant]).tolist():
+            own = order[held[order] == corpus]
+            hits = np.flatnonzero(np.isin(own, relevant)) + 1
+            by_pair[int(asked[query]), corpus].append(plain_measures(hits))
+        hits = np.flatnonzero(np.isin(order, relevant)) + 1
+        several = len(hits) > 1
+        bias = {
+            "rank_distance": float(hits[-1] - hits[0]) if several else float("nan"),
+            "same_language_share@1": float(held[order[0]] == asked[query]),
+            "same_language_share@10": float(np.mean(held[order[:10]] == asked[query])),
+            "max_rank_norm": float(np.log(hits[-1] / len(hits)) / np.log(len(held) / len(hits))),
+            "fair_share@1": 1 / len(np.unique(held[relevant])),
+        }
+        pooled[int(asked[query])].append({**plain_measures(hits), **bias})
+
+    def mean(rows: list[dict[str, float]], name: str) -> float:
+        return float(np.nanmean([row[name] for row in rows]))
+
+    summary = evaluate(tiny_encoder, data, name="tiny").summary
+    for name in plain_measures(np.array([1])):
+        grid = {pair: mean(rows, name) for pair, rows in by_pair.items()}
+        expected = {
+            "monolingual": np.mean([value for (a, b), value in grid.items() if a == b]),
+            "cross_lingual": np.mean([value for (a, b), value in grid.items() if a != b]),
+            "multilingual": np.mean([mean(rows, name) for rows in pooled.values()]),
+        }
+        for setting, value in expected.items():
+            assert summary["settings"][setting][name] == pytest.approx(value, abs=2e-6), (setting, name)
+        if name == "map":
+            for (a, b), value in grid.items():
+                assert summary["grid"]["values"][a][b] == pytest.approx(value, abs=2e-6)
+            for n, tag in enumerate(tags):
+                row = summary["by_query_language"][tag]
+                assert row["monolingual_map"] == pytest.approx(grid[n, n], abs=2e-6)
+                others = [value for (a, b), value in grid.items() if a == n and b != n]
+                assert row["cross_lingual_map"] == pytest.approx(np.mean(others), abs=2e-6)
+                assert row["multilingual_map"] == pytest.approx(mean(pooled[n], "map"), abs=2e-6)
+    for name, value in summary["language_bias"].items():
+        assert value == pytest.approx(np.mean([mean(rows, name) for rows in pooled.values()]), abs=2e-6), name
+        for n, tag in enumerate(tags):
+            assert summary["by_query_language"][tag][name] == pytest.approx(mean(pooled[n], name), abs=2e-6)
+
+
+@pytest.mark.slow  # ranx compiles itself for most of a minute
+def test_ranx_reads_the_exported_run_as_isoglot_does(
+    data: RetrievalSet, tiny_encoder: SentenceTransformer, tmp_path: Path
+) -> None:
+    ranks = rank_set(data, encode_set(tiny_encoder, data), top_k=len(data.passage_texts))
+    write_trec(tmp_path, data, ranks)
+    qrels = Qrels.from_file(str(tmp_path / "qrels.trec"), kind="trec")
+    run = Run.from_file(str(tmp_path / "run.trec"), kind="trec")
+    table, _ = summarise(data, ranks)
+    rows = [row for row in table.to_pylist() if row["setting"] == "multilingual"]
+    names = ("map", "mrr@10", "ndcg@10", "recall@1", "recall@10", "recall@100")
+    ranx_evaluate(qrels, run, list(names), make_comparable=True)  # leaves a score per query in the run
+    for name in names:
+        assert {row["query"]: row[name] for row in rows} == pytest.approx(run.scores[name], abs=1e-6)
+
+
+def test_equal_scores_are_exported_in_the_order_isoglot_counts_them(data: RetrievalSet, tmp_path: Path) -> None:
+    shape = (len(data.query_texts), len(data.passage_texts))
+    alike = EncodedSet(np.ones((shape[0], 2), np.float32), np.ones((shape[1], 2), np.float32), 0.0)
+    ranks = rank_set(data, alike, top_k=shape[1])
+    write_trec(tmp_path, data, ranks)
+    with (tmp_path / "qrels.trec").open() as file:
+        qrels = pytrec_eval.parse_qrel(file)
+    with (tmp_path / "run.trec").open() as file:
+        run = pytrec_eval.parse_run(file)
+    theirs = pytrec_eval.RelevanceEvaluator(qrels, {"map"}).evaluate(run)
+    rows = [row for row in summarise(data, ranks)[0].to_pylist() if row["setting"] == "multilingual"]
+    assert {row["query"]: row["map"] for row in rows} == pytest.approx({q: v["map"] for q, v in theirs.items()})
+
+
+@pytest.mark.parametrize("languages", [("de",), ("es", "de"), ("de", "en", "es")])
+def test_a_part_of_a_set_is_the_set_built_from_that_part(data: RetrievalSet, languages: tuple[str, ...]) -> None:
+    tags = data.languages
+    queries = [
+        Query(example, tags[n], text)
+        for example, n, text in zip(data.query_example, data.query_language, data.query_texts, strict=True)
+        if tags[n] in languages
+    ]
+    passages = [
+        Passage(name, tags[n], text)
+        for name, n, text in zip(data.passage_ids, data.passage_language, data.passage_texts, strict=True)
+        if tags[n] in languages
+    ]
+    kept = {passage.id for passage in passages}
+    relevant = [
+        (data.query_example[q], data.passage_ids[p])
+        for q, p in zip(data.judgement_query, data.judgement_passage, strict=True)
+        if data.passage_ids[p] in kept
+    ]
+    built = RetrievalSet.build(data.name, queries, passages, relevant)
+    assert data.in_languages(languages).fingerprint == built.fingerprint
+
+
+def test_a_fingerprint_knows_every_text_and_judgement(data: RetrievalSet) -> None:
+    changes: list[dict[str, Any]] = [
+        {"query_texts": ["other", *data.query_texts[1:]]},
+        {"passage_texts": ["other", *data.passage_texts[1:]]},
+        {"passage_ids": ["other", *data.passage_ids[1:]]},
+        {"query_example": ["other", *data.query_example[1:]]},
+        {"judgement_query": data.judgement_query[1:], "judgement_passage": data.judgement_passage[1:]},
+        {"passage_language": (data.passage_language + 1) % 3},
+    ]
+    prints = {replace(data, **change).fingerprint for change in changes}
+    assert len(prints | {data.fingerprint}) == len(changes) + 1
+    assert replace(data, name="other").fingerprint == data.fingerprint
+
+
+def test_a_set_that_does_not_fit_together_is_refused() -> None:
+    query, passage = Query("q", "de", "frage"), Passage("p", "de", "antwort")
+    with pytest.raises(InputError, match="a passage id occurs twice"):
+        RetrievalSet.build("toy", [query], [passage, passage], [("q", "p")])
+    with pytest.raises(InputError, match="'x', which is not in the corpus"):
+        RetrievalSet.build("toy", [query], [passage], [("q", "x")])
+    with pytest.raises(InputError, match="nothing to evaluate"):
+        RetrievalSet.build("toy", [query], [passage], [("other", "p")])
+
+
+def test_one_language_alone_has_no_cross_lingual_figures(
+    data: RetrievalSet, tiny_encoder: SentenceTransformer, tmp_path: Path
+) -> None:
+    results = evaluate(tiny_encoder, data.in_languages(["de"]), name="tiny")
+    assert results.summary["settings"]["cross_lingual"]["map"] is None
+    assert np.isnan(results.setting("cross_lingual"))
+    assert np.isnan(results.bias("rank_distance"))
+    assert results.setting("monolingual") == pytest.approx(results.setting("multilingual"))
+    assert load_results(results.save(tmp_path)).summary == results.summary
 
 
 def test_an_unknown_language_of_a_set_is_refused(data: RetrievalSet) -> None:
