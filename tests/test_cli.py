@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,35 @@ def test_bytes_that_are_not_utf_8_are_named(
         (["frobnicate"], "frobnicate"),
         (["train"], "CONFIG"),
         (["demo", "--out", "full"], "exists already"),
+        (["train", "good.yaml", "--set", "batches.alpha"], "write key=value"),
+        (["train", "good.yaml", "--set", "batches.alpha=half"], "batches.alpha"),
+        (["train", "good.yaml", "--set", "batches.alhpa=0.3"], "unknown key batches.alhpa"),
+        (["train", "good.yaml", "--set", "steps.more=1"], "holds a value"),
+        (["train", "good.yaml", "--set", "batches.strategy=bilingual"], "batches.strategy"),
+        (["train", "good.yaml", "--set", "epochs=1"], "either steps or epochs"),
+        (["train", "good.yaml", "--set", "data=[{source: nonsense}]"], '"nonsense"'),
+        (["train", "good.yaml", "--set", "data=[{source: $ISOGLOT_NOWHERE/x.jsonl}]"], "$ISOGLOT_NOWHERE"),
+        (
+            ["train", "good.yaml", "--set", "data=[{source: german.jsonl}]", "--set", "batches.strategy=cross-lingual"],
+            "two languages",
+        ),
+        (["train", "cut.yaml"], "not YAML"),
+        (["train", "list.yaml"], "mapping"),
+        (["evaluate", "weightless", "--benchmark", "parallel", "--data", "PAIRS", "--out", "out"], "no weights"),
+        (["audit", "nobody/nothing", "--pairs", "PAIRS", "--out", "out"], "cannot load the model"),
+        (["audit", "builtin:nothing", "--pairs", "PAIRS", "--out", "out"], "builtin:multilingual-e5-small"),
+        (["audit", "MODEL", "--pairs", "PAIRS", "--max-tokens", "5000", "--out", "out"], "max_tokens 5000"),
+        (["audit", "MODEL", "--pairs", "PAIRS", "--max-tokens", "many", "--out", "out"], "--max-tokens"),
+        (["audit", "MODEL", "--pairs", "PAIRS", "--nonsense", "x"], "--nonsense"),
+        (["audit", "MODEL", "--pairs", "german.jsonl", "--out", "good.yaml/results"], "good.yaml"),
+        (["debias", "MODEL", "--pairs", "german.jsonl", "--out", "out"], "two languages or more"),
+        (["debias", "MODEL", "--pairs", "PAIRS", "--directions", "0", "--out", "out"], "directions 0"),
+        (["debias", "MODEL", "--pairs", "PAIRS", "--examples", "0", "--out", "out"], "examples 0"),
+        (
+            ["evaluate", "MODEL", "--benchmark", "parallel", "--data", "PAIRS", "--trec-depth", "-1", "--out", "out"],
+            "--trec-depth",
+        ),
+        (["data", "fetch", "PAIRS", "--out", "x.txt"], ".jsonl, .csv or .parquet"),
     ],
 )
 def test_bad_calls_are_one_line_exit_code_2_and_write_nothing(
@@ -108,6 +138,11 @@ def test_bad_calls_are_one_line_exit_code_2_and_write_nothing(
     (tmp_path / "good.yaml").write_text(
         f"model: {model}\noutput: out\ndata: [{{source: {pairs_file}}}]\nsteps: 2\nvalidation: {{examples: 0}}\n"
     )
+    (tmp_path / "cut.yaml").write_text("data: [1\n")
+    (tmp_path / "list.yaml").write_text("- data\n")
+    (tmp_path / "german.jsonl").write_text("".join(GOOD.replace('"1"', f'"{n}"') for n in range(40)))
+    shutil.copytree(model, tmp_path / "weightless", ignore=shutil.ignore_patterns("*.safetensors"))
+    monkeypatch.setattr("isoglot.encoders._hub_is_reachable", lambda: False)
     before = sorted(tmp_path.rglob("*"))
     filled = [{"MODEL": model, "PAIRS": str(pairs_file)}.get(word, word) for word in words]
     assert run(monkeypatch, *filled) == 2
@@ -164,6 +199,49 @@ def test_data_commands_describe_and_convert(
     assert {"debian", "xquad-r"} <= {entry["name"] for entry in json.loads(capsys.readouterr().out)}
     assert run(monkeypatch, "data", "show", "xquad-r") == 0
     assert "CC BY-SA 4.0" in capsys.readouterr().out
+
+
+def test_results_that_cannot_be_read_are_one_line(
+    model: str, pairs_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results, page = tmp_path / "a", tmp_path / "r.html"
+    assert run(monkeypatch, "audit", model, "--pairs", pairs_file, "--out", results) == 0
+    summary = (results / "results.json").read_text()
+
+    def refused(said: str) -> None:
+        capsys.readouterr()
+        assert run(monkeypatch, "report", results, "--out", page) == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1, error
+        assert said in error
+        assert not page.exists()
+
+    for content, said in (
+        (summary.replace('"schema": 1', '"schema": 99'), "this version reads schema 1"),
+        ("[]", "this version reads schema 1"),
+        (summary[:-40], "cannot be read"),
+    ):
+        (results / "results.json").write_text(content)
+        refused(said)
+    (results / "results.json").write_text(summary)
+    (results / "per_query.parquet").write_bytes(b"PAR1")
+    refused("cannot be read")
+    (results / "per_query.parquet").unlink()
+    refused("per_query.parquet is missing")
+
+
+def test_square_brackets_in_a_path_or_a_name_are_not_markup(
+    model: str, pairs_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    folder = tmp_path / "[bold]"
+    assert run(monkeypatch, "data", "fetch", pairs_file, "--out", folder / "some.csv", "--languages", "de,en") == 0
+    assert "[bold]/some.csv" in capsys.readouterr().out
+    call = ["evaluate", model, "--benchmark", "parallel", "--data", folder / "some.csv", "--name", "tiny [x]"]
+    assert run(monkeypatch, *call, "--out", folder / "results") == 0
+    assert capsys.readouterr().out.count("tiny [x]") == 2
+    assert run(monkeypatch, "report", folder / "results", "--out", folder / "page.html") == 0
+    assert "[bold]/page.html" in capsys.readouterr().out
 
 
 def test_a_full_disk_is_one_line(
