@@ -17,7 +17,7 @@ from isoglot.batches import (
     Translations,
     plan_batches,
 )
-from isoglot.dealing import deal, language_weights
+from isoglot.dealing import deal, deal_blocks, language_weights
 from isoglot.errors import InputError
 
 STRATEGIES = ("monolingual", "cross-lingual", "hybrid", "mixed", "english")
@@ -176,6 +176,23 @@ def test_cards_are_used_evenly(seed: int, steps: int, batch_size: int) -> None:
     assert uses.min() >= np.floor(share) - 1
     assert uses.max() <= np.ceil(share) + 1
     assert all(len(set(batch)) == batch_size for batch in dealt)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 1000), st.sampled_from([1, 2, 4, 8]), st.integers(1, 30))
+def test_neighbours_stay_together_and_groups_apart(seed: int, block: int, steps: int) -> None:
+    rng = np.random.default_rng(seed)
+    groups = np.sort(rng.integers(150, size=200))
+    groups[:40] = 1000 + np.arange(40)
+    dealt = deal_blocks(groups, steps, 8, block, rng)
+    assert all(len(set(groups[batch])) == 8 for batch in dealt)
+    alone = deal_blocks(np.arange(200), steps, 8, block, rng).reshape(-1, block)
+    assert (np.diff(alone, axis=1) == 1).all()
+
+
+def test_neighbours_must_divide_the_batch() -> None:
+    with pytest.raises(InputError, match="neighbours 3: must divide the batch size, 8"):
+        plan_batches(make(0), batch_size=8, steps=2, neighbours=3)
 
 
 def test_a_rate_above_once_per_batch_is_capped() -> None:

@@ -17,7 +17,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from isoglot.dealing import LanguageSampling, deal, language_weights
+from isoglot.dealing import LanguageSampling, deal, deal_blocks, language_weights
 from isoglot.errors import InputError
 
 Strategy = Literal["monolingual", "cross-lingual", "hybrid", "mixed", "english"]
@@ -171,6 +171,7 @@ def plan_batches(
     alpha: float = 0.5,
     language_sampling: LanguageSampling = "uniform",
     dataset_weights: Mapping[str, float] | None = None,
+    neighbours: int = 1,
     seed: int = 0,
 ) -> BatchPlan:
     """Plan every batch of a training run.
@@ -192,6 +193,8 @@ def plan_batches(
         language_sampling: `uniform` over languages, by `size`, or a temperature T >= 1 that draws a language of n
             examples in proportion to `n ** (1 / T)` (1 is by size, large is uniform).
         dataset_weights: relative weight of each data set; in proportion to its size where not given.
+        neighbours: how many consecutive examples of a data set a monolingual batch keeps together; where examples
+            follow the order of a document, they are hard negatives in the query's language. Divides `batch_size`.
         seed: equal seeds give equal plans.
 
     Returns:
@@ -215,7 +218,9 @@ def plan_batches(
     """
     _check_arguments(strategy, batch_size, steps, alpha, language_sampling)
     rng = np.random.default_rng([seed, 0x150617])
-    planner = _Planner(translations, batch_size, language_sampling, dataset_weights, rng)
+    if neighbours < 1 or batch_size % neighbours:
+        raise InputError(f"neighbours {neighbours}: must divide the batch size, {batch_size}")
+    planner = _Planner(translations, batch_size, language_sampling, dataset_weights, neighbours, rng)
     shape = (steps, batch_size)
     example, query_language, passage_language = (np.zeros(shape, np.int64) for _ in range(3))
     kind = draw_kinds(strategy, steps, alpha, rng)
@@ -240,9 +245,10 @@ class _Planner:
         batch_size: int,
         language_sampling: LanguageSampling,
         dataset_weights: Mapping[str, float] | None,
+        neighbours: int,
         rng: np.random.Generator,
     ) -> None:
-        self.data, self.batch_size, self.rng = translations, batch_size, rng
+        self.data, self.batch_size, self.neighbours, self.rng = translations, batch_size, neighbours, rng
         self.language_sampling = language_sampling
         self.dataset_weights = _weights_of(translations.datasets, dataset_weights)
 
@@ -270,10 +276,10 @@ class _Planner:
             mine = np.flatnonzero(language_of == language)
             dataset_of = self._draw_datasets(sizes[language], len(mine))
             for dataset in np.unique(dataset_of):
+                where = mine[dataset_of == dataset]
                 pool = np.flatnonzero(usable[:, language] & (self.data.dataset == dataset))
-                example[mine[dataset_of == dataset]] = self._deal(
-                    pool, np.ones(len(pool)), (dataset_of == dataset).sum()
-                )
+                groups = self.data.group[pool]
+                example[where] = pool[deal_blocks(groups, len(where), self.batch_size, self.neighbours, self.rng)]
         languages = np.repeat(language_of[:, None], self.batch_size, axis=1)
         return example, languages, languages
 

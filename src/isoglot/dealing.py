@@ -66,6 +66,33 @@ def deal(
     return dealt
 
 
+def deal_blocks(
+    groups: IntArray, batches: int, batch_size: int, block: int, rng: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    """Deal cards of equal rate in blocks of consecutive ones, so that neighbours meet in a batch.
+
+    Args:
+        groups: `(cards,)`; the group of each card; at least `batch_size` different ones.
+        batches: number of batches.
+        batch_size: cards per batch, a multiple of `block`.
+        block: cards that stay together.
+        rng: source of randomness.
+
+    Returns:
+        `(batches, batch_size)` card numbers, no group twice in a batch; a card whose group is in its batch already
+        is exchanged, so blocks may lose a card.
+    """
+    # Blocks begin elsewhere in every plan; the fewer than `block` cards that are left over wait for another.
+    starts = np.arange(rng.integers(len(groups) % block + 1), len(groups) - block + 1, block)
+    per_batch = batch_size // block
+    if len(starts) < per_batch:
+        return deal(groups, np.ones(len(groups)), batches, batch_size, rng)
+    chosen = deal(np.arange(len(starts)), np.ones(len(starts)), batches, per_batch, rng)
+    dealt: IntArray = (starts[chosen][:, :, None] + np.arange(block)).reshape(batches, batch_size)
+    _separate(dealt, groups, rng)
+    return dealt
+
+
 def _capped(rates: FloatArray, batch_size: int) -> FloatArray:
     """Normalise rates so that none exceeds once per batch, giving the excess to the others in proportion."""
     share = rates / rates.sum()

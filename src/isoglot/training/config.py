@@ -64,6 +64,7 @@ class Batches(_Section):
     size: int = Field(default=32, ge=2)
     language_sampling: Literal["uniform", "size"] | float = "uniform"
     dataset_weights: dict[str, float] | None = None
+    neighbours: PositiveInt = 1
 
 
 class Distillation(_Section):
@@ -246,7 +247,7 @@ def _first_problem(error: ValidationError) -> str:
     problem = error.errors()[0]
     where = ".".join(str(part) for part in problem["loc"]) or "the configuration"
     if problem["type"] == "extra_forbidden":
-        return f"unknown key {where}; keys are spelt as in docs/recipes.md"
+        return f"unknown key {where}; docs/training.md lists the keys"
     given = problem["input"]
     shown = "" if isinstance(given, (dict, list)) or problem["type"] == "missing" else f" (given {given!r})"
     return f"{where}: {problem['msg'].removeprefix('Value error, ')}{shown}"

@@ -107,6 +107,11 @@ def _prepare(config: TrainConfig) -> _Prepared:
     pairs = read_sources(config.data, config.seed)
     held_out = None
     if config.validation.examples:
+        if config.validation.examples >= pairs.example_count:
+            raise InputError(
+                f"validation.examples {config.validation.examples}: there are {pairs.example_count} examples in all; "
+                "hold out fewer, or none with 0"
+            )
         pairs, held_out = pairs.split(config.validation.examples, config.seed)
     steps = config.steps or math.ceil((config.epochs or 0) * pairs.example_count / config.batches.size)
     plan = _plan(config, pairs, config.batches.size, steps)
@@ -150,6 +155,7 @@ def _plan(config: TrainConfig, pairs: ParallelPairs, size: int, steps: int) -> B
         alpha=batches.alpha,
         language_sampling=batches.language_sampling,
         dataset_weights=batches.dataset_weights,
+        neighbours=math.gcd(batches.neighbours, size),  # held-out batches are smaller
         seed=config.seed,
     )
 
