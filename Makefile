@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+export NO_MKDOCS_2_WARNING := 1
 
 .PHONY: install demo test test-slow check format bench docs clean
 
@@ -11,7 +12,7 @@ install: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet torch==2.13.0
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[offline,dev]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[offline,report,dev]"
 	touch $@
 
 demo: install
@@ -29,6 +30,7 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/mkdocs build --strict --quiet
+	$(BIN)/python -m pytest -q src
 
 format: install
 	$(BIN)/ruff format .
