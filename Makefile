@@ -12,7 +12,7 @@ install: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet torch==2.13.0
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[offline,report,dev]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[offline,dev]"
 	touch $@
 
 demo: install
@@ -30,7 +30,6 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/mkdocs build --strict --quiet
-	$(BIN)/python -m pytest -q src
 
 format: install
 	$(BIN)/ruff format .

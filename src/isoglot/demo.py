@@ -139,6 +139,7 @@ def _tell(results: list[Results], report: Path, folder: Path, seconds: float) ->
     console.print(text_table(results, f"{summary['queries']:,} queries, {summary['passages']:,} held-out passages"))
     console.print(grid_table(results[0]))
     console.print(grid_table(results[-1]))
+    console.print("Of the base model:")
     for line in verdict(results[0])[:3]:
         console.print(line)
     console.print(f"Done in {seconds / 60:.1f} minutes. The report is {report}; results and model are in {folder}.")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.markup import escape
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from isoglot.results import Results
@@ -36,7 +37,7 @@ def systems_rows(results: Sequence[Results]) -> list[list[str]]:
 
 def text_table(results: Sequence[Results], title: str | None = None) -> Table:
     """The systems as a table for the terminal."""
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
     for number, column in enumerate(COLUMNS):
         table.add_column(column, justify="left" if number == 0 else "right")
     for row in systems_rows(results):
@@ -49,6 +50,7 @@ def grid_table(result: Results) -> Table:
     languages, values = grid(result)
     name = escape(str(result.summary["model"]["name"]))
     table = Table(title=f"mAP of {name}: query language by corpus language")
+    table.box = SIMPLE_HEAD
     table.add_column("")
     for tag in languages:
         table.add_column(tag, justify="right")
