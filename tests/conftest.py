@@ -14,8 +14,6 @@ from transformers import BertConfig, BertModel
 
 from isoglot.pairs import ParallelPairs
 
-SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
-
 _WORDS = {
     "en": [
         "red",

@@ -7,8 +7,9 @@ import pytest
 from sentence_transformers import SentenceTransformer
 
 from isoglot.auditing import audit, verdict
+from isoglot.averages import summarise
 from isoglot.benchmarks import retrieval_set_of
-from isoglot.evaluation import EncodedSet, evaluate, rank_set, summarise
+from isoglot.evaluation import EncodedSet, evaluate, rank_set
 from isoglot.pairs import ParallelPairs
 from isoglot.results import Results
 

@@ -70,7 +70,7 @@ def test_bytes_that_are_not_utf_8_are_named(
         (["train", "good.yaml", "--set", "batches.size=500"], "different examples"),
         (["train", "good.yaml", "--set", "batches.strategy=monolingual", "--set", "batches.size=61"], "smaller batch"),
         (["train", "good.yaml", "--set", "model=./nowhere"], "no such folder"),
-        (["evaluate", "MODEL", "--benchmark", "nope", "--data", "x", "--out", "out"], "use one of mlqa-r"),
+        (["evaluate", "MODEL", "--benchmark", "nope", "--data", "x", "--out", "out"], "use one of beir, belebele"),
         (["evaluate", "MODEL", "--benchmark", "xquad-r", "--data", "nowhere", "--out", "out"], "nowhere: not there"),
         (["evaluate", "MODEL", "--benchmark", "xquad-r", "--data", ".", "--out", "out"], "no language files"),
         (

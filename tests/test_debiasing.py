@@ -11,7 +11,19 @@ from hypothesis import strategies as st
 from sentence_transformers import SentenceTransformer
 from sklearn.linear_model import LogisticRegression
 
-from isoglot.debiasing import debias, fit_leace, fit_lir, fit_means, with_debias_of, without_debias
+from isoglot.benchmarks import retrieval_set_of
+from isoglot.debiasing import (
+    debias,
+    fit_leace,
+    fit_lir,
+    fit_means,
+    fit_shift,
+    passages_of,
+    with_debias_of,
+    without_debias,
+)
+from isoglot.embed import embed
+from isoglot.encoders import index_side_only
 from isoglot.errors import InputError
 from isoglot.pairs import ParallelPairs
 
@@ -125,3 +137,58 @@ def test_language_means_of_the_fitted_text_coincide_and_the_map_is_affine(
     a, b = vectors[:9], vectors[9:18]
     middle = (mapped(a, "de") + mapped(b, "de")) / 2
     assert mapped((a + b) / 2, "de") == pytest.approx(middle, abs=1e-5)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 1000))
+def test_shift_takes_translations_onto_each_other_on_average(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    meaning, offsets = rng.normal(size=(30, 6)), rng.normal(size=(3, 6)) * 3
+    kept = rng.random((3, 30)) < 0.7
+    kept[:, 0] = True
+    rows = [
+        (tag, n, meaning[n] + offsets[k]) for k, tag in enumerate(("de", "en", "th")) for n in np.flatnonzero(kept[k])
+    ]
+    tags, examples, vectors = zip(*rows, strict=True)
+    maps = fit_shift(np.stack(vectors), tags, examples)
+    assert maps["en"]([[1.0] * 6]).tolist() == [[1.0] * 6]
+    for k, tag in ((0, "de"), (2, "th")):
+        # What sets a language apart here is the same for every text, so it goes whichever examples are shared.
+        assert maps[tag](meaning + offsets[k]) == pytest.approx(meaning + offsets[1], abs=1e-9)
+
+
+def test_shift_moves_passages_and_leaves_queries_alone(
+    tiny_encoder: SentenceTransformer, pairs: ParallelPairs, tmp_path: Path
+) -> None:
+    shifted = debias(tiny_encoder, pairs, remedy="shift", examples=60)
+    texts, tags = ["rot gruen 1", "red green 1"], ["de", "en"]
+    assert embed(shifted, texts, "query", tasks=tags) == pytest.approx(embed(tiny_encoder, texts, "query"), abs=1e-6)
+    before, after = (embed(model, texts, "passage", tasks=tags) for model in (tiny_encoder, shifted))
+    assert np.abs(after[0] - before[0]).max() > 1e-3
+    assert after[1] == pytest.approx(before[1], abs=1e-6)
+    shifted.save_pretrained(str(tmp_path / "model"), create_model_card=False)
+    loaded = SentenceTransformer(str(tmp_path / "model"), device="cpu")
+    assert loaded.encode(texts[:1], task="de", prompt="passage: ")[0] == pytest.approx(after[0], abs=1e-6)
+    assert loaded.encode_query(texts) == pytest.approx(embed(tiny_encoder, texts, "query"), abs=1e-6)
+    unlabelled = loaded.encode_document(texts)
+    assert unlabelled == pytest.approx(before, abs=1e-6)
+
+
+def test_shift_says_what_text_it_needs(tiny_encoder: SentenceTransformer, pairs: ParallelPairs) -> None:
+    with pytest.raises(InputError, match="moves languages to 'fr'"):
+        debias(tiny_encoder, pairs, remedy="shift", source_language="fr")
+    rows = [
+        {"id": f"{n}{tag}", "language": tag, "query": "a", "passage": f"b {n}"}
+        for n in range(3)
+        for tag in ("de", "en")
+    ]
+    with pytest.raises(InputError, match="no example is in both de and en"):
+        debias(tiny_encoder, ParallelPairs.from_rows(rows), remedy="shift")
+
+
+def test_a_benchmarks_own_passages_serve_as_text(tiny_encoder: SentenceTransformer, pairs: ParallelPairs) -> None:
+    own = passages_of(retrieval_set_of(pairs, "toy"))
+    assert sorted(own.table["passage"].to_pylist()) == sorted(pairs.table["passage"].to_pylist())
+    assert own.languages == pairs.languages
+    debiased = debias(tiny_encoder, own, remedy="shift", examples=60)  # translations still share an id
+    assert index_side_only(debiased.children())

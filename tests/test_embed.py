@@ -106,3 +106,12 @@ def test_a_model_before_and_after_debias_shares_its_vectors(
     shared = embed(debiased, TEXTS, "query", store=store)
     assert not calls
     assert shared == pytest.approx(debiased.encode(TEXTS, prompt_name="query"), abs=1e-5)
+
+
+def test_a_language_without_a_route_takes_that_of_its_plain_tag(
+    tiny_encoder: SentenceTransformer, pairs: ParallelPairs
+) -> None:
+    model = debias(tiny_encoder, pairs, remedy="means")
+    plain, regional, unknown = (embed(model, ["rot 1"], "passage", tasks=[tag]) for tag in ("de", "de-AT", "fr"))
+    assert np.array_equal(plain, regional)
+    assert np.abs(plain - unknown).max() > 1e-4

@@ -15,13 +15,15 @@ from ranx import Qrels, Run
 from ranx import evaluate as ranx_evaluate
 from sentence_transformers import SentenceTransformer
 
-from conftest import SHARED_DATA
+from isoglot.averages import summarise
 from isoglot.benchmarks import Passage, Query, RetrievalSet, load_benchmark, retrieval_set_of
+from isoglot.embed import EmbeddingStore
 from isoglot.errors import InputError
-from isoglot.evaluation import EncodedSet, encode_set, evaluate, rank_set, summarise
+from isoglot.evaluation import EncodedSet, encode_set, evaluate, rank_set, rank_while_encoding
 from isoglot.pairs import ParallelPairs
 from isoglot.results import load_results
 from isoglot.trec import write_trec
+from shared_data import SHARED_DATA
 
 REFERENCE = SHARED_DATA.parent / "reference" / "xquad_r_me5_small.json"
 
@@ -47,10 +49,13 @@ def data() -> RetrievalSet:
 def test_results_have_the_schema_others_rely_on(data: RetrievalSet, tiny_encoder: SentenceTransformer) -> None:
     summary = evaluate(tiny_encoder, data, name="tiny").summary
     measures = {"map", "mrr@10", "ndcg@10", "recall@1", "recall@10", "recall@100"}
-    bias = {"rank_distance", "same_language_share@1", "same_language_share@10", "max_rank_norm", "fair_share@1"}
+    bias = {
+        "rank_distance", "same_language_share@1", "same_language_share@10", "max_rank_norm", "fair_share@1",
+        "fair_share@10", "other_language_recall@10", "ranking_agreement@10",
+    }  # fmt: skip
     assert set(summary) == {
         "schema", "benchmark", "benchmark_fingerprint", "model", "languages", "queries", "passages",
-        "settings", "language_bias", "grid", "by_query_language", "seconds", "versions",
+        "settings", "language_bias", "grid", "by_query_language", "language_mix", "alignment", "seconds", "versions",
     }  # fmt: skip
     assert summary["schema"] == 1
     assert set(summary["model"]) == {"name", "fingerprint", "dimensions", "prompts", "max_tokens", "arithmetic"}
@@ -63,7 +68,7 @@ def test_results_have_the_schema_others_rely_on(data: RetrievalSet, tiny_encoder
     assert set(summary["by_query_language"]["de"]) == {
         "monolingual_map", "cross_lingual_map", "multilingual_map", *bias
     }  # fmt: skip
-    assert set(summary["seconds"]) == {"encode", "score"}
+    assert set(summary["seconds"]) == {"encode", "score", "align"}
     json.dumps(summary, allow_nan=False)
 
 
@@ -191,6 +196,12 @@ def plain_measures(hits: np.ndarray) -> dict[str, float]:
     }
 
 
+def plain_overlap(one: list[int], other: list[int], p: float = 0.9) -> float:
+    """Rank-biased overlap of two lists of equal depth, extrapolated (Webber et al. 2010, equation 30)."""
+    shared = [len(set(one[:d]) & set(other[:d])) / d for d in range(1, len(one) + 1)]
+    return shared[-1] * p ** len(one) + (1 - p) / p * sum(x * p**d for d, x in enumerate(shared, 1))
+
+
 def test_every_figure_of_the_summary_is_a_mean_of_plain_rankings(
     data: RetrievalSet, tiny_encoder: SentenceTransformer
 ) -> None:
@@ -200,6 +211,7 @@ def test_every_figure_of_the_summary_is_a_mean_of_plain_rankings(
     tags, asked, held = data.languages, data.query_language, data.passage_language
     by_pair: dict[tuple[int, int], list[dict[str, float]]] = defaultdict(list)
     pooled: dict[int, list[dict[str, float]]] = defaultdict(list)
+    tops: dict[int, list[int]] = {}
     for query in range(len(data.query_texts)):
         relevant = data.judgement_passage[data.judgement_query == query]
         order = np.lexsort((np.arange(len(held)), held, -scores[query]))
@@ -209,14 +221,28 @@ def test_every_figure_of_the_summary_is_a_mean_of_plain_rankings(
             by_pair[int(asked[query]), corpus].append(plain_measures(hits))
         hits = np.flatnonzero(np.isin(order, relevant)) + 1
         several = len(hits) > 1
+        others = held[order[hits - 1]] != asked[query]
+        after = max(10 - len(hits), 0) * (np.sum(held == asked[query]) - np.sum(~others)) / (len(held) - len(hits))
+        tops[query] = order[:10].tolist()
         bias = {
             "rank_distance": float(hits[-1] - hits[0]) if several else float("nan"),
             "same_language_share@1": float(held[order[0]] == asked[query]),
             "same_language_share@10": float(np.mean(held[order[:10]] == asked[query])),
             "max_rank_norm": float(np.log(hits[-1] / len(hits)) / np.log(len(held) / len(hits))),
             "fair_share@1": 1 / len(np.unique(held[relevant])),
+            "fair_share@10": (min(10, len(hits)) * np.mean(~others) + after) / 10,
+            "other_language_recall@10": float(np.mean(hits[others] <= 10)) if others.any() else float("nan"),
+            "query": query,
         }
         pooled[int(asked[query])].append({**plain_measures(hits), **bias})
+
+    for rows in pooled.values():
+        for row in rows:
+            mine = int(row.pop("query"))
+            same = [n for n in tops if n != mine and data.query_example[n] == data.query_example[mine]]
+            row["ranking_agreement@10"] = (
+                float(np.mean([plain_overlap(tops[mine], tops[n]) for n in same])) if same else float("nan")
+            )
 
     def mean(rows: list[dict[str, float]], name: str) -> float:
         return float(np.nanmean([row[name] for row in rows]))
@@ -385,3 +411,106 @@ def test_the_builtin_encoder_has_the_reference_figures_on_xquad_r() -> None:
     assert results.setting("monolingual", "recall@1") == pytest.approx(reference["recall_at_1_monolingual"], abs=0.002)
     grid = np.array(results.summary["grid"]["values"])
     assert grid == pytest.approx(np.array(reference["map_grid_rows_query_columns_corpus"]), abs=0.004)
+
+
+@pytest.fixture(scope="module")
+def own_texts() -> RetrievalSet:
+    """Question to question: the pool holds each query's own text, which it must not find."""
+    words = {"de": "rot haus baum", "en": "red house tree", "es": "rojo casa arbol"}
+    queries = [Query(f"q{n}", tag, f"{text.split()[n % 3]} {n}") for tag, text in words.items() for n in range(15)]
+    passages = [Passage(f"{query.example}@{query.language}", query.language, query.text) for query in queries]
+    relevant = [(f"q{n}", f"q{n}@{tag}") for n in range(15) for tag in words]
+    return RetrievalSet.build("own", queries, passages, relevant, ignored=[(p.id, p.id) for p in passages])
+
+
+def test_what_a_query_ignores_is_as_good_as_not_there(
+    own_texts: RetrievalSet, tiny_encoder: SentenceTransformer
+) -> None:
+    encoded = encode_set(tiny_encoder, own_texts)
+    ranks = rank_set(own_texts, encoded)
+    scores = encoded.queries @ encoded.passages.T
+    np.fill_diagonal(scores, -np.inf)  # queries and passages stand in one order
+    language = own_texts.passage_language
+    for n, (query, passage) in enumerate(zip(own_texts.judgement_query, own_texts.judgement_passage, strict=True)):
+        better = scores[query] > scores[query, passage]
+        assert ranks.pooled[n] == 1 + better.sum()
+        assert ranks.in_language[n] == 1 + (better & (language == language[passage])).sum()
+    assert ranks.top.shape[1] == 10
+    assert not (ranks.top == np.arange(len(ranks.top))[:, None]).any()
+    assert np.array_equal(ranks.top[:, 0], scores.argmax(1))
+    results = evaluate(tiny_encoder, own_texts, name="tiny")
+    assert results.summary["settings"]["monolingual"]["map"] is None  # nothing else is asked in its own language
+
+
+def test_a_corpus_that_passes_by_gets_the_ranks_of_one_that_is_kept(
+    own_texts: RetrievalSet,
+    data: RetrievalSet,
+    tiny_encoder: SentenceTransformer,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setattr("isoglot.evaluation.PART_PASSAGES", 7)
+    for each in (own_texts, data):
+        kept = rank_set(each, encode_set(tiny_encoder, each))
+        for _ in range(2):  # the second time from the store
+            _, passed = rank_while_encoding(tiny_encoder, each, store=EmbeddingStore(tmp_path))
+            assert np.array_equal(passed.pooled, kept.pooled)
+            assert np.array_equal(passed.in_language, kept.in_language)
+            assert np.array_equal(passed.top, kept.top)
+
+
+def test_large_sets_are_evaluated_as_they_pass(
+    data: RetrievalSet, tiny_encoder: SentenceTransformer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = evaluate(tiny_encoder, data, name="kept").summary
+    monkeypatch.setattr("isoglot.evaluation.STREAM_ABOVE", 10)
+    passed = evaluate(tiny_encoder, data, name="passed").summary
+    assert passed["settings"] == kept["settings"]
+    assert passed["language_bias"] == kept["language_bias"]
+    assert passed["alignment"] == {}
+
+
+def test_relevance_by_answer_string_looks_into_the_first_passages(tiny_encoder: SentenceTransformer) -> None:
+    queries = [Query(f"q{n}", tag, text) for n in range(3) for tag, text in (("de", f"haus {n}"), ("en", f"house {n}"))]
+    passages = [Passage(f"p{n}", "en", f"house tree {n} stone") for n in range(200)]
+    answers = {"q0": ["Tree"], "q1": ["no such thing"], "q2": ["tree 150"]}
+    data = RetrievalSet.build("answers", queries, passages, answers=answers)
+    results = evaluate(tiny_encoder, data, name="tiny")
+    ranks = rank_set(data, encode_set(tiny_encoder, data))
+    assert ranks.top.shape == (6, 100)
+    rows = {row["query"]: row for row in results.per_query.to_pylist()}
+    for n, query in enumerate(data.query_ids):
+        if query.startswith("q0"):
+            expected = (1.0, 1.0)
+        elif query.startswith("q1"):
+            expected = (0.0, 0.0)
+        else:
+            place = np.flatnonzero(ranks.top[n] == 150)
+            expected = tuple(float(len(place) > 0 and place[0] < k) for k in (20, 100))
+        assert (rows[query]["answer_recall@20"], rows[query]["answer_recall@100"]) == expected
+    assert results.summary["grid"]["measure"] == "answer_recall@20"
+    assert results.summary["settings"]["multilingual"]["answer_recall@20"] is None
+    assert set(results.summary["by_query_language"]) == {"de", "en"}
+
+
+def test_first_passages_are_kept_with_their_texts_and_the_mix_counts_them(
+    data: RetrievalSet, tiny_encoder: SentenceTransformer, tmp_path: Path
+) -> None:
+    results = evaluate(tiny_encoder, data, name="tiny")
+    results.save(tmp_path)
+    top = load_results(tmp_path).top
+    assert top is not None
+    rows = top.to_pylist()
+    assert len(rows) == 10 * len(data.query_texts)  # fewer examples than are shown at most
+    text = dict(zip(data.passage_ids, data.passage_texts, strict=True))
+    judged = {
+        (data.query_ids[q], data.passage_ids[p])
+        for q, p in zip(data.judgement_query, data.judgement_passage, strict=True)
+    }
+    for row in rows:
+        assert row["passage_text"] == text[row["passage"]]
+        assert row["relevant"] == ((row["query"], row["passage"]) in judged)
+    mix = results.summary["language_mix"]
+    for tag, shares in zip(mix["rows"], mix["values"], strict=True):
+        mine = [row["passage_language"] for row in rows if row["query_language"] == tag]
+        assert shares == pytest.approx([mine.count(other) / len(mine) for other in mix["columns"]], abs=1e-6)

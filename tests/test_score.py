@@ -27,9 +27,10 @@ def reference(scores: np.ndarray, language: np.ndarray, query: int, passage: int
     levels=st.sampled_from([2, 4, 1000]),
     top_k=st.sampled_from([1, 3, 10, 100]),
     block=st.sampled_from([1, 7, 1000]),
+    part=st.sampled_from([1, 13, 700, 10_000]),
 )
 def test_ranks_are_those_of_a_stable_sort(
-    seed: int, queries: int, passages: int, languages: int, levels: int, top_k: int, block: int
+    seed: int, queries: int, passages: int, languages: int, levels: int, top_k: int, block: int, part: int
 ) -> None:
     rng = np.random.default_rng(seed)
     # Small whole numbers, so that scores are exact and many are equal.
@@ -46,6 +47,7 @@ def test_ranks_are_those_of_a_stable_sort(
         judgement_query=judgement_query,
         judgement_passage=judgement_passage,
         top_k=top_k,
+        part_passages=max(part, passages // 40),
         block_bytes=4 * passages * block,
     )
     scores = q @ p.T
@@ -56,7 +58,7 @@ def test_ranks_are_those_of_a_stable_sort(
     assert np.array_equal(ranks.top_scores, np.take_along_axis(scores, order, axis=1))
 
 
-def test_progress_counts_every_query() -> None:
+def test_progress_counts_every_score() -> None:
     rng = np.random.default_rng(0)
     seen: list[int] = []
     rank_relevant(
@@ -68,7 +70,7 @@ def test_progress_counts_every_query() -> None:
         block_bytes=4 * 20 * 8,
         on_progress=seen.append,
     )
-    assert sum(seen) == 50
+    assert sum(seen) == 50 * 20
 
 
 @pytest.mark.parametrize("passages", [1000, 30_000])

@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from isoglot.batches import plan_batches as plan_batches
     from isoglot.benchmarks import RetrievalSet as RetrievalSet
     from isoglot.benchmarks import load_benchmark as load_benchmark
+    from isoglot.comparison import compare as compare
     from isoglot.debiasing import debias as debias
     from isoglot.encoders import load_encoder as load_encoder
     from isoglot.evaluation import evaluate as evaluate
+    from isoglot.evaluator import MultilingualRetrievalEvaluator as MultilingualRetrievalEvaluator
     from isoglot.pairs import ParallelPairs as ParallelPairs
     from isoglot.pairs import read_pairs as read_pairs
     from isoglot.pairs import write_pairs as write_pairs
@@ -34,11 +36,13 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "BatchPlan": "batches",
+    "MultilingualRetrievalEvaluator": "evaluator",
     "ParallelPairs": "pairs",
     "Results": "results",
     "RetrievalSet": "benchmarks",
     "TrainConfig": "training",
     "audit": "auditing",
+    "compare": "comparison",
     "debias": "debiasing",
     "evaluate": "evaluation",
     "language_batch_sampler": "sampler",

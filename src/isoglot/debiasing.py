@@ -1,13 +1,15 @@
 """Free remedies for language bias: closed-form maps fitted on any multilingual text in seconds, no training.
 
 A multilingual encoder puts texts of one language near each other, and most of that is linear: the languages' mean
-vectors differ, along few directions. Three ways to take that out:
+vectors differ, along few directions. Four ways to take that out:
 
 - `lir`: project the principal directions of the languages' means out of every vector, `x - V V^T x` (Language
   Information Removal, arXiv 2109.04727). Needs no language label in use.
 - `leace`: the least-squares smallest affine change after which no linear probe can tell the language
   (arXiv 2306.03819). Needs no label in use.
 - `means`: subtract the mean of the text's own language. Needs the label in use.
+- `shift`: subtract from a passage how its language differs from English on parallel text, and leave queries alone
+  (SHIFT, arXiv 2606.18801). Needs the label of passages, so an index can be mended without touching its users.
 
 Each becomes ordinary modules at the end of a sentence-transformers model, which any user of that library can load.
 """
@@ -23,13 +25,15 @@ import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Router
 
+from isoglot.benchmarks import RetrievalSet
 from isoglot.embed import EmbeddingStore, embed
+from isoglot.encoders import ANY_ROUTE
 from isoglot.errors import InputError
 from isoglot.pairs import ParallelPairs
 from isoglot.progress import progress
 
 FloatArray = npt.NDArray[np.float64]
-Remedy = Literal["lir", "leace", "means"]
+Remedy = Literal["lir", "leace", "means", "shift"]
 
 DEFAULT_DIRECTIONS = 20
 DEFAULT_EXAMPLES = 250
@@ -133,6 +137,46 @@ def fit_means(vectors: npt.ArrayLike, groups: npt.ArrayLike) -> dict[str, Affine
     return {str(name): AffineMap(np.eye(len(mean)), -mean) for name, mean in zip(names, means, strict=True)}
 
 
+def fit_shift(
+    vectors: npt.ArrayLike, languages: npt.ArrayLike, examples: npt.ArrayLike, source_language: str = "en"
+) -> dict[str, AffineMap]:
+    """Fit one map per language for passages, `x -> x - v_language` (SHIFT, arXiv 2606.18801).
+
+    `v_language` is the mean, over examples in both languages, of the difference between the vector in that language
+    and the one in the source language. The whole of it is subtracted; the paper scales it by a factor that it tunes.
+
+    Args:
+        vectors: `(texts, dimensions)` of passages.
+        languages: `(texts,)`; the language of each.
+        examples: `(texts,)`; what translations share.
+        source_language: the language that others are moved to.
+
+    Raises:
+        InputError: if no text is in the source language, or a language shares no example with it.
+
+    Example:
+        German lies one step to the right of English.
+
+        >>> maps = fit_shift([[1.0, 2.0], [0.0, 2.0]], ["de", "en"], ["a", "a"])
+        >>> maps["de"]([[5.0, 5.0]]).tolist(), maps["en"]([[5.0, 5.0]]).tolist()
+        ([[4.0, 5.0]], [[5.0, 5.0]])
+    """
+    x, labels = np.asarray(vectors, np.float64), np.asarray(languages)
+    rows: dict[str, dict[str, int]] = {}
+    for row, (label, example) in enumerate(zip(labels.tolist(), np.asarray(examples).tolist(), strict=True)):
+        rows.setdefault(label, {})[example] = row
+    if source_language not in rows:
+        raise InputError(f"no text is in the source language {source_language!r}")
+    maps = {}
+    for label, mine in sorted(rows.items()):
+        both = sorted(mine.keys() & rows[source_language].keys())
+        if not both:
+            raise InputError(f"no example is in both {label} and {source_language}")
+        offset = x[[mine[n] for n in both]].mean(0) - x[[rows[source_language][n] for n in both]].mean(0)
+        maps[label] = AffineMap(np.eye(x.shape[1]), -offset)
+    return maps
+
+
 def debias(
     model: SentenceTransformer,
     pairs: ParallelPairs,
@@ -140,6 +184,7 @@ def debias(
     remedy: Remedy = "lir",
     directions: int = DEFAULT_DIRECTIONS,
     examples: int = DEFAULT_EXAMPLES,
+    source_language: str = "en",
     seed: int = 0,
     store: EmbeddingStore | None = None,
     bf16: bool = False,
@@ -155,13 +200,15 @@ def debias(
         remedy: which.
         directions: for `lir`, how many to remove.
         examples: examples per language that means are taken over, drawn with `seed`.
+        source_language: for `shift`, the language that passages are moved to.
         seed: of that draw.
         store: where vectors are kept.
         bf16: encode in bfloat16.
 
     Returns:
-        A new model that shares the given one's modules and ends in the remedy and a normalisation. With `means`,
-        `encode(texts, task="de")` names the language; without, the mean over languages is subtracted.
+        A new model that shares the given one's modules and ends in the remedy and a normalisation. With `means` and,
+        for passages, `shift`, `encode(texts, task="de")` names the language; without it, `means` subtracts the mean
+        over languages and `shift` nothing.
 
     Raises:
         InputError: if there is text of one language only, the remedy is unknown, or examples are not positive.
@@ -172,6 +219,8 @@ def debias(
         raise InputError(f"examples {examples}: at least 1 per language is needed")
     if len(pairs.languages) < 2:
         raise InputError(f"debias needs text in two languages or more; this is all {', '.join(pairs.languages)}")
+    if remedy == "shift":
+        return _with_head(model, _shift_routes(_fit_shift(model, pairs, examples, source_language, seed, store, bf16)))
     queries, query_language, passages, passage_language = _sample(pairs, examples, seed)
     with progress("Encoding text for the remedy", len(queries) + len(passages)) as advance:
         vectors = np.concatenate(
@@ -188,6 +237,26 @@ def debias(
     roles = np.repeat(["query", "passage"], [len(queries), len(passages)])
     groups = np.char.add(np.char.add(languages, "/"), roles)
     return _with_head(model, _dense(fit_lir(vectors, groups, directions)))
+
+
+def passages_of(data: RetrievalSet) -> ParallelPairs:
+    """A benchmark's own passages as text to fit on, which shows what a remedy could reach with text just like it.
+
+    Not for figures to be compared with others: the passages are those that are searched. Translations are known by the
+    example that they answer; of several passages of one example in one language the first is taken, and blank ones are
+    left out.
+    """
+    example: dict[int, str] = {}
+    for query, passage in zip(data.judgement_query.tolist(), data.judgement_passage.tolist(), strict=True):
+        example.setdefault(passage, data.query_example[query])
+    rows: dict[tuple[str, str], dict[str, str | None]] = {}
+    for passage, text in enumerate(data.passage_texts):
+        if not text.strip():
+            continue
+        key = example.get(passage, f"passage {data.passage_ids[passage]}")
+        language = data.languages[data.passage_language[passage]]
+        rows.setdefault((key, language), {"id": key, "language": language, "query": None, "passage": text})
+    return ParallelPairs.from_rows(rows.values(), dataset=data.name)
 
 
 def without_debias(model: SentenceTransformer) -> SentenceTransformer:
@@ -235,6 +304,34 @@ def _sample(pairs: ParallelPairs, examples: int, seed: int) -> tuple[list[str], 
     return queries, query_language, passages, passage_language
 
 
+def _fit_shift(
+    model: SentenceTransformer,
+    pairs: ParallelPairs,
+    examples: int,
+    source_language: str,
+    seed: int,
+    store: EmbeddingStore | None,
+    bf16: bool,
+) -> dict[str, AffineMap]:
+    """Fit on as many examples per language as are wanted of those that it shares with the source language."""
+    table = pairs.table.select(["id", "language", "passage"]).to_pydict()
+    row_of = {key: n for n, key in enumerate(zip(table["id"], table["language"], strict=True))}
+    names = sorted({name for name, tag in row_of if tag == source_language})
+    if not names:
+        raise InputError(f"shift moves languages to {source_language!r}; the text is in {', '.join(pairs.languages)}")
+    order = [names[n] for n in np.random.default_rng(seed).permutation(len(names))]
+    chosen = {tag: [name for name in order if (name, tag) in row_of][:examples] for tag in pairs.languages}
+    if lonely := [tag for tag in pairs.languages if not chosen[tag]]:
+        raise InputError(f"shift needs parallel text: no example is in both {lonely[0]} and {source_language}")
+    wanted = {(name, tag) for tag, some in chosen.items() for name in some}
+    wanted |= {(name, source_language) for name, _ in wanted}
+    rows = sorted(row_of[key] for key in wanted)
+    columns = {column: [table[column][n] for n in rows] for column in table}
+    with progress("Encoding text for the remedy", len(rows)) as advance:
+        vectors = embed(model, columns["passage"], "passage", store=store, bf16=bf16, on_progress=advance)
+    return fit_shift(vectors, columns["language"], columns["id"], source_language)
+
+
 def _group_means(vectors: npt.ArrayLike, groups: npt.ArrayLike) -> FloatArray:
     x, labels = np.asarray(vectors, np.float64), np.asarray(groups)
     names = np.unique(labels)
@@ -257,9 +354,19 @@ def _dense(mapping: AffineMap) -> Dense:
 def _by_task(maps: dict[str, AffineMap]) -> Router:
     """Routes by language; the roles and anything else take the mean over languages."""
     anywhere = AffineMap(next(iter(maps.values())).weight, np.mean([m.bias for m in maps.values()], axis=0))
-    routes = {name: [_dense(mapping)] for name, mapping in {**maps, "any": anywhere}.items()}
-    mappings = {("query", None): "any", ("document", None): "any"}
-    return Router(routes, default_route="any", route_mappings=mappings)
+    routes = {name: [_dense(mapping)] for name, mapping in {**maps, ANY_ROUTE: anywhere}.items()}
+    mappings = {("query", None): ANY_ROUTE, ("document", None): ANY_ROUTE}
+    return Router(routes, default_route=ANY_ROUTE, route_mappings=mappings)
+
+
+def _shift_routes(maps: dict[str, AffineMap]) -> Router:
+    """Routes passages by language; queries, and passages of no known language, pass unchanged."""
+    routes = {name: [_dense(mapping)] for name, mapping in maps.items()}
+    return Router(
+        {**routes, "query": [Normalize()], ANY_ROUTE: [Normalize()]},
+        default_route=ANY_ROUTE,
+        route_mappings={("document", None): ANY_ROUTE},
+    )
 
 
 def _with_head(model: SentenceTransformer, module: torch.nn.Module) -> SentenceTransformer:

@@ -25,6 +25,7 @@ from isoglot.evaluation import evaluate
 from isoglot.pairs import ParallelPairs, write_pairs
 from isoglot.progress import console
 from isoglot.report import grid_table, save_report, text_table
+from isoglot.report.markup import plot_library
 from isoglot.results import Results
 from isoglot.sources import load_pairs
 from isoglot.training import TrainConfig, train
@@ -50,6 +51,7 @@ def run_demo(folder: Path, source: str | None = None) -> Path:
     """
     if folder.exists() and any(folder.iterdir()):
         raise InputError(f"{folder}: exists already; remove it or choose another with --out")
+    plot_library()  # the report at the end needs it: better to miss it now than after minutes
     start = time.perf_counter()
     pairs = load_pairs(source or "debian", languages=LANGUAGES if source is None else None)
     training, held_out = hold_out(pairs, HELD_OUT)

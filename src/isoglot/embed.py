@@ -20,10 +20,12 @@ from sentence_transformers import SentenceTransformer
 from transformers import PreTrainedTokenizerBase
 
 from isoglot.atomic import write_whole_folder
-from isoglot.encoders import Role, fingerprint, role_prompt, split_head
+from isoglot.encoders import Role, fingerprint, has_routes, index_side_only, role_prompt, route_of, split_head
 
 FloatArray = npt.NDArray[np.float32]
 
+TASKS: dict[Role, str] = {"query": "query", "passage": "document"}
+"""sentence-transformers' names for the roles, by which a model with routes chooses."""
 _SHARD_TEXTS = 2048  # texts encoded between two writes to the store; what an interrupt can lose
 
 
@@ -39,6 +41,10 @@ class EmbeddingStore:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
+
+    def part(self, name: str) -> EmbeddingStore:
+        """A store of its own within this one, for a part of a corpus that is too large to look through whole."""
+        return EmbeddingStore(self.folder / "parts" / name)
 
     def read(self, space: str) -> dict[bytes, FloatArray]:
         """All vectors of a space by the key of their text."""
@@ -80,7 +86,8 @@ def embed(
         model: any sentence-transformers model.
         texts: the texts; equal ones are encoded once.
         role: `query` or `passage`; decides the prompt.
-        tasks: per text the route through a model that has routes, such as one debiased by language means.
+        tasks: per text its language, for a model that ends in routes by language, such as one debiased by language
+            means; other models do not look at it.
         store: where vectors are kept and looked up; nowhere if None.
         batch_size: texts encoded at a time; the result does not depend on it but for rounding.
         bf16: use bfloat16 arithmetic where the processor has it, about 1.6 times as fast on a CPU that does.
@@ -94,7 +101,7 @@ def embed(
     reader, head = split_head(model)
     prompt = role_prompt(model, role)
     keys = [hashlib.sha256(text.encode()).digest() for text in texts]
-    space = _space(reader, prompt, bf16) if store else ""
+    space = _space(reader, role, prompt, bf16) if store else ""
     known = store.read(space) if store else {}
     wanted = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
     if on_progress:
@@ -106,13 +113,15 @@ def embed(
         vectors = []
         for at in range(0, len(part), batch_size):
             some = part[at : at + batch_size]
-            vectors.append(_encode(reader, [text for _, text in some], prompt, batch_size, bf16))
+            vectors.append(_encode(reader, [text for _, text in some], role, prompt, batch_size, bf16))
             if on_progress:
                 on_progress(sum(repeats[key] for key, _ in some))
         shard = np.concatenate(vectors)
         if store:
             store.write(space, [key for key, _ in part], shard)
         known.update(zip((key for key, _ in part), shard, strict=True))
+    if role == "query" and index_side_only(head):
+        tasks = [TASKS["query"]] * len(texts)
     return _apply_head(head, np.stack([known[key] for key in keys]), tasks, str(model.device))
 
 
@@ -131,11 +140,18 @@ def _longest_first(reader: SentenceTransformer, items: list[tuple[bytes, str]]) 
     return [items[n] for n in np.argsort(np.negative(lengths), kind="stable")]
 
 
-def _encode(reader: SentenceTransformer, texts: list[str], prompt: str, batch_size: int, bf16: bool) -> FloatArray:
+def _encode(
+    reader: SentenceTransformer, texts: list[str], role: Role, prompt: str, batch_size: int, bf16: bool
+) -> FloatArray:
     device = torch.device(str(reader.device)).type
     with torch.autocast(device, dtype=torch.bfloat16) if bf16 else nullcontext():
         vectors = reader.encode(
-            texts, prompt=prompt or None, batch_size=batch_size, convert_to_tensor=True, show_progress_bar=False
+            texts,
+            prompt=prompt,
+            batch_size=batch_size,
+            convert_to_tensor=True,
+            show_progress_bar=False,
+            task=TASKS[role],  # for models whose routes differ by role
         )
     array: FloatArray = vectors.float().cpu().numpy()
     return array
@@ -146,7 +162,8 @@ def _apply_head(
 ) -> FloatArray:
     if not head:
         return vectors
-    routes = np.array(tasks if tasks is not None else [""] * len(vectors))
+    by_route = tasks is not None and has_routes(head)
+    routes = np.array([route_of(head, task) for task in tasks or ()] if by_route else [""] * len(vectors))
     result: FloatArray | None = None
     for route in np.unique(routes):
         rows = np.flatnonzero(routes == route)
@@ -162,9 +179,11 @@ def _apply_head(
     return vectors if result is None else result
 
 
-def _space(reader: SentenceTransformer, prompt: str, bf16: bool) -> str:
+def _space(reader: SentenceTransformer, role: Role, prompt: str, bf16: bool) -> str:
     """Everything a vector depends on but its text."""
-    parts = (fingerprint(reader), prompt, str(reader.max_seq_length), "bf16" if bf16 else "f32")
+    parts = [fingerprint(reader), prompt, str(reader.max_seq_length), "bf16" if bf16 else "f32"]
+    if has_routes(reader.children()):
+        parts.append(role)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 

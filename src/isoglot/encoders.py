@@ -19,12 +19,16 @@ from urllib.parse import urlsplit
 import torch
 from huggingface_hub.constants import ENDPOINT
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import Pooling
+from sentence_transformers.sentence_transformer.modules import Pooling, Router
 
 from isoglot.builtin_encoder import BUILTIN_PREFIX, builtin_folder, quiet_transformers
 from isoglot.errors import InputError
+from isoglot.mteb_encoder import MTEB_PREFIX, load_mteb_encoder
 
 Role = Literal["query", "passage"]
+
+ANY_ROUTE = "any"
+"""The route, in a model that ends in routes by language, of languages that have none."""
 
 # Names under which models store the prompt of a role, in the order sentence-transformers looks them up.
 _PROMPT_NAMES = {"query": ("query",), "passage": ("document", "passage", "corpus")}
@@ -37,9 +41,10 @@ def load_encoder(
     """Load a model.
 
     Args:
-        name: a folder, a Hugging Face hub id (`intfloat/multilingual-e5-small`), or
-            `builtin:multilingual-e5-small`, which needs no network. A plain transformer without
-            sentence-transformers configuration gets mean pooling, as sentence-transformers does.
+        name: a folder, a Hugging Face hub id (`intfloat/multilingual-e5-small`),
+            `builtin:multilingual-e5-small`, which needs no network, or `mteb:NAME` for any model that MTEB can load.
+            A plain transformer without sentence-transformers configuration gets mean pooling, as
+            sentence-transformers does.
         max_tokens: longer texts are cut; the model's own limit where None.
         device: as torch names it; the best there is where None.
         trust_remote_code: run code that comes with the model. Off by default, and weights are read from safetensors
@@ -47,9 +52,12 @@ def load_encoder(
 
     Raises:
         InputError: if the model is not there or has no safetensors weights.
-        MissingExtraError: if the built-in source is not installed.
+        MissingExtraError: if the built-in source or MTEB is asked for and not installed.
     """
     source = str(name)
+    if source.startswith(MTEB_PREFIX):
+        model = load_mteb_encoder(source.removeprefix(MTEB_PREFIX), device=device, trust_remote_code=trust_remote_code)
+        return _limited(model, max_tokens)
     if source.startswith(BUILTIN_PREFIX):
         source = str(builtin_folder(source.removeprefix(BUILTIN_PREFIX)))
     elif _is_path(source):
@@ -71,6 +79,10 @@ def load_encoder(
         ) from error
     if not any(model.prompts.values()) and re.search(r"\be5\b(?!.*instruct)", str(name).lower()):
         model.prompts.update(_E5_PROMPTS)
+    return _limited(model, max_tokens)
+
+
+def _limited(model: SentenceTransformer, max_tokens: int | None) -> SentenceTransformer:
     if max_tokens is not None:
         limit = model.max_seq_length
         if max_tokens < 3 or (limit is not None and max_tokens > limit):
@@ -100,6 +112,22 @@ def split_head(model: SentenceTransformer) -> tuple[SentenceTransformer, list[to
     first, rest = modules[: pooling[0] + 1], modules[pooling[0] + 1 :]
     # No model card is wanted for the part, and the modules are shared, not copied.
     return SentenceTransformer(modules=first, device=str(model.device), prompts=dict(model.prompts)), rest
+
+
+def has_routes(modules: Iterable[torch.nn.Module]) -> bool:
+    """Whether one of the modules chooses its way by a task, such as a role or a language."""
+    return any("task" in getattr(module, "forward_kwargs", ()) for module in modules)
+
+
+def index_side_only(modules: Iterable[torch.nn.Module]) -> bool:
+    """Whether the routes of these modules treat queries apart, whatever their language."""
+    return any(isinstance(module, Router) and "query" in module.sub_modules for module in modules)
+
+
+def route_of(modules: Iterable[torch.nn.Module], language: str) -> str:
+    """The name of the route that a language takes: its own, that of its plain tag, or the one for any other."""
+    names = {name for module in modules if isinstance(module, Router) for name in module.sub_modules}
+    return next((name for name in (language, language.split("-")[0], ANY_ROUTE) if name in names), language)
 
 
 def fingerprint(model: SentenceTransformer | Iterable[torch.nn.Module]) -> str:

@@ -1,14 +1,14 @@
 """Evaluation: every text encoded once, every setting from the same scores.
 
-Three settings (arXiv 2408.10536, section 4): *monolingual*, query and corpus in one language; *cross-lingual*, every
-ordered pair of different languages; *multilingual*, one query against the pooled passages of all languages. Scores
-are averaged over the queries of a language (or pair of languages), then over languages (or pairs).
+What is measured and how it is averaged stands in `isoglot.averages`. A corpus too large to keep the vectors of is
+encoded and counted part by part.
 """
 
 from __future__ import annotations
 
+import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,21 +17,22 @@ import numpy.typing as npt
 import pyarrow as pa
 from sentence_transformers import SentenceTransformer
 
+from isoglot.alignment import alignment_summary
+from isoglot.averages import TOP, depth_needed, summarise
 from isoglot.benchmarks.retrieval_set import RetrievalSet
 from isoglot.embed import EmbeddingStore, embed
-from isoglot.encoders import fingerprint, role_prompt
-from isoglot.language_bias import fair_share, max_rank_norm, rank_distance, same_language_share
-from isoglot.languages import ordered_pairs
-from isoglot.measures import MEASURES, best_rank, worst_rank
+from isoglot.encoders import Role, fingerprint, role_prompt
 from isoglot.progress import progress
-from isoglot.results import SCHEMA, Results, versions
-from isoglot.score import Ranks, rank_relevant
+from isoglot.results import SCHEMA, TOP_SCHEMA, Results, versions
+from isoglot.score import PART_PASSAGES, Part, Ranks, rank_in_parts, rank_relevant, scores_of_pairs, without_ignored
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float32]
-Values = npt.NDArray[np.float64]
 
-SETTINGS = ("monolingual", "cross_lingual", "multilingual")
+STREAM_ABOVE = 1_000_000
+"""Passages above which vectors are not kept, but encoded and counted part by part."""
+SHOWN_EXAMPLES = 40
+"""Examples whose first passages are kept with their texts, for people to look at."""
 
 
 @dataclass(frozen=True)
@@ -62,31 +63,44 @@ def evaluate(
 
     Args:
         model: any sentence-transformers model.
-        data: the benchmark.
+        data: the benchmark. Of more than `STREAM_ABOVE` passages no vectors are kept in memory, and no measures of
+            alignment are taken.
         name: what to call the model in results.
         store: where vectors are kept between runs.
         batch_size: texts encoded at a time.
         bf16: encode in bfloat16.
 
     Returns:
-        Averages, and every query's measures.
+        Averages, every query's measures, and what stood first for some queries.
     """
-    encoded = encode_set(model, data, store=store, batch_size=batch_size, bf16=bf16)
+    alignment: dict[str, float | None] = {}
     start = time.perf_counter()
-    ranks = rank_set(data, encoded)
+    if len(data.passage_texts) > STREAM_ABOVE:
+        encode_seconds, ranks = rank_while_encoding(model, data, store=store, batch_size=batch_size, bf16=bf16)
+        encoded = None
+    else:
+        encoded = encode_set(model, data, store=store, batch_size=batch_size, bf16=bf16)
+        encode_seconds, ranks = encoded.seconds, rank_set(data, encoded)
     per_query, summary = summarise(data, ranks)
-    score_seconds = time.perf_counter() - start
+    scored = time.perf_counter()
+    if encoded is not None:
+        alignment = align_set(data, encoded)
+    seconds = {
+        "encode": round(encode_seconds, 3),
+        "score": round(scored - start - encode_seconds, 3),
+        "align": round(time.perf_counter() - scored, 3),
+    }
     described = {
         "name": name,
         "fingerprint": fingerprint(model),
-        "dimensions": int(encoded.queries.shape[1]),
+        "dimensions": model.get_embedding_dimension(),
         "prompts": {"query": role_prompt(model, "query"), "passage": role_prompt(model, "passage")},
         "max_tokens": model.max_seq_length,
         "arithmetic": "bfloat16" if bf16 else "float32",
     }
     head = {"schema": SCHEMA, "benchmark": data.name, "benchmark_fingerprint": data.fingerprint, "model": described}
-    seconds = {"encode": round(encoded.seconds, 3), "score": round(score_seconds, 3)}
-    return Results({**head, **summary, "seconds": seconds, "versions": versions()}, per_query)
+    tail = {"alignment": alignment, "seconds": seconds, "versions": versions()}
+    return Results({**head, **summary, **tail}, per_query, top_passages(data, ranks))
 
 
 def encode_set(
@@ -98,171 +112,174 @@ def encode_set(
     bf16: bool = False,
 ) -> EncodedSet:
     """Encode a benchmark's queries and passages, each distinct text once per role."""
-    tags = np.array(data.languages)
     start = time.perf_counter()
+    encode = _encoder(model, data, batch_size, bf16)
     with progress(f"Encoding {data.name}", len(data.query_texts) + len(data.passage_texts)) as advance:
-
-        def encode(texts: Any, role: Any, language: IntArray) -> FloatArray:
-            tasks = tags[language].tolist() if _routes_by_language(model) else None
-            return embed(
-                model, texts, role, tasks=tasks, store=store, batch_size=batch_size, bf16=bf16, on_progress=advance
-            )
-
-        queries = encode(data.query_texts, "query", data.query_language)
-        passages = encode(data.passage_texts, "passage", data.passage_language)
+        queries = encode("query", np.arange(len(data.query_texts)), store, advance)
+        passages = encode("passage", np.arange(len(data.passage_texts)), store, advance)
     return EncodedSet(queries, passages, time.perf_counter() - start)
 
 
-def rank_set(data: RetrievalSet, encoded: EncodedSet, *, top_k: int = 10) -> Ranks:
-    """Rank a benchmark's relevant passages from its vectors."""
-    with progress("Scoring", len(data.query_texts)) as advance:
-        return rank_relevant(
+def rank_set(data: RetrievalSet, encoded: EncodedSet, *, top_k: int | None = None) -> Ranks:
+    """Rank a benchmark's relevant passages from its vectors.
+
+    Args:
+        data: the benchmark.
+        encoded: its vectors.
+        top_k: how many of the first passages to keep; what the measures need where None.
+    """
+    query, passage, depth = _ranked_pairs(data, top_k)
+    with progress("Scoring", len(data.query_texts) * len(data.passage_texts)) as advance:
+        ranks = rank_relevant(
             encoded.queries,
             encoded.passages,
             passage_language=data.passage_language,
-            judgement_query=data.judgement_query,
-            judgement_passage=data.judgement_passage,
-            top_k=top_k,
+            judgement_query=query,
+            judgement_passage=passage,
+            top_k=depth,
             on_progress=advance,
         )
+    return leave_ignored_out(data, ranks)
 
 
-def summarise(data: RetrievalSet, ranks: Ranks) -> tuple[pa.Table, dict[str, Any]]:
-    """Measures of every query and their averages, from ranks alone.
+def rank_while_encoding(
+    model: SentenceTransformer,
+    data: RetrievalSet,
+    *,
+    store: EmbeddingStore | None = None,
+    batch_size: int = 32,
+    bf16: bool = False,
+    top_k: int | None = None,
+) -> tuple[float, Ranks]:
+    """Rank the relevant passages of a corpus whose vectors need not fit in memory.
+
+    Queries and relevant passages are encoded first; then the corpus passes by, is encoded, compared and forgotten.
+    With a store every part is kept on disk as soon as it is encoded, so that an interrupted run goes on there.
 
     Returns:
-        The per-query table, and the part of `results.json` that depends on ranks.
+        Seconds spent encoding, and the ranks.
     """
-    corpus_of = data.passage_language[data.judgement_passage]
-    blocks = []
-    by_pair: dict[str, Values] = {name: np.full((len(data.languages),) * 2, np.nan) for name in MEASURES}
-    for corpus in range(len(data.languages)):
-        chosen = corpus_of == corpus
-        if not chosen.any():
-            continue
-        queries, table = _rank_table(data.judgement_query[chosen], ranks.in_language[chosen])
-        values = {name: measure(table) for name, measure in MEASURES.items()}
-        blocks.append(_per_query(data, queries, table, values, corpus))
-        for name, language, mean in _by_language(values, data.query_language[queries]):
-            by_pair[name][language, corpus] = mean
-    queries, table = _rank_table(data.judgement_query, ranks.pooled)
-    values = {name: measure(table) for name, measure in MEASURES.items()}
-    bias = _language_bias(data, ranks, queries, table)
-    blocks.append(_per_query(data, queries, table, {**values, **bias}, None))
-    pooled = _nested(_by_language({**values, **bias}, data.query_language[queries]), len(data.languages))
-    per_query = pa.concat_tables(blocks, promote_options="default")
-    return per_query, _summary(data, by_pair, pooled)
+    encode = _encoder(model, data, batch_size, bf16)
+    query, passage, depth = _ranked_pairs(data, top_k)
+    spent = 0.0
+
+    def parts(advance: Any) -> Iterator[Part]:
+        nonlocal spent
+        for first in range(0, len(data.passage_texts), PART_PASSAGES):
+            start = time.perf_counter()
+            rows = np.arange(first, min(first + PART_PASSAGES, len(data.passage_texts)))
+            vectors = encode("passage", rows, store.part(f"{first}") if store else None, advance)
+            spent += time.perf_counter() - start
+            yield vectors, data.passage_language[rows]
+
+    with progress(f"Encoding {data.name}", len(data.query_texts) + len(data.passage_texts)) as advance:
+        start = time.perf_counter()
+        queries = encode("query", np.arange(len(data.query_texts)), store, advance)
+        judged, number = np.unique(passage, return_inverse=True)
+        vectors = encode("passage", judged, store, lambda _: None)
+        spent += time.perf_counter() - start
+        ranks = rank_in_parts(
+            queries,
+            parts(advance),
+            judgement_query=query,
+            judgement_passage=passage,
+            judgement_language=data.passage_language[passage],
+            thresholds=scores_of_pairs(queries, vectors, query, number),
+            top_k=depth,
+        )
+    return spent, leave_ignored_out(data, ranks)
 
 
-def _rank_table(query: IntArray, rank: IntArray) -> tuple[IntArray, IntArray]:
-    """Ranks as one row per query, padded with 0; and which query each row is."""
-    order = np.argsort(query, kind="stable")
-    queries, starts, counts = np.unique(query[order], return_index=True, return_counts=True)
-    column = np.arange(len(order)) - np.repeat(starts, counts)
-    table = np.zeros((len(queries), counts.max(initial=0)), np.int64)
-    table[np.repeat(np.arange(len(queries)), counts), column] = rank[order]
-    return queries, table
+def align_set(data: RetrievalSet, encoded: EncodedSet) -> dict[str, float | None]:
+    """Measures of alignment over the benchmark's parallel passages; empty where it has none.
+
+    Passages are translations of each other where they answer the same example.
+    """
+    example = {name: n for n, name in enumerate(dict.fromkeys(data.query_example))}
+    of_query = np.array([example[name] for name in data.query_example])
+    pairs = np.unique(np.stack([of_query[data.judgement_query], data.judgement_passage], 1), axis=0)
+    languages = data.passage_language[pairs[:, 1]]
+    _, first = np.unique(np.stack([pairs[:, 0], languages], 1), axis=0, return_index=True)  # one per language
+    number, passage = pairs[np.sort(first)].T
+    if len(np.unique(data.passage_language[passage])) < 2:
+        return {}
+    return alignment_summary(encoded.passages[passage], data.passage_language[passage], number, data.languages)
 
 
-def _language_bias(data: RetrievalSet, ranks: Ranks, queries: IntArray, table: IntArray) -> dict[str, Values]:
-    top_language = data.passage_language[ranks.top[queries]]
-    language = data.query_language[queries]
-    return {
-        "rank_distance": rank_distance(table),
-        "same_language_share@1": same_language_share(language, top_language, 1),
-        "same_language_share@10": same_language_share(language, top_language, 10),
-        "max_rank_norm": max_rank_norm(table, len(data.passage_texts)),
-        "fair_share@1": fair_share(data.relevant_languages()[queries]),
-    }
+def top_passages(data: RetrievalSet, ranks: Ranks, examples: int = SHOWN_EXAMPLES) -> pa.Table:
+    """The first passages of the pool, with their texts, for every query of some examples.
 
-
-def _per_query(
-    data: RetrievalSet, queries: IntArray, table: IntArray, values: dict[str, Values], corpus: int | None
-) -> pa.Table:
-    """Rows of `per_query.parquet` for the queries that were asked of one corpus, or of the pool."""
-    tags = np.array(data.languages)
-    language = data.query_language[queries]
-    if corpus is None:
-        setting = pa.array(["multilingual"] * len(queries))
-    else:
-        setting = pa.array(np.where(language == corpus, "monolingual", "cross_lingual"))
+    The choice of examples depends on their ids alone, so every system shows the same.
+    """
+    distinct = sorted(set(data.query_example), key=lambda name: hashlib.sha256(name.encode()).digest())
+    shown = set(distinct[:examples])
+    queries = [n for n, example in enumerate(data.query_example) if example in shown]
     ids = data.query_ids
-    return pa.table(
-        {
-            "query": pa.array([ids[n] for n in queries]),
-            "example": pa.array([data.query_example[n] for n in queries]),
-            "query_language": pa.array(tags[language]),
-            "setting": setting,
-            "corpus_language": pa.array(
-                [None if corpus is None else data.languages[corpus]] * len(queries), pa.string()
-            ),
-            "best_rank": best_rank(table),
-            "worst_rank": worst_rank(table),
-            **{name: pa.array(column, from_pandas=True) for name, column in values.items()},
-        }
+    relevant = set(zip(data.judgement_query.tolist(), data.judgement_passage.tolist(), strict=True))
+    rows = []
+    for query in queries:
+        for place, passage in enumerate(ranks.top[query, :TOP].tolist()):
+            if passage < 0:
+                continue
+            rows.append(
+                {
+                    "query": ids[query],
+                    "example": data.query_example[query],
+                    "query_language": data.languages[data.query_language[query]],
+                    "query_text": data.query_texts[query],
+                    "rank": place + 1,
+                    "passage": data.passage_ids[passage],
+                    "passage_language": data.languages[data.passage_language[passage]],
+                    "passage_text": data.passage_texts[passage],
+                    "score": float(ranks.top_scores[query, place]),
+                    "relevant": (query, passage) in relevant,
+                }
+            )
+    return pa.Table.from_pylist(rows, schema=TOP_SCHEMA)
+
+
+def _ranked_pairs(data: RetrievalSet, top_k: int | None) -> tuple[IntArray, IntArray, int]:
+    """The pairs to rank, judged ones first, then ignored ones; and how many first passages to keep."""
+    query = np.concatenate([data.judgement_query, data.ignored_query])
+    passage = np.concatenate([data.judgement_passage, data.ignored_passage])
+    depth = top_k if top_k is not None else depth_needed(data)
+    most_ignored = int(np.bincount(data.ignored_query, minlength=1).max())
+    return query, passage, min(depth + most_ignored, len(data.passage_texts))
+
+
+def leave_ignored_out(data: RetrievalSet, ranks: Ranks) -> Ranks:
+    """Ranks of the judged passages alone, as if what a query ignores were not in the pool."""
+    return without_ignored(
+        ranks,
+        data.judgement_query,
+        data.passage_language[data.judgement_passage],
+        data.ignored_query,
+        data.ignored_passage,
+        data.passage_language[data.ignored_passage],
     )
 
 
-def _by_language(values: dict[str, Values], language: IntArray) -> Iterator[tuple[str, int, float]]:
-    """Means over the queries of each language; nan where no query has a value."""
-    for name, column in values.items():
-        for number in np.unique(language):
-            mine = column[(language == number) & ~np.isnan(column)]
-            yield name, int(number), float(mine.mean()) if len(mine) else float("nan")
+def _encoder(
+    model: SentenceTransformer, data: RetrievalSet, batch_size: int, bf16: bool
+) -> Callable[[Role, IntArray, EmbeddingStore | None, Callable[[int], None]], FloatArray]:
+    """A function that encodes queries or passages of the set by their numbers."""
+    tags = np.array(data.languages)
 
+    def encode(
+        role: Role, rows: IntArray, store: EmbeddingStore | None, on_progress: Callable[[int], None]
+    ) -> FloatArray:
+        texts, language = (
+            (data.query_texts, data.query_language) if role == "query" else (data.passage_texts, data.passage_language)
+        )
+        return embed(
+            model,
+            [texts[n] for n in rows.tolist()],
+            role,
+            tasks=tags[language[rows]].tolist(),
+            store=store,
+            batch_size=batch_size,
+            bf16=bf16,
+            on_progress=on_progress,
+        )
 
-def _nested(means: Iterator[tuple[str, int, float]], languages: int) -> dict[str, Values]:
-    nested: dict[str, Values] = {}
-    for name, language, mean in means:
-        nested.setdefault(name, np.full(languages, np.nan))[language] = mean
-    return nested
-
-
-def _summary(data: RetrievalSet, by_pair: dict[str, Values], pooled: dict[str, Values]) -> dict[str, Any]:
-    number = {tag: n for n, tag in enumerate(data.languages)}
-    pairs = [(number[a], number[b]) for a, b in ordered_pairs(data.languages)]
-    across = tuple(np.array(pairs, np.int64).reshape(-1, 2).T)
-    settings = {
-        "monolingual": {name: _mean(np.diag(grid)) for name, grid in by_pair.items()},
-        "cross_lingual": {name: _mean(grid[across]) for name, grid in by_pair.items()},
-        "multilingual": {name: _mean(pooled[name]) for name in by_pair},
-    }
-    bias_names = [name for name in pooled if name not in by_pair]
-    grid = by_pair["map"]
-    return {
-        "languages": list(data.languages),
-        "queries": len(data.query_texts),
-        "passages": len(data.passage_texts),
-        "settings": settings,
-        "language_bias": {name: _mean(pooled[name]) for name in bias_names},
-        "grid": {
-            "measure": "map",
-            "rows": "query language",
-            "columns": "corpus language",
-            "values": [[_number(value) for value in row] for row in grid],
-        },
-        "by_query_language": {
-            tag: {
-                "monolingual_map": _number(grid[n, n]),
-                "cross_lingual_map": _mean(np.delete(grid[n], n)),
-                "multilingual_map": _number(pooled["map"][n]),
-                **{name: _number(pooled[name][n]) for name in bias_names},
-            }
-            for n, tag in enumerate(data.languages)
-            if not np.isnan(pooled["map"][n])
-        },
-    }
-
-
-def _mean(values: Values) -> float | None:
-    """Mean of what was measured; None, which JSON can hold, if nothing was."""
-    present = values[~np.isnan(values)]
-    return _number(float(present.mean())) if len(present) else None
-
-
-def _number(value: float) -> float | None:
-    return None if np.isnan(value) else round(float(value), 6)
-
-
-def _routes_by_language(model: SentenceTransformer) -> bool:
-    return any("task" in getattr(module, "forward_kwargs", ()) for module in model.children())
+    return encode

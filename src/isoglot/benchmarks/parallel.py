@@ -1,17 +1,21 @@
-"""Any parallel pairs as a benchmark: every translation of a passage answers every translation of its query."""
+"""Parallel texts as benchmarks: pairs of query and passage, or sentences that are each other's translations."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
+
 from isoglot.benchmarks.retrieval_set import Passage, Query, RetrievalSet
+from isoglot.errors import InputError
 from isoglot.pairs import ParallelPairs
+from isoglot.sources.files import read_sentence_folder
 
 
 def retrieval_set_of(pairs: ParallelPairs, name: str) -> RetrievalSet:
-    """Turn parallel pairs into a benchmark.
+    """Turn parallel pairs into a benchmark: every translation of a passage answers every translation of its query.
 
     Rows whose query is null are candidates only. Where query and passage are the same text, as in aligned
-    sentences, a query finds its own row for nothing; the monolingual setting then measures nothing and only the
-    cross-lingual one should be read.
+    sentences, a query finds its own row for nothing; `load_bitext` leaves that row out.
 
     Args:
         pairs: the pairs; ids join translations.
@@ -25,3 +29,45 @@ def retrieval_set_of(pairs: ParallelPairs, name: str) -> RetrievalSet:
     passages = [Passage(f"{row['id']}@{row['language']}", row["language"], row["passage"]) for row in rows]
     relevant = [(row["id"], f"{row['id']}@{row['language']}") for row in rows]
     return RetrievalSet.build(name, queries, passages, relevant)
+
+
+def set_of_translations(name: str, texts: Iterable[Query]) -> RetrievalSet:
+    """A benchmark of texts that are queries and candidates at once: relevant are a text's translations.
+
+    Each text is left out of its own ranking. Within its own language it then has nothing to find, so there are no
+    monolingual figures.
+
+    Args:
+        name: the name that results carry.
+        texts: the texts; translations share the example.
+
+    Raises:
+        InputError: if no text has a translation, or a language has one example twice.
+    """
+    texts = list(texts)
+    passages = [Passage(f"{text.example}@{text.language}", text.language, text.text) for text in texts]
+    relevant = [(text.example, passage.id) for text, passage in zip(texts, passages, strict=True)]
+    return RetrievalSet.build(
+        name, texts, passages, relevant, ignored=((passage.id, passage.id) for passage in passages)
+    )
+
+
+def load_bitext(folder: str | Path, *, languages: Iterable[str] | None = None) -> RetrievalSet:
+    """Load a folder of aligned sentences, as FLORES and NTREX come, as sentence-to-sentence retrieval.
+
+    Args:
+        folder: a text file per language, named by its code; line n of every file is the same sentence.
+        languages: take these only; all of them if None.
+
+    Raises:
+        InputError: what `isoglot.sources.files.read_sentence_folder` and `set_of_translations` raise.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: not a folder; bitext needs one text file per language, deu.txt or deu_Latn.txt")
+    pairs = read_sentence_folder(folder)
+    if languages is not None:
+        pairs = pairs.filter_languages(languages)
+    rows = pairs.table.select(["id", "language", "passage"]).to_pylist()
+    name = f"bitext:{folder.resolve().name}"
+    return set_of_translations(name, (Query(row["id"], row["language"], row["passage"]) for row in rows))

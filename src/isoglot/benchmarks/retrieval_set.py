@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
+from isoglot.benchmarks.texts import ArrowTexts, places, select
 from isoglot.errors import InputError
 from isoglot.languages import normalize_language
 
 IntArray = npt.NDArray[np.int64]
+
+
+def _none() -> IntArray:
+    return np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,32 @@ class Passage:
 
 
 @dataclass(frozen=True)
+class Corpus:
+    """All candidates as columns, for a corpus too large for one object per passage.
+
+    Attributes:
+        ids: per passage an id, unique over all languages.
+        texts: per passage its text.
+        languages: language tags, each once.
+        language: `(passages,)`; numbers that index `languages`.
+    """
+
+    ids: Sequence[str]
+    texts: Sequence[str]
+    languages: Sequence[str]
+    language: IntArray
+
+    @classmethod
+    def of(cls, passages: Iterable[Passage]) -> Corpus:
+        """The columns of passages that are at hand as objects."""
+        passages = list(passages)
+        tags = sorted({passage.language for passage in passages})
+        number = {tag: n for n, tag in enumerate(tags)}
+        language = np.array([number[passage.language] for passage in passages], np.int64)
+        return cls([passage.id for passage in passages], [passage.text for passage in passages], tags, language)
+
+
+@dataclass(frozen=True)
 class RetrievalSet:
     """Queries and passages of all languages, and the judgements between them.
 
@@ -48,6 +80,11 @@ class RetrievalSet:
         passage_texts: per passage its text.
         judgement_query: `(judgements,)`; query of each relevant pair.
         judgement_passage: `(judgements,)`; passage of each relevant pair.
+        judgement_grade: `(judgements,)`; how relevant, from 1; all 1 where not given.
+        ignored_query: `(ignored,)`; a query from whose ranking a passage is left out, ...
+        ignored_passage: `(ignored,)`; ... and the passage, most often the query's own text. Never judged relevant.
+        answers: per query the strings of which a relevant passage holds one, where relevance is decided by the
+            passage's text and there are no judgements; else None.
     """
 
     name: str
@@ -60,14 +97,25 @@ class RetrievalSet:
     passage_texts: Sequence[str]
     judgement_query: IntArray
     judgement_passage: IntArray
+    judgement_grade: IntArray = field(default_factory=_none)
+    ignored_query: IntArray = field(default_factory=_none)
+    ignored_passage: IntArray = field(default_factory=_none)
+    answers: Sequence[Sequence[str]] | None = None
+
+    def __post_init__(self) -> None:  # noqa: D105
+        if not len(self.judgement_grade):
+            object.__setattr__(self, "judgement_grade", np.ones(len(self.judgement_query), np.int64))
 
     @classmethod
     def build(
         cls,
         name: str,
         queries: Iterable[Query],
-        passages: Iterable[Passage],
-        relevant: Iterable[tuple[str, str]],
+        passages: Iterable[Passage] | Corpus,
+        relevant: Iterable[tuple[str, str] | tuple[str, str, int]] = (),
+        *,
+        ignored: Iterable[tuple[str, str]] = (),
+        answers: Mapping[str, Sequence[str]] | None = None,
     ) -> RetrievalSet:
         """Make a set from objects.
 
@@ -75,40 +123,47 @@ class RetrievalSet:
             name: the benchmark's name.
             queries: all queries.
             passages: all candidates, in the order that breaks ties.
-            relevant: pairs of an example and the id of a passage that answers it; every translation of the
-                example's query is answered by it.
+            relevant: an example, the id of a passage that answers it and, if graded, how well; every translation of
+                the example's query is answered by it. A grade below 1 says that the passage is not relevant.
+            ignored: the id of a query, `example@language`, and of a passage that is left out of its ranking and
+                not relevant to it.
+            answers: an example to the strings of which a relevant passage holds one; nothing is relevant to an example
+                that is not named.
 
         Raises:
             InputError: if nothing is judged, an id repeats, or a judgement names what is not there.
         """
-        queries, passages = list(queries), list(passages)
-        tags = tuple(sorted({query.language for query in queries} | {passage.language for passage in passages}))
-        number = {tag: n for n, tag in enumerate(tags)}
-        place = {passage.id: n for n, passage in enumerate(passages)}
-        if len(place) < len(passages):
+        queries = list(queries)
+        corpus = passages if isinstance(passages, Corpus) else Corpus.of(passages)
+        # Ids on disk are known to be unique since they were written; a set of millions would fill the memory.
+        if not isinstance(corpus.ids, ArrowTexts) and len(set(corpus.ids)) < len(corpus.ids):
             raise InputError(f"{name}: a passage id occurs twice; ids must be unique over all languages")
-        asked: dict[str, list[int]] = {}
-        for n, query in enumerate(queries):
-            asked.setdefault(query.example, []).append(n)
-        pairs: set[tuple[int, int]] = set()
-        for example, passage_id in relevant:
-            if passage_id not in place:
-                raise InputError(f"{name}: a judgement names the passage {passage_id!r}, which is not in the corpus")
-            pairs.update((query, place[passage_id]) for query in asked.get(example, ()))
-        if not pairs:
+        graded = [(*pair, 1)[:3] for pair in relevant]
+        ignored = list(ignored)
+        place = places(corpus.ids, {passage for _, passage, *_ in (*graded, *ignored)})
+        judged = _judged_pairs(name, queries, place, graded)
+        left_out = _ignored_pairs(name, queries, place, ignored)
+        size = len(corpus.ids)
+        judged = judged[~np.isin(judged[:, 0] * size + judged[:, 1], left_out[:, 0] * size + left_out[:, 1])]
+        if answers is None and not len(judged):
             raise InputError(f"{name}: no query has a relevant passage, so there is nothing to evaluate")
-        judged = np.array(sorted(pairs), np.int64)
+        tags = tuple(sorted({query.language for query in queries} | set(corpus.languages)))
+        number = {tag: n for n, tag in enumerate(tags)}
         return cls(
             name,
             tags,
             [query.example for query in queries],
             np.array([number[query.language] for query in queries], np.int64),
             [query.text for query in queries],
-            [passage.id for passage in passages],
-            np.array([number[passage.language] for passage in passages], np.int64),
-            [passage.text for passage in passages],
+            corpus.ids,
+            np.array([number[tag] for tag in corpus.languages], np.int64)[corpus.language],
+            corpus.texts,
             judged[:, 0],
             judged[:, 1],
+            judged[:, 2],
+            left_out[:, 0],
+            left_out[:, 1],
+            None if answers is None else [list(answers.get(query.example, ())) for query in queries],
         )
 
     def in_languages(self, languages: Iterable[str]) -> RetrievalSet:
@@ -124,19 +179,24 @@ class RetrievalSet:
         queries = np.flatnonzero(np.isin(self.query_language, numbers))
         passages = np.flatnonzero(np.isin(self.passage_language, numbers))
         kept = np.isin(self.judgement_query, queries) & np.isin(self.judgement_passage, passages)
-        if not kept.any():
+        ignored = np.isin(self.ignored_query, queries) & np.isin(self.ignored_passage, passages)
+        if not (kept.any() if self.answers is None else len(queries) and len(passages)):
             raise InputError(f"{self.name}: no query in {', '.join(sorted(wanted))} has a relevant passage there")
         return RetrievalSet(
             self.name,
             tuple(self.languages[n] for n in numbers),
-            [self.query_example[n] for n in queries.tolist()],
+            select(self.query_example, queries),
             np.searchsorted(numbers, self.query_language[queries]),
-            [self.query_texts[n] for n in queries.tolist()],
-            [self.passage_ids[n] for n in passages.tolist()],
+            select(self.query_texts, queries),
+            select(self.passage_ids, passages),
             np.searchsorted(numbers, self.passage_language[passages]),
-            [self.passage_texts[n] for n in passages.tolist()],
+            select(self.passage_texts, passages),
             np.searchsorted(queries, self.judgement_query[kept]),
             np.searchsorted(passages, self.judgement_passage[kept]),
+            self.judgement_grade[kept],
+            np.searchsorted(queries, self.ignored_query[ignored]),
+            np.searchsorted(passages, self.ignored_passage[ignored]),
+            None if self.answers is None else [self.answers[n] for n in queries.tolist()],
         )
 
     @property
@@ -155,6 +215,14 @@ class RetrievalSet:
                 digest.update(text.encode() + b"\0")
         for array in (self.query_language, self.passage_language, self.judgement_query, self.judgement_passage):
             digest.update(np.ascontiguousarray(array, np.int64).tobytes())
+        # Sets without these parts keep the fingerprint that they had before there were such parts.
+        if (self.judgement_grade != 1).any():
+            digest.update(b"grades" + np.ascontiguousarray(self.judgement_grade, np.int64).tobytes())
+        if len(self.ignored_query):
+            ignored = np.stack([self.ignored_query, self.ignored_passage])
+            digest.update(b"ignored" + np.ascontiguousarray(ignored, np.int64).tobytes())
+        if self.answers is not None:
+            digest.update(b"answers" + json.dumps([list(strings) for strings in self.answers]).encode())
         return digest.hexdigest()
 
     def relevant_languages(self) -> IntArray:
@@ -162,3 +230,43 @@ class RetrievalSet:
         pairs = self.judgement_query * len(self.languages) + self.passage_language[self.judgement_passage]
         counts = np.bincount(np.unique(pairs) // len(self.languages), minlength=len(self.query_texts))
         return counts.astype(np.int64)
+
+
+def _judged_pairs(
+    name: str, queries: Sequence[Query], place: Mapping[str, int], relevant: Sequence[tuple[str, str, int]]
+) -> IntArray:
+    """`(pairs, 3)`; query, passage and grade of each relevant pair, in order; the best grade where judged twice."""
+    for _, passage_id, _ in relevant:
+        if passage_id not in place:
+            raise InputError(f"{name}: a judgement names the passage {passage_id!r}, which is not in the corpus")
+    number: dict[str, int] = {}
+    of_query = np.array([number.setdefault(query.example, len(number)) for query in queries], np.int64)
+    by_example = np.argsort(of_query, kind="stable")
+    counts = np.bincount(of_query, minlength=len(number))
+    judged = np.array(
+        [
+            (number[example], place[passage_id], grade)
+            for example, passage_id, grade in relevant
+            if grade > 0 and example in number
+        ],
+        np.int64,
+    ).reshape(-1, 3)
+    times = counts[judged[:, 0]]  # every translation of the example's query is answered
+    pairs = np.repeat(judged, times, axis=0)
+    nth = np.arange(len(pairs)) - np.repeat(np.cumsum(times) - times, times)
+    pairs[:, 0] = by_example[(np.cumsum(counts) - counts)[pairs[:, 0]] + nth]
+    pairs = pairs[np.lexsort((-pairs[:, 2], pairs[:, 1], pairs[:, 0]))]
+    first: npt.NDArray[np.bool_] = (np.diff(pairs[:, :2], axis=0, prepend=-1) != 0).any(axis=1)
+    return pairs[first]
+
+
+def _ignored_pairs(
+    name: str, queries: Sequence[Query], place: Mapping[str, int], ignored: Sequence[tuple[str, str]]
+) -> IntArray:
+    """`(pairs, 2)`; query and passage of each ignored pair, in order."""
+    number = {f"{query.example}@{query.language}": n for n, query in enumerate(queries)} if ignored else {}
+    for query_id, passage_id in ignored:
+        if query_id not in number or passage_id not in place:
+            raise InputError(f"{name}: cannot ignore {passage_id!r} for {query_id!r}; one of them is not in the set")
+    pairs = {(number[query_id], place[passage_id]) for query_id, passage_id in ignored}
+    return np.array(sorted(pairs), np.int64).reshape(-1, 2)

@@ -9,9 +9,11 @@ question need not exist, nor be answered, in every language.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
+from isoglot.benchmarks.files import asked
 from isoglot.benchmarks.retrieval_set import Passage, Query, RetrievalSet
 from isoglot.errors import InputError
 from isoglot.languages import normalize_language
@@ -25,6 +27,7 @@ def load_xquad_r(
     candidate: Candidate = "sentence",
     name: str = "xquad-r",
     every_nth_paragraph: int = 1,
+    languages: Iterable[str] | None = None,
 ) -> RetrievalSet:
     """Load a folder of XQuAD-R or MLQA-R.
 
@@ -35,18 +38,18 @@ def load_xquad_r(
         name: the benchmark's name in results.
         every_nth_paragraph: keep only every n-th paragraph, for a quick look; figures on a part do not compare
             with figures on the whole, as the pool is smaller.
+        languages: read these only; all of them if None.
 
     Raises:
         InputError: if the folder or a file is not of this form.
     """
-    files = sorted(Path(folder).glob("*.json"))
+    files = {normalize_language(file.stem): file for file in sorted(Path(folder).glob("*.json"))}
     if not files:
         raise InputError(f"{folder}: no language files such as de.json here; name the folder that holds them")
     queries: list[Query] = []
     passages: list[Passage] = []
     relevant: list[tuple[str, str]] = []
-    for file in files:
-        language = normalize_language(file.stem)
+    for language, file in asked(files, languages, name).items():
         for number, paragraph in enumerate(_paragraphs(file)[::every_nth_paragraph]):
             try:
                 _read_paragraph(paragraph, f"{language}/{number}", language, candidate, queries, passages, relevant)

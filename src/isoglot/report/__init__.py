@@ -1,6 +1,26 @@
-"""Results as people read them: text tables, Markdown and one self-contained HTML page."""
+"""Results as people read them: text tables, Markdown, LaTeX and one self-contained HTML page."""
 
-from isoglot.report.page import html_report, save_report
-from isoglot.report.tables import grid_table, markdown_table, systems_rows, text_table
+from isoglot.report.export import save_report
+from isoglot.report.page import html_report
+from isoglot.report.runs import LossLog, load_run
+from isoglot.report.tables import (
+    comparison_table,
+    grid_table,
+    latex_table,
+    markdown_table,
+    systems_rows,
+    text_table,
+)
 
-__all__ = ["grid_table", "html_report", "markdown_table", "save_report", "systems_rows", "text_table"]
+__all__ = [
+    "LossLog",
+    "comparison_table",
+    "grid_table",
+    "html_report",
+    "latex_table",
+    "load_run",
+    "markdown_table",
+    "save_report",
+    "systems_rows",
+    "text_table",
+]

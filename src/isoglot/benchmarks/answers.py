@@ -1,0 +1,70 @@
+"""Relevance by answer string: a passage is relevant if it holds one of the accepted answers.
+
+Open-domain question answering has no judged passages, so retrieval is measured by the answers: DPR (arXiv 2004.04906),
+XOR-TyDi, the MIA 2022 shared task and the MKQA figures of mContriever (arXiv 2112.09118) and BGE-M3 (arXiv 2402.03216)
+all decide it in the way of DrQA (arXiv 1704.00051): text in Unicode's canonical decomposition, cut into words, in lower
+case; an answer is held if its words stand in the passage one after the other. BGE-M3 also folds kinds of quotation
+marks and dashes in the corpus; that is not done here.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import unicodedata
+from collections.abc import Iterable
+from functools import lru_cache
+
+ANSWER_DEPTH = 100
+"""How many of the first passages are searched for an answer; Recall@20 and Recall@100 are what the protocols report."""
+
+
+def has_answer(passage: str, answers: Iterable[str]) -> bool:
+    """Whether a passage holds one of the answers, word by word.
+
+    An answer without any word, such as an empty one, is held by no passage.
+
+    >>> has_answer("Born in Ulm, Einstein moved to Munich.", ["Berlin", "ulm"])
+    True
+    >>> has_answer("The Ulmer Minster is a church.", ["Ulm"])
+    False
+    >>> has_answer("Die Stadt Zürich", ["Zu\u0308rich"])
+    True
+    """
+    words = _joined_words(passage)
+    return any(len(answer) > 1 and answer in words for answer in map(_joined_words, answers))
+
+
+def words_of(text: str) -> list[str]:
+    """Words of a text: runs of letters, digits and marks, and single other signs, decomposed and in lower case.
+
+    >>> words_of("It's 3.5% of U.S. GDP")
+    ['it', "'", 's', '3', '.', '5', '%', 'of', 'u', '.', 's', '.', 'gdp']
+    """
+    return [word.lower() for word in _word_pattern().findall(unicodedata.normalize("NFD", text))]
+
+
+@lru_cache(maxsize=1 << 14)
+def _joined_words(text: str) -> str:
+    """The words between blanks, which no word holds, so that a run of words is a part of the string."""
+    return f" {' '.join(words_of(text))} ".replace("  ", " ")
+
+
+@lru_cache(maxsize=1)
+def _word_pattern() -> re.Pattern[str]:
+    r"""`[\p{L}\p{N}\p{M}]+|[^\p{Z}\p{C}]`, for which the standard library has no classes by Unicode category."""
+    kinds = [unicodedata.category(chr(code))[0] for code in range(sys.maxunicode + 1)]
+    return re.compile(f"[{_ranges(kinds, 'LNM')}]+|[{_ranges(kinds, 'PS')}]")
+
+
+def _ranges(kinds: list[str], wanted: str) -> str:
+    """A character class of the code points whose category starts with one of the wanted letters."""
+    parts = []
+    start = None
+    for code, kind in enumerate([*kinds, "-"]):
+        if kind in wanted:
+            start = code if start is None else start
+        elif start is not None:
+            parts.append(f"\\U{start:08x}-\\U{code - 1:08x}")
+            start = None
+    return "".join(parts)

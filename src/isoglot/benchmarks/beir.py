@@ -1,0 +1,129 @@
+"""BEIR (arXiv 2104.08663): retrieval collections in many domains, most in English, and anything in their format.
+
+A folder holds `corpus.jsonl` (objects with `_id`, `title` and `text`), `queries.jsonl` (`_id`, `text`) and
+`qrels/SPLIT.tsv` (query id, passage id and grade). Corpus and queries may be gzipped, the corpus may be Parquet. As in
+BEIR's own evaluation a passage with the id of the query is left out of that query's ranking: in ArguAna and Quora it
+is the query itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from isoglot.benchmarks.corpora import identity, size_of, stored_corpus
+from isoglot.benchmarks.files import read_json_lines, read_judgements, read_parquet_rows
+from isoglot.benchmarks.hub import HubTable
+from isoglot.benchmarks.judged import (
+    Collection,
+    hub_corpus,
+    hub_judgements,
+    hub_queries,
+    judged_set,
+    passage_text,
+)
+from isoglot.benchmarks.retrieval_set import Corpus, RetrievalSet
+from isoglot.benchmarks.texts import places
+from isoglot.errors import InputError
+from isoglot.languages import normalize_language
+
+HUB_ID = "BeIR/{}"
+"""Corpus and queries of a set on the hub; the judgements are in `BeIR/NAME-qrels`."""
+HUB_SETS = (
+    *("arguana", "climate-fever", "dbpedia-entity", "fever", "fiqa", "hotpotqa", "msmarco", "nfcorpus", "nq"),
+    *("quora", "scidocs", "scifact", "trec-covid", "webis-touche2020"),
+)
+
+
+def load_beir(
+    folder: str | Path, *, name: str | None = None, language: str = "en", split: str | None = None
+) -> RetrievalSet:
+    """Load a folder in BEIR's format.
+
+    Args:
+        folder: what holds the corpus, the queries and `qrels/`.
+        name: the benchmark's name in results; `beir:` and the folder's name if None.
+        language: of queries and passages.
+        split: whose judgements to take; `dev` for MS MARCO and `test` for others if None, as BEIR reports them.
+
+    Raises:
+        InputError: if a file is missing or not of this form.
+    """
+    folder = Path(folder)
+    name = name or f"beir:{folder.resolve().name}"
+    qrels = folder / "qrels" / f"{split or _usual_split(name)}.tsv"
+    if not qrels.is_file():
+        there = ", ".join(sorted(path.name for path in qrels.parent.glob("*.tsv"))) or "none"
+        raise InputError(f"{qrels}: no such judgements; of {qrels.parent.name}/SPLIT.tsv there are: {there}")
+    queries = {
+        str(row["_id"]): str(row["text"])
+        for _, row in read_json_lines(_first(folder, "queries.jsonl", "queries.jsonl.gz"), "_id", "text")
+    }
+    tag = normalize_language(language)
+    return _own_ids_ignored(name, Collection(tag, load_corpus(folder, tag), queries, read_judgements(qrels)))
+
+
+def load_beir_from_hub(dataset: str, *, split: str | None = None) -> RetrievalSet:
+    """Load a set of BEIR from the hub.
+
+    Args:
+        dataset: one of `HUB_SETS`.
+        split: see `load_beir`; MS MARCO's `dev` is `validation` there.
+
+    Raises:
+        InputError: if the name is unknown, or the set cannot be read.
+    """
+    if dataset not in HUB_SETS:
+        raise InputError(f"beir:{dataset}: no such set on the hub; there are {', '.join(HUB_SETS)}")
+    name, hub_id = f"beir:{dataset}", HUB_ID.format(dataset)
+    split = (split or _usual_split(name)).replace("dev", "validation")
+    collection = Collection(
+        "en",
+        hub_corpus(HubTable(hub_id, "corpus", "corpus"), "en"),
+        hub_queries(HubTable(hub_id, "queries", "queries")),
+        hub_judgements(HubTable(f"{hub_id}-qrels", None, split)),
+    )
+    return _own_ids_ignored(name, collection)
+
+
+def load_corpus(folder: Path, language: str) -> Corpus:
+    """The corpus of a folder in BEIR's format, kept on disk."""
+    file = _first(folder, "corpus.jsonl", "corpus.jsonl.gz", "corpus.parquet")
+    return stored_corpus(
+        [str(file), *identity([file])],
+        lambda advance: _passages(file, advance),
+        language=language,
+        size=size_of([file]),
+    )
+
+
+def _passages(file: Path, advance: Callable[[int], None]) -> Iterator[tuple[str, str]]:
+    rows: Iterable[tuple[str, dict[str, Any]]]
+    if file.suffix == ".parquet":
+        rows = read_parquet_rows(file, "_id", "text")
+    else:
+        rows = read_json_lines(file, "_id", "text", on_read=advance)
+    for where, row in rows:
+        if not isinstance(row["text"], str):
+            raise InputError(f'{where}: "text" must be a string, got {row["text"]!r:.40}')
+        yield str(row["_id"]), passage_text(row.get("title"), row["text"])
+
+
+def _first(folder: Path, *names: str) -> Path:
+    found = next((folder / name for name in names if (folder / name).is_file()), None)
+    if found is None:
+        raise InputError(f"{folder}: no {' or '.join(names)} here; name a folder in BEIR's format")
+    return found
+
+
+def _usual_split(name: str) -> str:
+    return "dev" if name == "beir:msmarco" else "test"
+
+
+def _own_ids_ignored(name: str, collection: Collection) -> RetrievalSet:
+    judgements = list(collection.judgements)
+    asked = {judgement.query for judgement in judgements if judgement.grade > 0}
+    own = sorted(places(collection.corpus.ids, asked))
+    part = Collection(collection.language, collection.corpus, collection.queries, judgements)
+    return judged_set(name, [part], ignored=[(f"{key}@{collection.language}", key) for key in own])

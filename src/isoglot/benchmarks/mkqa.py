@@ -1,0 +1,153 @@
+"""MKQA (arXiv 2007.15207): 10,000 questions of Natural Questions, translated by people into 25 languages.
+
+It comes without passages, and there are two ways to retrieve with it. `load_mkqa` asks for the translations of a
+question among the questions of all languages. `load_mkqa_passages` asks questions of all languages over English
+Wikipedia, where a passage counts that holds one of the English answers (mContriever, arXiv 2112.09118; BGE-M3, arXiv
+2402.03216).
+
+A folder holds either the release itself, `mkqa.jsonl` (perhaps gzipped), or a file per language, `mkqa-de.jsonl` or
+`de.jsonl`, of objects with `id`, `question` and `answers`; an id may end in `_` and the language.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from isoglot.benchmarks.beir import HUB_ID, load_corpus
+from isoglot.benchmarks.files import asked, files_by_language, read_json_lines
+from isoglot.benchmarks.hub import HubTable
+from isoglot.benchmarks.judged import hub_corpus
+from isoglot.benchmarks.parallel import set_of_translations
+from isoglot.benchmarks.retrieval_set import Query, RetrievalSet
+from isoglot.errors import InputError
+from isoglot.languages import normalize_language
+
+_WITHOUT_SHORT_ANSWER = ("unanswerable", "binary", "long_answer")
+_YES_AND_NO = ("yes", "no")
+
+
+@dataclass
+class _Questions:
+    """What a folder holds.
+
+    Attributes:
+        texts: language to example to question.
+        answers: example to its English answers; none where it has no short one.
+    """
+
+    texts: dict[str, dict[str, str]] = field(default_factory=dict)
+    answers: dict[str, list[str]] = field(default_factory=dict)
+
+
+def load_mkqa(folder: str | Path, *, languages: Iterable[str] | None = None) -> RetrievalSet:
+    """MKQA as retrieval of parallel questions: every other language's version of a question is relevant to it.
+
+    The question itself stands in the pool too and is left out of its own ranking, so there is no monolingual figure.
+
+    Args:
+        folder: see the module.
+        languages: take these only; all of them if None.
+
+    Raises:
+        InputError: if a file is missing or not of this form.
+    """
+    questions = _read(Path(folder), languages, with_answers=False)
+    return set_of_translations("mkqa", _queries(questions.texts))
+
+
+def load_mkqa_passages(folder: str | Path, *, languages: Iterable[str] | None = None) -> RetrievalSet:
+    """MKQA's questions in many languages over English passages, with relevance by answer string.
+
+    Questions without a short answer in English are not asked: in the release those of the types unanswerable, binary
+    and long answer; in files per language, which do not say the type, those without an answer or with yes or no.
+
+    Args:
+        folder: see the module; also the passages, `corpus.jsonl` in BEIR's format. Where there are none, those of
+            Natural Questions in BEIR are taken from the hub, as BGE-M3 does.
+        languages: ask in these only; all of them if None. The passages are English in any case.
+
+    Raises:
+        InputError: if a file is missing or not of this form, or the passages cannot be fetched.
+    """
+    folder = Path(folder)
+    questions = _read(folder, languages, with_answers=True)
+    queries = [query for query in _queries(questions.texts) if questions.answers.get(query.example)]
+    if not queries:
+        raise InputError(f"{folder}: no question has a short answer in English")
+    if any(folder.glob("corpus.*")):
+        corpus = load_corpus(folder, "en")
+    else:
+        corpus = hub_corpus(HubTable(HUB_ID.format("nq"), "corpus", "corpus"), "en")
+    return RetrievalSet.build("mkqa-passages", queries, corpus, answers=questions.answers)
+
+
+def _queries(texts: Mapping[str, Mapping[str, str]]) -> Iterator[Query]:
+    for language, of_example in texts.items():
+        for example, text in of_example.items():
+            yield Query(example, language, text)
+
+
+def _read(folder: Path, languages: Iterable[str] | None, *, with_answers: bool) -> _Questions:
+    release = next((path for path in (folder / "mkqa.jsonl", folder / "mkqa.jsonl.gz") if path.is_file()), None)
+    if release is not None:
+        return _read_release(release, languages)
+    files = files_by_language(folder, ".jsonl", ".jsonl.gz")
+    chosen = asked(files, languages, str(folder))
+    if with_answers and "en" not in files:
+        raise InputError(f"{folder}: no mkqa-en.jsonl or en.jsonl here; its answers decide what is relevant")
+    questions = _Questions({tag: {} for tag in chosen})
+    answering = {"en": files["en"]} if with_answers else {}
+    for tag, file in {**chosen, **answering}.items():
+        for where, row in read_json_lines(file, "id", "question", *(["answers"] if tag in answering else [])):
+            example = str(row["id"]).removesuffix(f"_{row.get('lang', tag)}")
+            if tag in chosen:
+                _add(questions.texts[tag], example, row["question"], where)
+            if tag in answering:
+                questions.answers[example] = _short(_strings(row["answers"], where))
+    return questions
+
+
+def _read_release(path: Path, languages: Iterable[str] | None) -> _Questions:
+    questions = _Questions()
+    codes: dict[str, str] = {}
+    for where, row in read_json_lines(path, "example_id", "queries", "answers"):
+        try:
+            if not codes:
+                codes = asked({normalize_language(code): code for code in row["queries"]}, languages, str(path))
+                questions.texts = {tag: {} for tag in codes}
+            example = str(row["example_id"])
+            for tag, code in codes.items():
+                _add(questions.texts[tag], example, row["queries"][code], where)
+            questions.answers[example] = list(_release_answers(row["answers"]["en"]))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"{where}: not of MKQA's form (queries and answers by language): {error!r}") from error
+    return questions
+
+
+def _release_answers(answers: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for answer in answers:
+        if answer["type"] not in _WITHOUT_SHORT_ANSWER:
+            yield from answer.get("aliases") or ()
+            if answer.get("text"):
+                yield str(answer["text"])
+
+
+def _short(answers: list[str]) -> list[str]:
+    return [] if all(answer.lower() in _YES_AND_NO for answer in answers) else answers
+
+
+def _strings(value: object, where: str) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise InputError(f'{where}: "answers" must be a list of strings, got {value!r:.60}')
+    return value
+
+
+def _add(texts: dict[str, str], example: str, text: object, where: str) -> None:
+    if example in texts:
+        raise InputError(f"{where}: the question {example!r} occurs twice in this language")
+    if not isinstance(text, str) or not text.strip():
+        raise InputError(f'{where}: "question" must hold some text, got {text!r}')
+    texts[example] = text

@@ -1,0 +1,64 @@
+"""The command line: parse, build a configuration, call; no logic.
+
+Heavy libraries are imported inside the commands, so that help and errors come at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from isoglot._version import __version__
+from isoglot.cli.data import data_app
+from isoglot.cli.making import debias, demo, train
+from isoglot.cli.measuring import audit, compare, evaluate, report
+from isoglot.cli.shared import out
+from isoglot.errors import IsoglotError
+from isoglot.progress import console
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Train and audit multilingual retrievers that rank by meaning, not by language.",
+)
+app.add_typer(data_app, name="data")
+for command in (demo, train, debias, evaluate, compare, audit, report):
+    app.command()(command)
+
+
+def main() -> None:
+    """Run the command line; exit code 2 and one line for anything the user can mend."""
+    try:
+        app(standalone_mode=False)
+    except typer.Exit as stop:
+        sys.exit(stop.exit_code)
+    except typer.Abort:
+        sys.exit(130)
+    except KeyboardInterrupt:
+        console.print("interrupted")
+        sys.exit(130)
+    except IsoglotError as error:
+        _fail(str(error))
+    except OSError as error:
+        _fail(f"{error.filename or 'the system'}: {error.strerror or error}")
+    except Exception as error:
+        # Usage errors of the parser, which know how to say what is wrong.
+        message = getattr(error, "format_message", None)
+        if message is None:
+            raise
+        _fail(f"{message()} (isoglot --help shows what there is)")
+
+
+def _fail(message: str) -> None:
+    print(f"isoglot: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(2)
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version")] = False) -> None:
+    if version:
+        out.print(__version__)
+        raise typer.Exit

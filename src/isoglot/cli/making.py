@@ -1,0 +1,74 @@
+"""Commands that make models: demo, train, debias."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from isoglot.cli.shared import Bf16, Languages, MaxTokens, Model, RemoteCode, listed, say, store
+from isoglot.errors import InputError
+
+
+def demo(
+    folder: Annotated[Path, typer.Option("--out", help="Where results go")] = Path("runs/demo"),
+    pairs: Annotated[str | None, typer.Option(help="Other parallel pairs than Debian's: a file")] = None,
+) -> None:
+    """The whole story on real data: measure the bias, take it out for free, train, and do both."""
+    from isoglot.demo import run_demo
+
+    run_demo(folder, pairs)
+
+
+def train(
+    config: Annotated[Path, typer.Argument(help="YAML; recipes/ holds examples", metavar="CONFIG")],
+    override: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value, for example batches.alpha=0.3")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run")] = False,
+) -> None:
+    """Train a model by a configuration."""
+    from isoglot.training import load_config
+    from isoglot.training import train as run
+
+    say(f"The model is in {run(load_config(config, override or ()), resume=resume)}")
+
+
+def debias(
+    model: Model,
+    pairs: Annotated[str, typer.Option(help="Text in two languages or more: a file, or another source")],
+    folder: Annotated[Path, typer.Option("--out", help="Folder for the new model")],
+    remedy: Annotated[str, typer.Option(help="lir, leace; or means, shift, which need the language in use")] = "lir",
+    directions: Annotated[int | None, typer.Option(help="lir: how many to remove", show_default="20")] = None,
+    examples: Annotated[int | None, typer.Option(help="Examples per language to fit on", show_default="250")] = None,
+    source_language: Annotated[str, typer.Option(help="shift: the language that passages are moved to")] = "en",
+    languages: Languages = None,
+    max_tokens: MaxTokens = None,
+    bf16: Bf16 = False,
+    trust_remote_code: RemoteCode = False,
+) -> None:
+    """Take most of the language bias out of a model in seconds, without training."""
+    from isoglot.atomic import write_whole_folder
+    from isoglot.builtin_encoder import quiet_transformers
+    from isoglot.debiasing import DEFAULT_DIRECTIONS, DEFAULT_EXAMPLES
+    from isoglot.debiasing import debias as run
+    from isoglot.encoders import load_encoder
+    from isoglot.sources import load_pairs
+
+    if folder.exists():
+        raise InputError(f"{folder}: exists already; choose another folder")
+    texts = load_pairs(pairs, languages=listed(languages))
+    result = run(
+        load_encoder(model, max_tokens=max_tokens, trust_remote_code=trust_remote_code),
+        texts,
+        remedy=remedy,  # type: ignore[arg-type]
+        directions=DEFAULT_DIRECTIONS if directions is None else directions,
+        examples=DEFAULT_EXAMPLES if examples is None else examples,
+        source_language=source_language,
+        store=store(),
+        bf16=bf16,
+    )
+    with write_whole_folder(folder) as target, quiet_transformers():
+        result.save_pretrained(str(target), create_model_card=False)
+    say(f"The model is in {folder}; it loads with SentenceTransformer({str(folder)!r})")

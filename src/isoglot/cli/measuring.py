@@ -1,0 +1,182 @@
+"""Commands that measure: evaluate, compare, audit, report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from isoglot.cli.shared import Bf16, Json, Languages, MaxTokens, Model, RemoteCode, listed, out, say, show, store
+from isoglot.errors import InputError
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+    from isoglot.benchmarks import RetrievalSet
+
+
+def evaluate(
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="Hub id, folder, builtin:multilingual-e5-small, mteb:NAME, or run:FILE for a TREC run",
+            show_default=False,
+            metavar="MODEL",
+        ),
+    ],
+    benchmark: Annotated[str, typer.Option(help="A name that isoglot data list gives")],
+    folder: Annotated[Path, typer.Option("--out", help="Folder for results.json and its tables")],
+    data: Annotated[
+        Path | None, typer.Option(help="The benchmark's files; isoglot data show NAME says which, and where not needed")
+    ] = None,
+    candidate: Annotated[str, typer.Option(help="sentence or sentence+context")] = "sentence",
+    languages: Languages = None,
+    max_tokens: MaxTokens = None,
+    name: Annotated[str | None, typer.Option(help="What to call the system in results")] = None,
+    without_debias: Annotated[bool, typer.Option(help="Leave off the layer that debias put behind the model")] = False,
+    remedy: Annotated[str | None, typer.Option(help="A free remedy to put behind it: lir, leace, means, shift")] = None,
+    fit_on: Annotated[
+        str | None, typer.Option(help="Text for the remedy: a file or source; benchmark for its own passages")
+    ] = None,
+    directions: Annotated[int | None, typer.Option(help="lir: how many to remove", show_default="20")] = None,
+    trec_depth: Annotated[int, typer.Option(min=0, help="Also write run.trec so deep, and qrels.trec; 0 for not")] = 0,
+    bf16: Bf16 = False,
+    trust_remote_code: RemoteCode = False,
+    as_json: Json = False,
+) -> None:
+    """Measure retrieval in three settings, and language bias, on a benchmark."""
+    from isoglot.benchmarks import load_benchmark
+    from isoglot.trec import RUN_PREFIX, evaluate_run, write_trec
+
+    if candidate not in ("sentence", "sentence+context"):
+        raise InputError(f"candidate {candidate!r}: use 'sentence' or 'sentence+context'")
+    if (remedy is None) != (fit_on is None):
+        raise InputError("a remedy and the text it is fitted on go together: --remedy lir --fit-on FILE")
+    retrieval_set = load_benchmark(
+        benchmark,
+        data,
+        candidate=candidate,  # type: ignore[arg-type]
+        languages=listed(languages),
+    )
+    if model.startswith(RUN_PREFIX):
+        results = evaluate_run(model.removeprefix(RUN_PREFIX), retrieval_set, name=name or model)
+        results.save(folder)
+        show(results, as_json)
+        return
+
+    from isoglot.debiasing import without_debias as strip
+    from isoglot.encoders import load_encoder
+    from isoglot.evaluation import encode_set, rank_set
+    from isoglot.evaluation import evaluate as run
+
+    encoder = load_encoder(model, max_tokens=max_tokens, trust_remote_code=trust_remote_code)
+    if without_debias:
+        encoder = strip(encoder)
+    if remedy is not None and fit_on is not None:
+        encoder = _with_remedy(encoder, remedy, fit_on, directions, retrieval_set, bf16)
+    results = run(encoder, retrieval_set, name=name or model, store=store(), bf16=bf16)
+    if remedy is not None:
+        results.summary["model"]["remedy"] = {"name": remedy, "fitted_on": fit_on, "directions": directions}
+    results.save(folder)
+    if trec_depth:
+        encoded = encode_set(encoder, retrieval_set, store=store(), bf16=bf16)
+        write_trec(folder, retrieval_set, rank_set(retrieval_set, encoded, top_k=trec_depth))
+    show(results, as_json)
+
+
+def compare(
+    folders: Annotated[list[Path], typer.Argument(help="Folders with results, the one to compare with first")],
+    seeds: Annotated[
+        bool, typer.Option("--seeds", help="Results of one name are one system trained with several seeds")
+    ] = False,
+    measures: Annotated[str, typer.Option(help="Columns of per_query.parquet, comma-separated")] = "map",
+    by_language: Annotated[bool, typer.Option(help="Test every query language too")] = True,
+    folder: Annotated[Path | None, typer.Option("--out", help="Also write the comparison to this JSON file")] = None,
+    as_json: Json = False,
+) -> None:
+    """Test whether systems differ: intervals, paired tests by question, Holm's correction, effect sizes."""
+    from isoglot.atomic import write_json
+    from isoglot.comparison import compare as run
+    from isoglot.report import comparison_table
+    from isoglot.results import Results, load_results
+
+    results = [load_results(each) for each in folders]
+    systems: dict[str, list[Results]] = {}
+    for number, result in enumerate(results):
+        name = str(result.summary["model"]["name"])
+        systems.setdefault(name if seeds else f"{name}\0{number}", []).append(result)
+    comparison = run(list(systems.values()), measures=listed(measures) or (), languages=by_language)
+    if folder is not None:
+        write_json(folder, comparison.as_dict())
+    if as_json:
+        print(json.dumps(comparison.as_dict(), ensure_ascii=False))
+        return
+    out.print(comparison_table(comparison))
+    for sentence in comparison.sentences():
+        out.print(sentence, highlight=False, markup=False)
+
+
+def audit(
+    model: Model,
+    pairs: Annotated[str, typer.Option(help="Your parallel texts: a file, or another source")],
+    folder: Annotated[Path | None, typer.Option("--out", help="Keep the results in this folder")] = None,
+    languages: Languages = None,
+    max_tokens: MaxTokens = None,
+    bf16: Bf16 = False,
+    trust_remote_code: RemoteCode = False,
+    as_json: Json = False,
+) -> None:
+    """Say in plain words how far a model ranks by language on your own parallel texts."""
+    from isoglot.auditing import audit as run
+    from isoglot.auditing import verdict
+    from isoglot.encoders import load_encoder
+    from isoglot.sources import load_pairs
+
+    texts = load_pairs(pairs, languages=listed(languages))
+    encoder = load_encoder(model, max_tokens=max_tokens, trust_remote_code=trust_remote_code)
+    results = run(encoder, texts, name=model, store=store(), bf16=bf16)
+    if folder is not None:
+        results.save(folder)
+    if as_json:
+        print(json.dumps({**results.summary, "verdict": verdict(results)}, ensure_ascii=False))
+        return
+    show(results, as_json=False)
+    for sentence in verdict(results):
+        out.print(sentence, highlight=False)
+
+
+def report(
+    folders: Annotated[
+        list[Path], typer.Argument(help="Folders with results or training runs, the system to compare with first")
+    ],
+    to: Annotated[Path, typer.Option("--out", help="A file that ends in .html, .md or .tex")],
+) -> None:
+    """Several systems' results on one page."""
+    from isoglot.report import load_run, save_report
+
+    loaded = [pair for folder in folders for pair in load_run(folder)]
+    save_report([results for results, _ in loaded], to, logs=[log for _, log in loaded])
+    say(f"The report is in {to}")
+
+
+def _with_remedy(
+    encoder: SentenceTransformer,
+    remedy: str,
+    fit_on: str,
+    directions: int | None,
+    retrieval_set: RetrievalSet,
+    bf16: bool,
+) -> SentenceTransformer:
+    from isoglot.debiasing import DEFAULT_DIRECTIONS, debias, passages_of
+    from isoglot.sources import load_pairs
+
+    return debias(
+        encoder,
+        passages_of(retrieval_set) if fit_on == "benchmark" else load_pairs(fit_on),
+        remedy=remedy,  # type: ignore[arg-type]
+        directions=DEFAULT_DIRECTIONS if directions is None else directions,
+        store=store(),
+        bf16=bf16,
+    )

@@ -1,0 +1,54 @@
+"""What the commands share: their options, and how they speak."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from isoglot.embed import EmbeddingStore
+
+out = Console()
+"""Standard output, for results; people are spoken to through `isoglot.progress.console`."""
+
+Model = Annotated[
+    str, typer.Argument(help="Hub id, folder, or builtin:multilingual-e5-small", show_default=False, metavar="MODEL")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts")]
+Bf16 = Annotated[bool, typer.Option("--bf16", help="Encode in bfloat16: faster where the processor has it")]
+MaxTokens = Annotated[int | None, typer.Option(help="Cut longer texts; the model's own limit by default")]
+RemoteCode = Annotated[bool, typer.Option(help="Run code that comes with the model")]
+Languages = Annotated[str | None, typer.Option(help="Only these, comma-separated: de,en,zh-CN")]
+
+
+def say(line: str) -> None:
+    """Print a line as it is: paths may hold square brackets, and must not be broken."""
+    out.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def show(results: Any, as_json: bool) -> None:
+    """Print results as tables, or as JSON."""
+    from isoglot.report import grid_table, text_table
+
+    if as_json:
+        print(json.dumps(results.summary, ensure_ascii=False))
+        return
+    out.print(text_table([results]))
+    if len(results.summary["languages"]) <= 16:
+        out.print(grid_table(results))
+
+
+def listed(languages: str | None) -> list[str] | None:
+    """The parts of a comma-separated list; None for none."""
+    return [tag.strip() for tag in languages.split(",") if tag.strip()] if languages else None
+
+
+def store() -> EmbeddingStore:
+    """Where vectors are kept between runs."""
+    from isoglot.cache import cache_folder
+    from isoglot.embed import EmbeddingStore
+
+    return EmbeddingStore(cache_folder() / "embeddings")

@@ -1,0 +1,303 @@
+"""The report's plots as Vega-Lite specifications: plain dicts, with the data inside.
+
+Colours are not here: a specification names scales, and the page's script gives them ranges for light and for dark.
+Nothing is told by colour alone. Text in a coloured cell is black or white, whichever stands out from the cell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from isoglot.languages import language_name
+from isoglot.report.runs import LossLog
+from isoglot.report.systems import Column, Systems
+
+Spec = dict[str, Any]
+Values = Sequence[Sequence[float | None]]
+
+_MOST_BINS = 300  # points of a loss curve; longer runs are averaged into so many
+_SMOOTHED = 15  # batches of one kind in the running mean
+_TEXT_ON_CELL = "luminance(scale('color', datum.value)) > 0.18 ? '#111' : '#fff'"  # both reach a contrast of 4.5
+_VERDICTS = ["first system", "better", "worse", "no clear difference"]
+_SHAPES = ["diamond", "triangle-up", "triangle-down", "circle"]
+
+
+def systems_plot(systems: Systems) -> Spec:
+    """Every system's figures with their intervals, one panel per figure."""
+    rows = []
+    for column in systems.columns:
+        for number, name in enumerate(systems.names):
+            cell = systems.cell(number, column)
+            low, high = cell.interval or (None, None)
+            verdict = _VERDICTS[0] if number == 0 else cell.mark or _VERDICTS[3]
+            rows.append(
+                {
+                    "system": name,
+                    "panel": column.heading,
+                    "value": _number(cell.value),
+                    "low": low,
+                    "high": high,
+                    "verdict": verdict,
+                    "shown": column.write(cell.value),
+                }
+            )
+    panels = [_systems_panel(systems, rows, column, first=n == 0) for n, column in enumerate(systems.columns)]
+    return {
+        "description": f"Figures of each system on {systems.benchmark}, with 95 % intervals where there are any",
+        "hconcat": panels,
+        "spacing": 14,
+        "resolve": {"scale": {"color": "shared", "shape": "shared"}},
+    }
+
+
+def _systems_panel(systems: Systems, rows: list[dict[str, Any]], column: Column, first: bool) -> Spec:
+    y: Spec = {"field": "system", "type": "nominal", "sort": list(systems.names), "title": None}
+    y["axis"] = {"labelLimit": 190, "domain": False, "ticks": False} if first else None
+    form = column.form if column.form != ",.1f" else ",.0f"
+    ticks = {"format": form.replace(".3f", ".2f").replace(".1%", ".0%"), "tickCount": 3, "title": None}
+    x = {"field": "value", "type": "quantitative", "scale": {"zero": False, "nice": True}, "axis": ticks}
+    verdict = {"field": "verdict", "type": "nominal", "scale": {"domain": _VERDICTS}, "title": None}
+    legend = {"orient": "bottom"} if len(systems.names) > 1 else None
+    return {
+        "title": {"text": f"{column.heading} {'↓' if column.lower_is_better else '↑'}", "fontSize": 12},
+        "width": 165,
+        "height": {"step": 26},
+        "data": {"values": [row for row in rows if row["panel"] == column.heading]},
+        "encoding": {"y": y},
+        "layer": [
+            {
+                "mark": {"type": "rule", "strokeWidth": 2},
+                "transform": [{"filter": "isValid(datum.low)"}],
+                "encoding": {
+                    "x": {**x, "field": "low"},
+                    "x2": {"field": "high"},
+                    "color": {**verdict, "legend": legend},
+                },
+            },
+            {
+                "mark": {"type": "point", "filled": True, "size": 90, "opacity": 1},
+                "transform": [{"filter": "isValid(datum.value)"}],
+                "encoding": {
+                    "x": x,
+                    "color": {**verdict, "legend": legend},
+                    "shape": {**verdict, "scale": {"domain": _VERDICTS, "range": _SHAPES}, "legend": legend},
+                    "tooltip": [{"field": "system"}, {"field": "shown", "title": column.heading}, {"field": "verdict"}],
+                },
+            },
+        ],
+    }
+
+
+def heat_map(
+    description: str,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    values: Values,
+    *,
+    titles: tuple[str, str],
+    domain: tuple[float, float],
+    form: str = ".2f",
+    diverging: bool = False,
+) -> Spec:
+    """Values by row and column language.
+
+    Args:
+        description: what the plot shows, for readers who cannot see it.
+        rows: language tags.
+        columns: language tags.
+        values: `(rows, columns)`; None where there is none, which leaves the cell empty.
+        titles: of the rows and of the columns.
+        domain: smallest and largest value of the colours, the same for plots that are compared.
+        form: how values are written.
+        diverging: whether colours part at 0.
+    """
+    data = [
+        {"row": row, "column": column, "value": value, "rows": language_name(row), "columns": language_name(column)}
+        for row, line in zip(rows, values, strict=True)
+        for column, value in zip(columns, line, strict=True)
+        if value is not None and value == value
+    ]
+    step = 37 if len(columns) <= 13 else 18
+    scale: Spec = {"domain": list(domain)}
+    if diverging:
+        scale["domainMid"] = 0
+    color = {
+        "field": "value",
+        "type": "quantitative",
+        "scale": {**scale, "range": "diverging" if diverging else "heatmap"},
+        "legend": {"title": None, "format": form, "gradientLength": {"expr": "min(height, 200)"}},
+    }
+    tooltip = [
+        {"field": "rows", "title": titles[0]},
+        {"field": "columns", "title": titles[1]},
+        {"field": "value", "title": "value", "format": form.replace(".2f", ".3f")},
+    ]
+    layers: list[Spec] = [{"mark": {"type": "rect"}, "encoding": {"color": color, "tooltip": tooltip}}]
+    if step > 20:
+        layers.append(
+            {
+                "mark": {"type": "text", "fontSize": 10, "fill": {"expr": _TEXT_ON_CELL}, "tooltip": None},
+                "encoding": {"text": {"field": "value", "type": "quantitative", "format": form}},
+            }
+        )
+    return {
+        "description": description,
+        "width": {"step": step},
+        "height": {"step": min(step, 28)},
+        "data": {"values": data},
+        "encoding": {
+            "y": {"field": "row", "type": "nominal", "sort": list(rows), "title": titles[0]},
+            "x": {
+                "field": "column",
+                "type": "nominal",
+                "sort": list(columns),
+                "title": titles[1],
+                "axis": {"orient": "top", "labelAngle": 0 if step > 20 else -90},
+            },
+        },
+        "layer": layers,
+    }
+
+
+def language_bars(systems: Systems, column: Column, fair: str | None = None) -> Spec:
+    """A measure of bias by query language, a panel per system.
+
+    Args:
+        systems: of one benchmark.
+        column: the measure.
+        fair: the measure that holds what is expected of a ranking blind to language; drawn as a tick.
+    """
+    rows = []
+    for number, name in enumerate(systems.names):
+        by_language = systems.results[number].summary["by_query_language"]
+        for tag, figures in by_language.items():
+            rows.append(
+                {
+                    "system": name,
+                    "language": language_name(tag),
+                    "value": figures.get(column.measure),
+                    "fair": figures.get(fair) if fair else None,
+                    "first": _number(systems.language_cell(0, column, tag).value) if number else None,
+                }
+            )
+    order = list(dict.fromkeys(row["language"] for row in rows))
+    form = column.form if column.form != ",.1f" else ",.0f"
+    axis: Spec = {"format": form.replace(".1%", ".0%"), "tickCount": 3, "title": None}
+    x: Spec = {"type": "quantitative", "axis": axis}
+    if form.endswith("%"):
+        axis["values"], x["scale"] = [0, 0.5, 1], {"domain": [0, 1]}
+    tooltip = [
+        {"field": "system"},
+        {"field": "language"},
+        {"field": "value", "title": column.heading, "format": column.form},
+    ]
+    layers: list[Spec] = [
+        {
+            "mark": {"type": "bar", "height": {"band": 0.66}},
+            "encoding": {"x": {**x, "field": "value"}, "tooltip": tooltip},
+        }
+    ]
+    if len(systems.names) > 1:
+        layers.append(
+            {
+                "mark": {"type": "point", "size": 34, "color": "currentColor", "filled": False},
+                "encoding": {"x": {**x, "field": "first"}},
+            }
+        )
+    if fair:
+        layers.append(
+            {
+                "mark": {"type": "tick", "thickness": 2, "height": {"band": 0.95}, "color": "currentColor"},
+                "encoding": {"x": {**x, "field": "fair"}},
+            }
+        )
+    return {
+        "description": f"{column.heading} by query language, for each system",
+        "data": {"values": rows},
+        "columns": min(4, len(systems.names)),
+        "facet": {"field": "system", "type": "nominal", "sort": list(systems.names), "title": None},
+        "spec": {
+            "width": 180 if len(systems.names) > 1 else 420,
+            "height": {"step": 18},
+            "encoding": {"y": {"field": "language", "type": "nominal", "sort": order, "title": None}},
+            "layer": layers,
+        },
+    }
+
+
+def loss_plot(logs: Sequence[LossLog]) -> Spec:
+    """Loss by kind of batch over the steps of each training run, with a running mean."""
+    rows = [{"run": log.name, **row} for log in logs for kind in kinds(log) for row in loss_curve(log, kind)]
+    kind = {"field": "kind", "type": "nominal", "title": None}
+    legend = {"orient": "bottom", "symbolStrokeWidth": 2.5, "symbolSize": 300}
+    y = {"type": "quantitative", "title": "loss", "scale": {"zero": False}}
+    return {
+        "description": "Training loss by kind of batch over the steps of each run",
+        "data": {"values": rows},
+        "columns": min(3, len(logs)),
+        "facet": {"field": "run", "type": "nominal", "sort": [log.name for log in logs], "title": None},
+        "spec": {
+            "width": {1: 760, 2: 420}.get(len(logs), 270),
+            "height": 220,
+            "encoding": {"x": {"field": "step", "type": "quantitative", "axis": {"format": "~s", "tickCount": 5}}},
+            "layer": [
+                {
+                    "mark": {"type": "point", "filled": True, "size": 14, "opacity": 0.35, "tooltip": None},
+                    "encoding": {"y": {**y, "field": "loss"}, "fill": {**kind, "legend": None}},
+                },
+                {
+                    "mark": {"type": "line", "strokeWidth": 2.5},
+                    "encoding": {
+                        "y": {**y, "field": "mean"},
+                        "stroke": {**kind, "legend": legend},
+                        "strokeDash": {**kind, "legend": legend},
+                        "tooltip": [
+                            {"field": "kind"},
+                            {"field": "step"},
+                            {"field": "mean", "title": "running mean", "format": ".3f"},
+                        ],
+                    },
+                },
+            ],
+        },
+    }
+
+
+def kinds(log: LossLog) -> list[str]:
+    """The kinds of batches a run had, and the held-out pairs if it looked at any."""
+    return sorted({_kind(entry) for entry in log.entries})
+
+
+def losses(log: LossLog, kind: str) -> list[tuple[int, float]]:
+    """Steps and losses of one kind of batch."""
+    mine = (entry for entry in log.entries if _kind(entry) == kind)
+    return [(entry["step"], float(entry["loss" if "loss" in entry else "held_out_loss"])) for entry in mine]
+
+
+def loss_curve(log: LossLog, kind: str) -> list[dict[str, Any]]:
+    """Points of one kind's curve and their running mean; long runs are averaged in bins of equally many batches.
+
+    Looks at held-out pairs are few and each is a mean already: they are not smoothed.
+    """
+    points = losses(log, kind)
+    size = -(-len(points) // _MOST_BINS)
+    bins = [points[first : first + size] for first in range(0, len(points), size)] if points else []
+    means = [(group[-1][0], sum(loss for _, loss in group) / len(group)) for group in bins]
+    window = 1 if kind == HELD_OUT else _SMOOTHED
+    curve = []
+    for number, (step, loss) in enumerate(means):
+        recent = [value for _, value in means[max(0, number + 1 - window) : number + 1]]
+        curve.append({"kind": kind, "step": step, "loss": loss, "mean": sum(recent) / len(recent)})
+    return curve
+
+
+HELD_OUT = "held-out pairs"
+
+
+def _kind(entry: dict[str, Any]) -> str:
+    return str(entry.get("kind", "batches")) if "loss" in entry else HELD_OUT
+
+
+def _number(value: float) -> float | None:
+    return None if value != value else value

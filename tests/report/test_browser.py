@@ -1,0 +1,80 @@
+"""The page in a browser that reaches nothing."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from isoglot.report import LossLog, save_report
+from isoglot.results import Results
+
+pytest.importorskip("vl_convert", reason="plots need the extra report")
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+BROWSER = next(filter(None, map(shutil.which, NAMES)), None)
+pytestmark = pytest.mark.skipif(BROWSER is None, reason=f"needs a browser on the path: {', '.join(NAMES)}")
+
+
+@pytest.fixture(scope="module")
+def address(results: list[Results], log: LossLog, tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    save_report(results, path, logs=[None, log])
+    return path.as_uri()
+
+
+def visit(address: str, profile: Path, *flags: str) -> tuple[str, list[str]]:
+    """The document after its scripts ran, and what the console said."""
+    assert BROWSER is not None
+    command = [
+        BROWSER,
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--proxy-server=127.0.0.1:9",  # nothing listens there
+        "--host-resolver-rules=MAP * ~NOTFOUND",
+        f"--user-data-dir={profile}",
+        "--enable-logging=stderr",
+        "--virtual-time-budget=20000",
+        *flags,
+        "--dump-dom",
+        address,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=120, check=True)
+    return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+
+
+@pytest.mark.parametrize("scheme", ["0", "1"], ids=["dark", "light"])
+def test_every_plot_is_drawn_and_nothing_complains(address: str, tmp_path: Path, scheme: str) -> None:
+    page, console = visit(address, tmp_path, f"--blink-settings=preferredColorScheme={scheme}")
+    assert console == []
+    assert 'data-plots="drawn"' in page
+    figures = re.findall(r"<figure>.*?</figure>", page, re.DOTALL)
+    assert len(figures) == 9
+    for figure in figures:
+        assert '<svg xmlns="http://www.w3.org/2000/svg"' in figure
+        assert re.search(r"mark-(rect|rule|symbol|line)", figure)
+        assert "NaN" not in figure[: figure.index("<script")]
+
+
+def test_the_address_chooses_a_question(address: str, tmp_path: Path) -> None:
+    page, console = visit(f"{address}#q=zh-1", tmp_path)
+    assert console == []
+    asked = re.search(r'<p class="asked".*?</p>', page, re.DOTALL)
+    assert asked is not None
+    assert '<bdi lang="zh" dir="auto">法国的首都是哪里? 1</bdi>' in asked[0]
+    answers = page[page.index('class="answers"') : page.index('class="legend"')]
+    assert answers.count("✓ right answer") == 2  # one of each system
+    assert 'lang="ar" dir="auto">باريس هي عاصمة فرنسا.' in answers
+    assert "&lt;/script&gt;&lt;b&gt;Frankreichs" in answers
+    pressed = re.search(r'<button[^>]*aria-pressed="true"[^>]*>(\w+)<', page)
+    assert pressed is not None
+    assert pressed[1] == "zh"
+
+
+def test_a_question_that_is_not_there_leaves_the_first(address: str, tmp_path: Path) -> None:
+    page, console = visit(f"{address}#q=none", tmp_path)
+    assert console == []
+    assert "ما هي عاصمة فرنسا؟ 0</bdi>" in page

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+from rich.table import Table
+
+from isoglot.comparison import compare
+from isoglot.errors import InputError
+from isoglot.report import (
+    comparison_table,
+    grid_table,
+    latex_table,
+    markdown_table,
+    save_report,
+    systems_rows,
+    text_table,
+)
+from isoglot.report.systems import Systems, by_benchmark
+from isoglot.report.tables import latex_text, markdown_text
+from isoglot.results import Results
+
+Make = Callable[..., Results]
+
+
+def printed(*tables: Table) -> str:
+    console = Console(file=StringIO(), width=300)
+    console.print(*tables)
+    return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
+
+
+def renamed(result: Results, name: str) -> Results:
+    return replace(result, summary={**result.summary, "model": {**result.summary["model"], "name": name}})
+
+
+def test_figures_of_the_systems_are_those_of_the_results(results: list[Results]) -> None:
+    for row, result in zip(systems_rows(results), results, strict=True):
+        assert row[1:4] == [f"{result.setting(s):.3f}" for s in ("monolingual", "cross_lingual", "multilingual")]
+        assert row[4:] == [f"{result.bias('rank_distance'):,.1f}", f"{result.bias('same_language_share@1'):.1%}"]
+
+
+def test_measures_that_were_not_taken_show_as_a_dash(results: list[Results]) -> None:
+    summary = {**results[0].summary, "language_bias": {"rank_distance": None}}
+    assert systems_rows([replace(results[0], summary=summary)])[0][4:] == ["-", "-"]
+
+
+def test_another_main_measure_is_named(results: list[Results]) -> None:
+    summary = {
+        **results[0].summary,
+        "grid": {**results[0].summary["grid"], "measure": "answer_recall@20"},
+        "settings": {"cross_lingual": {"answer_recall@20": 0.25}},
+        "language_bias": {},
+    }
+    table = printed(text_table([replace(results[0], summary=summary)]))
+    assert "cross-lingual answer recall@20" in table
+    assert "0.250" in table
+
+
+def test_marks_follow_the_corrected_test_and_the_direction_of_the_measure(make_results: Make) -> None:
+    systems = by_benchmark([make_results(), make_results("up", shift=0.5), make_results("same", shift=0.1)])[0]
+    marks = {c.heading: [systems.cell(n, c).mark for n in range(3)] for c in systems.columns}
+    assert marks["multilingual mAP"] == ["", "better", ""]
+    assert marks["rank distance"] == ["", "better", ""]  # it fell
+    down = by_benchmark([make_results("up", shift=0.5), make_results()])[0]
+    assert {c.measure: down.cell(1, c).mark for c in down.columns}["rank_distance"] == "worse"
+
+
+def test_intervals_hold_their_figures(results: list[Results]) -> None:
+    systems = by_benchmark(results)[0]
+    for number in range(2):
+        for column in systems.columns:
+            cell = systems.cell(number, column)
+            assert cell.interval is not None
+            assert cell.interval[0] <= cell.value <= cell.interval[1]
+
+
+def test_markdown_holds_one_row_per_system_with_interval_and_mark(results: list[Results], tmp_path: Path) -> None:
+    save_report(results, tmp_path / "r.md", title="A *title*")
+    text = (tmp_path / "r.md").read_text()
+    assert text.startswith("# A \\*title\\*\n")
+    base, other = [line for line in text.splitlines() if line.startswith("| ")][1:3]
+    assert other.startswith("| &lt;b>other&lt;/b> &amp; co | ")
+    assert f"{results[0].setting('monolingual'):.3f} [" in base
+    assert "▲" in other
+    assert "### Differences to base" in text
+
+
+def test_latex_is_a_booktabs_table(results: list[Results], tmp_path: Path) -> None:
+    save_report([renamed(results[0], "50 % of a_b"), results[1]], tmp_path / "r.tex")
+    text = (tmp_path / "r.tex").read_text()
+    assert r"50 \% of a\_b & " in text
+    assert r"<b>other</b> \& co" in text
+    assert "$^{+}$" in text
+    body = text[text.index(r"\midrule") : text.index(r"\bottomrule")]
+    lines = [line for line in body.splitlines() if line.endswith(r"\\")]
+    assert len(lines) == 4
+    assert {len(re.findall(r"(?<!\\)&", line)) for line in lines} == {5}
+
+
+def test_a_single_system_has_no_statistics(results: list[Results], tmp_path: Path) -> None:
+    save_report(results[:1], tmp_path / "r.md")
+    save_report(results[:1], tmp_path / "r.tex")
+    for name in ("r.md", "r.tex"):
+        text = (tmp_path / name).read_text()
+        assert f"{results[0].bias('rank_distance'):,.1f}" in text
+        assert "interval" not in text
+
+
+@given(st.text())
+def test_no_text_ends_a_markdown_cell_or_a_latex_row(text: str) -> None:
+    assert len(re.findall(r"(?<!\\)\|", markdown_table(["a", "b"], [[text, "x"]]).splitlines()[2])) == 3
+    assert not re.search(r"<[a-zA-Z/!?]", markdown_text(text))
+    assert not re.search(r"(?<!\\)[&%$#_]", latex_text(text).replace("\\textbackslash{}", ""))
+
+
+def test_the_terminal_table_says_what_the_comparison_says(results: list[Results]) -> None:
+    comparison = compare([renamed(results[0], "tiny [bold] x"), results[1]], resamples=200, permutations=500)
+    text = printed(comparison_table(comparison))
+    shown = [contrast for contrast in comparison.contrasts if contrast.language is None]
+    assert len(shown) == 5
+    for contrast in shown:
+        assert contrast.verdict in text
+        if contrast.measure == "map":
+            assert f"{contrast.difference:+.3f}" in text
+    assert "differences to tiny [bold] x" in text
+
+
+def test_names_with_square_brackets_are_shown_in_the_terminal(results: list[Results]) -> None:
+    named = renamed(results[0], "tiny [bold] x")
+    assert printed(text_table([named]), grid_table(named)).count("tiny [bold] x") == 2
+
+
+def test_systems_of_one_name_are_told_apart(make_results: Make) -> None:
+    assert by_benchmark([make_results(), make_results(), make_results()])[0].names == ("base", "base (2)", "base (3)")
+
+
+def test_results_that_do_not_belong_together_are_refused(results: list[Results], tmp_path: Path) -> None:
+    other = replace(results[1], summary={**results[1].summary, "benchmark_fingerprint": "x"})
+    with pytest.raises(InputError, match="different benchmarks"):
+        save_report([results[0], other], tmp_path / "r.md")
+    with pytest.raises(InputError, match="no results"):
+        save_report([], tmp_path / "r.md")
+    with pytest.raises(InputError, match=r"ends in \.html, \.md or \.tex"):
+        save_report(results, tmp_path / "r.pdf")
+    assert not list(tmp_path.iterdir())
+
+
+def test_latex_of_systems_without_bias_leaves_its_columns_out(results: list[Results]) -> None:
+    bare = replace(results[0], summary={**results[0].summary, "language_bias": {}})
+    assert "rank distance" not in latex_table(Systems((bare,), ("base",)))
