@@ -22,10 +22,13 @@ from isoglot.evaluation import evaluate
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=Path, nargs="?", help="XQuAD-R; nothing is timed without it")
     parser.add_argument("--languages", default="de,en,zh")
     parser.add_argument("--every", type=int, default=4)
     arguments = parser.parse_args()
+    if arguments.folder is None:
+        print("needs XQuAD-R: python bench/pairwise.py FOLDER")
+        return
     languages = arguments.languages.split(",")
     data = load_xquad_r(arguments.folder, every_nth_paragraph=arguments.every).in_languages(languages)
     model = load_encoder("builtin:multilingual-e5-small", max_tokens=96)
@@ -52,9 +55,9 @@ def count_encoded(model: SentenceTransformer) -> dict[str, int]:
     counted = {"texts": 0}
     original = SentenceTransformer.encode
 
-    def encode(self, texts, *args, **kwargs):
-        counted["texts"] = counted.get("texts", 0) + len(texts)
-        return original(self, texts, *args, **kwargs)
+    def encode(self, inputs, *args, **kwargs):
+        counted["texts"] = counted.get("texts", 0) + len(inputs)
+        return original(self, inputs, *args, **kwargs)
 
     SentenceTransformer.encode = encode
     return counted

@@ -15,6 +15,7 @@ from isoglot.auditing import audit
 from isoglot.comparison import Comparison, Contrast, compare
 from isoglot.errors import InputError
 from isoglot.pairs import ParallelPairs
+from isoglot.report import language_findings, sentences
 from isoglot.results import Results
 from isoglot.significance import holm, macro_score, paired_bootstrap_interval, randomisation_test, seed_effect
 
@@ -180,7 +181,7 @@ def test_sentences_say_who_is_better_by_how_much() -> None:
     comparison = fast(
         [results("base"), results("good", 0.2, 1), results("same", 0, 2), results("bad", -0.2, 3)], permutations=2000
     )
-    whole, parts = comparison.sentences()[:12], comparison.sentences()[12:]
+    whole, parts = sentences(comparison)[:12], sentences(comparison)[12:]
     good = pick(Comparison(**{**vars(comparison), "contrasts": comparison.contrasts[:1]}), "monolingual")
     ends = ", ".join(f"{end:.3f}"[1:] for end in (good.low, good.high))
     assert whole[0] == (
@@ -196,9 +197,15 @@ def test_sentences_say_who_is_better_by_how_much() -> None:
 
 
 def test_sentences_say_where_nothing_is_shown() -> None:
-    lines = fast([results("base"), results("same", 0, 2)]).sentences()
+    lines = sentences(fast([results("base"), results("same", 0, 2)]))
     assert lines[0].startswith("no difference shown between same and base on monolingual mAP: ")
-    assert lines[-1].endswith("by query language: no difference shown in de, en, zh (Holm, 3 tests)")
+    assert lines[-1].endswith("by query language: no difference shown in 3 of 3 (Holm, 3 tests)")
+
+
+def test_findings_leave_out_what_shows_nothing() -> None:
+    comparison = fast([results("base"), results("same", 0, 2), results("good", 0.1, 3)])
+    assert language_findings(comparison)
+    assert all(line.startswith("good") for line in language_findings(comparison))
 
 
 def test_json_holds_everything() -> None:

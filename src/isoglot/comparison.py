@@ -32,11 +32,10 @@ BIAS = ("rank_distance", "same_language_share@1")
 LOWER_IS_BETTER = ("rank_distance", "max_rank_norm", "same_language_share@1", "same_language_share@10")
 LEVEL = 0.05
 """A corrected p-value below it is called a difference in sentences."""
+NOT_SHOWN = "no difference shown"
 FEW_EXAMPLES = 50
 """With fewer, intervals of skewed measures cover less than they say (docs/statistics.md)."""
 KEYS = ("query", "example", "query_language", "setting", "corpus_language")
-LABELS = {"map": "mAP", "mrr@10": "MRR@10", "ndcg@10": "nDCG@10", "rank_distance": "rank distance"}
-LABELS |= {"same_language_share@1": "same-language share at 1"}
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ class Contrast:
     def verdict(self) -> str:
         """`better` or `worse` where the corrected p-value is below `LEVEL`, else `no difference shown`."""
         if not self.p_corrected < LEVEL:
-            return "no difference shown"
+            return NOT_SHOWN
         return "better" if (self.difference < 0) == (self.measure in LOWER_IS_BETTER) else "worse"
 
 
@@ -137,42 +136,6 @@ class Comparison:
             for row in rows:
                 row.update({k: None for k, value in row.items() if isinstance(value, float) and np.isnan(value)})
         return plain
-
-    def sentences(self) -> list[str]:
-        """The contrasts in words: one line for each setting, one for all its query languages."""
-        lines = [self._sentence(contrast) for contrast in self.contrasts if contrast.language is None]
-        by_language: dict[tuple[str, str, str], list[Contrast]] = {}
-        for contrast in self.contrasts:
-            if contrast.language is not None:
-                by_language.setdefault((contrast.system, contrast.setting, contrast.measure), []).append(contrast)
-        return lines + [self._languages_sentence(contrasts) for contrasts in by_language.values()]
-
-    def _sentence(self, contrast: Contrast) -> str:
-        what = f"{SETTINGS[contrast.setting]} {_label(contrast.measure)}"
-        p_value = "p < .001" if contrast.p_corrected < 0.001 else f"p = {_number(contrast.p_corrected, 'p')}"
-        tail = f"{p_value} after correction ({self._family(contrast)})"
-        names = f"{contrast.system} is {contrast.verdict} than {contrast.baseline} on {what} by"
-        ends = (contrast.difference, contrast.low, contrast.high)
-        if contrast.verdict == "no difference shown":
-            names = f"no difference shown between {contrast.system} and {contrast.baseline} on {what}:"
-        elif contrast.difference < 0:
-            ends = (-contrast.difference, -contrast.high, -contrast.low)
-        value, low, high = (_number(end, contrast.measure) for end in ends)
-        return f"{names} {value} [{low}, {high}], {tail}"
-
-    def _languages_sentence(self, contrasts: Sequence[Contrast]) -> str:
-        first = contrasts[0]
-        found: dict[str, list[str]] = {"better": [], "worse": [], "no difference shown": []}
-        for contrast in contrasts:
-            found[contrast.verdict].append(str(contrast.language))
-        verdicts = "; ".join(f"{verdict} in {', '.join(tags)}" for verdict, tags in found.items() if tags)
-        what = f"{SETTINGS[first.setting]} {_label(first.measure)} by query language"
-        return f"{first.system} against {first.baseline} on {what}: {verdicts} ({self._family(first)})"
-
-    def _family(self, contrast: Contrast) -> str:
-        alike = (contrast.measure, contrast.language is None)
-        size = sum((other.measure, other.language is None) == alike for other in self.contrasts)
-        return f"Holm, {size} test{'s' if size > 1 else ''}"
 
 
 def compare(
@@ -383,18 +346,3 @@ def _notes(
     if len({measure for measure, _ in families}) > 1:
         notes.append("p-values are corrected within each measure, not over measures; choose one before looking")
     return tuple(notes)
-
-
-def _label(measure: str) -> str:
-    return LABELS.get(measure, measure) + (" (lower is better)" if measure in LOWER_IS_BETTER else "")
-
-
-def _number(value: float, measure: str) -> str:
-    """A difference as papers print it: `.285`, or `-738.5` for ranks.
-
-    >>> _number(-0.0123, "map"), _number(1.0, "map"), _number(-738.52, "rank_distance")
-    ('-.012', '1.000', '-738.5')
-    """
-    if measure == "rank_distance":
-        return f"{value:,.1f}"
-    return f"{value:.3f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.3f}"

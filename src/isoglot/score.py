@@ -25,7 +25,7 @@ FloatArray = npt.NDArray[np.float32]
 Part = tuple[FloatArray, IntArray]
 """Vectors `(passages, dimensions)` and language numbers `(passages,)` of a run of the corpus."""
 
-DEFAULT_BLOCK_BYTES = 8 << 20  # scores held at a time; a block that stays in cache is counted several times faster
+DEFAULT_BLOCK_BYTES = 16 << 20  # scores each thread holds; larger blocks leave the cache, smaller ones cost calls
 PART_PASSAGES = 1 << 14  # passages scored at a time: queries enough in a block for the product to run at full speed
 UNRANKED = 1 << 40
 """The rank of a passage that a run of limited depth does not hold: beyond any cutoff."""

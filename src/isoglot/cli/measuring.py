@@ -99,7 +99,7 @@ def compare(
     """Test whether systems differ: intervals, paired tests by question, Holm's correction, effect sizes."""
     from isoglot.atomic import write_json
     from isoglot.comparison import compare as run
-    from isoglot.report import comparison_table
+    from isoglot.report import comparison_table, language_findings
     from isoglot.results import Results, load_results
 
     results = [load_results(each) for each in folders]
@@ -114,7 +114,10 @@ def compare(
         print(json.dumps(comparison.as_dict(), ensure_ascii=False))
         return
     out.print(comparison_table(comparison))
-    for sentence in comparison.sentences():
+    findings = language_findings(comparison)
+    if by_language and not findings:
+        findings = ["No single query language shows a difference."]
+    for sentence in findings:
         out.print(sentence, highlight=False, markup=False)
 
 

@@ -3,6 +3,7 @@
 from isoglot.report.export import save_report
 from isoglot.report.page import html_report
 from isoglot.report.runs import LossLog, load_run
+from isoglot.report.sentences import language_findings, sentences
 from isoglot.report.tables import (
     comparison_table,
     grid_table,
@@ -17,10 +18,12 @@ __all__ = [
     "comparison_table",
     "grid_table",
     "html_report",
+    "language_findings",
     "latex_table",
     "load_run",
     "markdown_table",
     "save_report",
+    "sentences",
     "systems_rows",
     "text_table",
 ]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from isoglot.languages import language_name
 from isoglot.report.markup import Html, details, element, figure, join, table
 from isoglot.report.plots import Values, heat_map, language_bars, systems_plot
+from isoglot.report.sentences import sentences
 from isoglot.report.systems import BIAS, Column, Systems, measure_name
 from isoglot.report.tables import CONTRAST_COLUMNS, MARKS, contrast_row, overall, write_interval
 from isoglot.report.words import best, in_words, main_column
@@ -64,7 +65,7 @@ def significance_part(systems: Systems) -> Html | None:
             "lost.",
             class_="note",
         ),
-        details("In words", element("ul", *(element("li", sentence) for sentence in comparison.sentences()))),
+        details("In words", element("ul", *(element("li", sentence) for sentence in sentences(comparison)))),
     ]
     by_language = [contrast for contrast in comparison.contrasts if contrast.language is not None]
     if by_language:
