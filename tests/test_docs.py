@@ -66,6 +66,8 @@ def fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Any]
         key, default = prefix + name, field.default
         if default is PydanticUndefined:
             default = ...
+        if isinstance(default, tuple):  # YAML has lists
+            default = list(default)
         inner = next((kind for kind in parts_of(field.annotation) if issubclass(kind, BaseModel)), None)
         if not isinstance(default, BaseModel):
             yield key, default

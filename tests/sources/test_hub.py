@@ -6,10 +6,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from isoglot.errors import InputError
 from isoglot.sources import load_pairs
-from isoglot.sources.hub import parse_hub_spec
+from isoglot.sources.hub import parse_hub_spec, sentence_with
 
 README = """---
 configs:
@@ -110,3 +112,67 @@ def test_a_registered_name_brings_its_columns() -> None:
     assert (table.configs["de"], table.texts["*"], limit) == ("en-de", "non_english", 5)
     with pytest.raises(InputError, match='talks has its own columns; of it one may say split and limit, not "query"'):
         parse_hub_spec("talks?query=q")
+
+
+PARAGRAPH = "Ada Lovelace met C. Babbage in 1833. She wrote the first program! Was it ever run?"
+
+
+@pytest.mark.parametrize("answer", [PARAGRAPH.index("first"), "first program"])
+def test_an_answer_cuts_the_passage_to_its_sentence(line_folder: Path, tmp_path: Path, answer: int | str) -> None:
+    rows = [
+        {"key": "a", "q": "What did she write?", "text": PARAGRAPH, "answers": {"at": [answer]}},
+        {"key": "b", "q": "Without an answer?", "text": PARAGRAPH, "answers": {"at": []}},
+        {
+            "key": "c",
+            "q": "Elsewhere?",
+            "text": "Short." if isinstance(answer, int) else "x",
+            "answers": {"at": [answer]},
+        },
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), line_folder / "train.parquet")
+    spec = f"hub:{line_folder}?id=key&query=q&passage=text&answer=answers.at.0&config.en="
+    assert rows_of(spec, tmp_path) == [
+        {"id": "lines/a", "language": "en", "query": rows[0]["q"], "passage": "She wrote the first program!"}
+    ]
+
+
+LETTERS = st.text(st.sampled_from("ab Zé.!?。\n東 "), max_size=60)
+
+
+@given(LETTERS, st.data())
+def test_a_sentence_holds_its_answer(text: str, data: st.DataObject) -> None:
+    places = [n for n, sign in enumerate(text) if sign.strip()]
+    assume(places)
+    start = data.draw(st.sampled_from(places))
+    stop = data.draw(st.sampled_from([n + 1 for n in places if n >= start]))
+    by_text, by_place = sentence_with(text, text[start:stop]), sentence_with(text, start)
+    assert text[start:stop] in by_text
+    assert by_place in text
+    assert text[start] in by_place
+    assert by_place == by_place.strip()
+
+
+def test_sentences_end_where_readers_end_them() -> None:
+    text = "Er kam 1901 zurück. Wann? Dr. Müller (geb. 1870) weiß es."
+    assert [sentence_with(text, word) for word in ("1901", "Wann", "1870")] == [
+        "Er kam 1901 zurück.",
+        "Wann?",
+        "Dr. Müller (geb. 1870) weiß es.",
+    ]
+    assert sentence_with("यह है। वह नहीं।", "नहीं") == "वह नहीं।"
+    assert sentence_with("One line\nand another", "another") == "and another"
+
+
+def test_rows_are_kept_by_a_column(line_folder: Path, tmp_path: Path) -> None:
+    rows = [{"q": f"q{n}", "a": f"a{n}", "label": n % 2} for n in range(4)]
+    write_lines(line_folder / "train.jsonl", rows)
+    found = rows_of(f"hub:{line_folder}?query=q&passage=a&config.en=&keep.label=1", tmp_path)
+    assert [row["query"] for row in found] == ["q1", "q3"]
+    with pytest.raises(InputError, match='no column "lable"'):
+        rows_of(f"hub:{line_folder}?query=q&passage=a&config.en=&keep.lable=1", tmp_path)
+
+
+def test_a_single_negative_becomes_a_list(line_folder: Path, tmp_path: Path) -> None:
+    write_lines(line_folder / "train.jsonl", [{"q": "q", "a": "a", "wrong": "n"}])
+    spec = f"hub:{line_folder}?query=q&passage=a&negatives=wrong&config.en="
+    assert load_pairs(spec, cache_dir=tmp_path / "cache").table["negatives"].to_pylist() == [["n"]]

@@ -41,7 +41,13 @@ def test_overrides_reach_nested_keys(tmp_path: Path) -> None:
         (MINIMAL, ["epochs=1"], "give either steps or epochs"),
         (MINIMAL, ["steps"], "write key=value"),
         (MINIMAL, ["loss={weight: 0}"], "nothing to minimise"),
-        (MINIMAL, ["loss={mini_batch: 2, distillation: {weight: 1}}"], "cannot be combined"),
+        (MINIMAL, ["loss={weight: 0, jensen_shannon: 1}"], "nothing to minimise in some batches"),
+        (MINIMAL, ["loss.jensen_shannon=1", "batches.strategy=monolingual"], "need cross-lingual batches"),
+        (MINIMAL, ["loss.language_contrastive=1", "batches.alpha=1"], "need cross-lingual batches"),
+        (MINIMAL, ["loss.semantic_contrastive=-1"], "loss.semantic_contrastive: .*greater than or equal to 0"),
+        (MINIMAL, ["loss.matryoshka=[16, 0]"], "loss.matryoshka.1: .*greater than 0"),
+        (MINIMAL, ["loss.infonce=1"], "unknown key loss.infonce"),
+        (MINIMAL, ["loss={distillation: {weight: 1, target: german}}"], "loss.distillation.target: .*'english'"),
         ("data: [", [], "not YAML"),
         ("- 1", [], "a mapping of keys"),
         ("steps: 1\noutput: o\n", [], "data: Field required"),
@@ -52,6 +58,11 @@ def test_a_wrong_configuration_is_one_clear_line(tmp_path: Path, text: str, over
     with pytest.raises(InputError, match=message) as caught:
         load_config(write(tmp_path, text), overrides)
     assert "\n" not in str(caught.value)
+
+
+def test_a_term_over_translations_may_stand_alone_where_every_batch_crosses(tmp_path: Path) -> None:
+    overrides = ["loss={weight: 0, jensen_shannon: 1}", "batches.strategy=cross-lingual"]
+    assert load_config(write(tmp_path, MINIMAL), overrides).loss.over_translations
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

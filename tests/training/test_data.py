@@ -3,35 +3,44 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from sentence_transformers import SentenceTransformer
 
-from isoglot.batches import plan_batches
+from isoglot.batches import Strategy, plan_batches
 from isoglot.embed import EmbeddingStore, embed
-from isoglot.losses import AnchoredContrastiveLoss
+from isoglot.errors import InputError
 from isoglot.pairs import ParallelPairs
 from isoglot.training.config import Distillation
-from isoglot.training.data import Collator, make_targets, planned_dataset
+from isoglot.training.data import Collator, check_targets, make_targets, planned_dataset
 
 LIMITS = {"query": 16, "passage": 16}
 
 
-def test_negatives_are_columns_where_every_pair_of_a_batch_has_them() -> None:
+@pytest.mark.parametrize("strategy", ["monolingual", "cross-lingual"])
+def test_negatives_are_those_of_the_query(tiny_encoder: SentenceTransformer, strategy: Strategy) -> None:
     rows = [
         {
             "id": f"{n}",
             "language": tag,
-            "query": f"q{n}",
+            "query": f"{n} {tag}",
             "passage": f"p{n} {tag}",
-            "negatives": ["x", "y"][: 1 + n % 2],
+            "negatives": [f"x {n} {tag}", f"y {n} {tag}"][: n % 3],
         }
-        for n in range(4)
+        for n in range(6)
         for tag in ("de", "en")
     ]
     pairs = ParallelPairs.from_rows(rows)
-    plan = plan_batches(pairs.translations(), "monolingual", batch_size=4, steps=1)
-    batch = planned_dataset(pairs, plan)[:]
-    assert list(batch) == ["query", "passage", "negative_1"]
+    plan = plan_batches(pairs.translations(), strategy, batch_size=4, steps=3)
+    data = planned_dataset(pairs, plan)
+    for row in (data[n] for n in range(len(data))):
+        number = int(row["query"].split()[0])
+        assert row["negatives"] == [f"{which} {row['query']}" for which in "xy"][: number % 3]
+    batch = data[:4]
+    collated = Collator(tiny_encoder, LIMITS)(
+        [dict(zip(batch, row, strict=True)) for row in zip(*batch.values(), strict=True)]
+    )
+    assert len(collated["negative_input_ids"]) == sum(map(len, batch["negatives"]))
 
 
 def test_targets_of_aligned_sentences_are_the_mean_of_their_translations(
@@ -68,25 +77,88 @@ def test_targets_of_other_texts_are_their_own_vectors(
     assert (targets.passage[passage_rows] >= 0).all()
 
 
-def test_the_loss_is_what_its_docstring_says(tiny_encoder: SentenceTransformer, pairs: ParallelPairs) -> None:
-    plan = plan_batches(pairs.translations(), "hybrid", batch_size=6, steps=1)
-    rows = planned_dataset(pairs, plan)
-    batch = Collator(tiny_encoder, LIMITS)([rows[n] for n in range(6)])
-    features = [
-        {key.removeprefix(f"{name}_"): value for key, value in batch.items() if key.startswith(f"{name}_")}
-        for name in ("query", "passage")
+def test_english_targets_are_the_vectors_of_the_english_translations(
+    tiny_encoder: SentenceTransformer, pairs: ParallelPairs, tmp_path: Path
+) -> None:
+    table = pairs.table.to_pydict()
+    without = ParallelPairs(pairs.table.filter([n > 9 or tag != "en" for n, tag in enumerate(table["language"])]))
+    plan = plan_batches(without.translations(), "hybrid", batch_size=8, steps=10)
+    settings = Distillation(weight=1.0, target="english")
+    targets = make_targets(tiny_encoder, without, plan, settings, store=EmbeddingStore(tmp_path), bf16=False)
+    table = without.table.to_pydict()
+    row_of = {key: n for n, key in enumerate(zip(table["id"], table["language"], strict=True))}
+    query_rows, passage_rows = plan.table_rows(without.translations())
+    seen = set()
+    for role, rows, places in (("query", query_rows, targets.query), ("passage", passage_rows, targets.passage)):
+        for row in np.unique(rows):
+            source = row_of.get((table["id"][row], "en"), row)
+            seen.add(source == row)
+            vector = embed(tiny_encoder, [table[role][source]], role)[0]  # type: ignore[arg-type]
+            assert np.allclose(targets.vectors[places[row]], vector, atol=1e-5)
+    assert seen == {True, False}
+
+
+def test_english_targets_need_english(tiny_encoder: SentenceTransformer, pairs: ParallelPairs, tmp_path: Path) -> None:
+    others = pairs.filter_languages(["de", "es"])
+    plan = plan_batches(others.translations(), "hybrid", batch_size=4, steps=1)
+    settings = Distillation(weight=1.0, target="english")
+    with pytest.raises(InputError, match="no training pair is in English"):
+        check_targets(others, settings)
+    with pytest.raises(InputError, match="no training pair is in English"):
+        make_targets(tiny_encoder, others, plan, settings, store=EmbeddingStore(tmp_path), bf16=False)
+
+
+def test_cross_lingual_batches_carry_the_passage_in_the_query_language(pairs: ParallelPairs) -> None:
+    plan = plan_batches(pairs.translations(), "hybrid", batch_size=4, steps=12)
+    rows = planned_dataset(pairs, plan, translated=True)
+    planned, table = plan.columns(), pairs.table.to_pydict()
+    passage = {
+        (example, tag): text
+        for example, tag, text in zip(table["id"], table["language"], table["passage"], strict=True)
+    }
+    for step in range(plan.steps):
+        at = slice(4 * step, 4 * step + 4)
+        batch = rows[at]
+        if planned["kind"][at][0] == "monolingual":
+            assert "translated_passage" not in batch
+            continue
+        examples = [pairs.example_ids[n] for n in planned["example"][at]]
+        expected = [passage[key] for key in zip(examples, planned["query_language"][at], strict=True)]
+        assert batch["translated_passage"] == expected
+        assert not set(batch["translated_passage"]) & set(batch["passage"])
+
+
+def test_processes_share_the_translations_of_a_batch(pairs: ParallelPairs) -> None:
+    plan = plan_batches(pairs.translations(), "cross-lingual", batch_size=4, steps=3)
+    whole = planned_dataset(pairs, plan, translated=True)
+    shares = [planned_dataset(pairs, plan.share(rank, 2), translated=True) for rank in range(2)]
+    for step in range(3):
+        halves = [share[2 * step : 2 * step + 2]["translated_passage"] for share in shares]
+        assert whole[4 * step : 4 * step + 4]["translated_passage"] == halves[0] + halves[1]
+
+
+@pytest.mark.parametrize(("most", "expected"), [(None, ["x", "y"]), (2, ["x", "y"]), (1, ["x"]), (0, None)])
+def test_negatives_may_be_fewer_than_there_are(most: int | None, expected: list[str] | None) -> None:
+    rows = [
+        {"id": f"{n}", "language": "de", "query": f"q{n}", "passage": f"p{n}", "negatives": ["x", "y"]}
+        for n in range(4)
     ]
-    targets = torch.nn.functional.normalize(torch.randn(6, 2, 32), dim=-1)
-    loss = AnchoredContrastiveLoss(tiny_encoder, temperature=0.05, contrastive_weight=0.5, distillation_weight=2.0)
-    with torch.no_grad():
-        value = loss(features, targets)
-        q, p = (tiny_encoder(dict(f))["sentence_embedding"] for f in features)
-    logits = (q @ p.T) / 0.05
-    naive = -sum(logits[n, n] - torch.logsumexp(logits[n], 0) for n in range(6)) / 6
-    cosines = torch.stack([(q * targets[:, 0]).sum(-1), (p * targets[:, 1]).sum(-1)])
-    assert torch.allclose(value, 0.5 * naive + 2.0 * (1 - cosines).mean(), atol=1e-5)
-    with torch.no_grad():
-        assert torch.allclose(loss(features, None), naive, atol=1e-5)
+    pairs = ParallelPairs.from_rows(rows)
+    plan = plan_batches(pairs.translations(), "monolingual", batch_size=4, steps=1)
+    assert planned_dataset(pairs, plan, negatives=most)[0].get("negatives") == expected
+
+
+def test_the_collator_puts_translations_behind_the_passages(
+    tiny_encoder: SentenceTransformer, pairs: ParallelPairs
+) -> None:
+    plan = plan_batches(pairs.translations(), "cross-lingual", batch_size=4, steps=1)
+    rows = planned_dataset(pairs, plan, translated=True)
+    batch = Collator(tiny_encoder, LIMITS)([rows[n] for n in range(4)])
+    passages = [*rows[:4]["passage"], *rows[:4]["translated_passage"]]
+    alone = tiny_encoder.preprocess(passages, prompt="passage: ")
+    assert torch.equal(batch["passage_input_ids"], alone["input_ids"])
+    assert len(batch["query_input_ids"]) == 4
+    assert not any(key.startswith("translated") for key in batch)
 
 
 def test_the_collator_puts_prompts_and_limits_by_role(tiny_encoder: SentenceTransformer) -> None:

@@ -15,32 +15,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from safetensors.torch import load_file
+from outcome import weights
 from sentence_transformers import SentenceTransformer
 
 from isoglot.errors import InputError, IsoglotError
-from isoglot.training import TrainConfig, train
-from isoglot.training import run as run_module
-
-
-@pytest.fixture
-def settings(tiny_encoder_folder: Path, pairs_file: Path, tmp_path: Path) -> dict[str, Any]:
-    return {
-        "model": str(tiny_encoder_folder),
-        "output": str(tmp_path / "run"),
-        "data": [{"source": str(pairs_file)}],
-        "batches": {"size": 8},
-        "optimizer": {"learning_rate": 1e-3},
-        "steps": 12,
-        "validation": {"examples": 0},
-        "checkpoint_every": 4,
-        "bf16": False,
-    }
-
-
-def weights(folder: Path) -> dict[str, np.ndarray]:
-    (file,) = folder.glob("*.safetensors")
-    return {name: tensor.numpy() for name, tensor in load_file(file).items()}
+from isoglot.training import TrainConfig, fitting, train
 
 
 def test_a_run_leaves_a_plain_model_and_its_provenance(settings: dict[str, Any]) -> None:
@@ -85,13 +64,13 @@ def test_batches_reach_the_model_in_the_order_of_the_plan(
     settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[list[str]] = []
-    original = run_module.Collator.__call__
+    original = fitting.Collator.__call__
 
     def spy(self: Any, rows: list[dict[str, Any]]) -> dict[str, Any]:
         seen.append([row["query"] for row in rows])
         return original(self, rows)
 
-    monkeypatch.setattr(run_module.Collator, "__call__", spy)
+    monkeypatch.setattr(fitting.Collator, "__call__", spy)
     folder = train(TrainConfig.model_validate(settings))
     plan = pq.read_table(folder.parent / "plan.parquet").to_pydict()
     rows = [json.loads(line) for line in Path(settings["data"][0]["source"]).read_text().splitlines()]
@@ -156,6 +135,12 @@ def test_bad_starts_write_nothing(settings: dict[str, Any], tmp_path: Path) -> N
         train(TrainConfig.model_validate(settings | {"batches": {"size": 64}}))
     with pytest.raises(InputError, match="the model has 2 layers"):
         train(TrainConfig.model_validate(settings | {"freeze": {"layers": 2}}))
+    with pytest.raises(InputError, match="the model has 32 dimensions"):
+        train(TrainConfig.model_validate(settings | {"loss": {"matryoshka": [32]}}))
+    english = {"loss": {"distillation": {"weight": 1, "target": "english"}}}
+    source = [{"source": settings["data"][0]["source"], "languages": ["de", "es"]}]
+    with pytest.raises(InputError, match="no training pair is in English"):
+        train(TrainConfig.model_validate(settings | english | {"data": source}))
     with pytest.raises(InputError, match="no run to resume"):
         train(TrainConfig.model_validate(settings), resume=True)
     assert not output.exists()
@@ -198,6 +183,52 @@ def test_gradient_caching_gives_the_same_first_loss(settings: dict[str, Any], tm
     )
     first, second = (json.loads((f.parent / "log.jsonl").read_text())["loss"] for f in (plain, cached))
     assert first == pytest.approx(second, rel=1e-4)
+
+
+OBJECTIVES = {
+    "symmetric": {"symmetric": True, "negatives": 0},
+    "hu": {"semantic_contrastive": 1.0, "language_contrastive": 0.1},
+    "jensen_shannon": {"jensen_shannon": 1.0, "temperature": 0.05},
+    "mimo": {"weight": 0.2, "distillation": {"weight": 0.8, "target": "english"}},
+    "matryoshka": {"matryoshka": [8, 16], "jensen_shannon": 1.0},
+    "cached": {"mini_batch": 3, "jensen_shannon": 1.0, "distillation": {"weight": 1.0}},
+}
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_every_objective_trains_and_resumes_to_the_same_weights(
+    name: str, settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Interrupted at step 6 of 8, after the checkpoint at 4: the weights of an uninterrupted run, bit by bit."""
+    settings |= {"steps": 8, "loss": OBJECTIVES[name]}
+    whole = train(TrainConfig.model_validate(settings | {"output": str(tmp_path / "whole")}))
+    plain = train(TrainConfig.model_validate(settings | {"output": str(tmp_path / "plain"), "loss": {}}))
+
+    def interrupt(log: Any, step: int, kind: str, loss: float) -> None:
+        if step == 6:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(fitting.TrainingLog, "step", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train(TrainConfig.model_validate(settings))
+    resumed = train(TrainConfig.model_validate(settings), resume=True)
+    a, b, c = weights(whole), weights(resumed), weights(plain)
+    assert all(np.array_equal(a[key], b[key]) for key in a)
+    assert any(not np.array_equal(a[key], c[key]) for key in a)
+    assert SentenceTransformer(str(resumed), device="cpu").get_embedding_dimension() == 32
+
+
+def test_held_out_losses_of_different_objectives_compare(settings: dict[str, Any], tmp_path: Path) -> None:
+    """Where nothing is learnt, the loss on held-out pairs is one and the same."""
+    settings |= {"steps": 2, "optimizer": {"learning_rate": 1e-30}, "validation": {"examples": 20, "every": 2}}
+    losses = set()
+    for name in ("hu", "mimo", "matryoshka"):
+        loss = {**OBJECTIVES[name], "temperature": 0.02}
+        folder = train(TrainConfig.model_validate(settings | {"output": str(tmp_path / name), "loss": loss}))
+        log = [json.loads(line) for line in (folder.parent / "log.jsonl").read_text().splitlines()]
+        losses.add(next(entry["held_out_loss"] for entry in log if "held_out_loss" in entry))
+    assert len(losses) == 1
 
 
 def test_averaging_moves_towards_the_initial_weights(settings: dict[str, Any], tmp_path: Path) -> None:

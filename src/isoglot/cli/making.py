@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -27,12 +28,26 @@ def train(
         list[str] | None, typer.Option("--set", help="key=value, for example batches.alpha=0.3")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what the run would do and cost, from a few steps; write nothing")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --dry-run: print JSON for scripts")] = False,
 ) -> None:
     """Train a model by a configuration."""
-    from isoglot.training import load_config
+    from isoglot.training import estimate, load_config, processes
     from isoglot.training import train as run
 
-    say(f"The model is in {run(load_config(config, override or ()), resume=resume)}")
+    if as_json and not dry_run:
+        raise InputError("--json goes with --dry-run; a run keeps its figures in its folder")
+    processes.join()
+    with processes.one_voice():
+        if dry_run:
+            found = estimate(load_config(config, override or ()))
+            say(json.dumps(found.to_json(), ensure_ascii=False) if as_json else found.text())
+            return
+        model = run(load_config(config, override or ()), resume=resume)
+    if processes.rank() == 0:
+        say(f"The model is in {model}")
 
 
 def debias(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from hashlib import sha256
@@ -18,9 +19,16 @@ from isoglot.languages import normalize_language
 from isoglot.pairs import ParallelPairs
 from isoglot.sources.registry import SOURCES, HubTable
 
-_COLUMNS = ("id", "language", "query", "passage", "negatives")
+_COLUMNS = ("id", "language", "query", "passage", "negatives", "answer")
 _ID_LENGTH = 64  # characters; a longer id is a text that translations share, and its hash takes its place
 _HOW = "owner/name?query=COLUMN&passage=COLUMN&language=COLUMN, or owner/name?de=COLUMN&en=COLUMN for sentences"
+
+_SENTENCE_END = re.compile(
+    # Not after an initial or a title, and not before a small letter or a number.
+    r"(?<!\b[^\W\d_a-z])(?<!\b(?:Dr|Jr|Mr|Ms|No|St|vs))[.!?\u2026\u061f]+[\"'\u2019\u201d)\]]*\s+(?=[^a-z\d\s])"
+    # Chinese, Japanese and Hindi; paragraphs.
+    r"|[\u3002\uff01\uff1f\u0964]+[\"'\u2019\u201d\u300d\u300f)\]]*\s*|\s*\n\s*"
+)
 
 Row = dict[str, Any]
 
@@ -57,10 +65,11 @@ def load_hub(
 def parse_hub_spec(spec: str) -> tuple[HubTable, int | None]:
     """How to read a hub data set, and how many rows of each configuration at most.
 
-    A spec is a registry name or `owner/name`, then `?key=value&...`. Keys: `id`, `language`, `query`, `passage` and
-    `negatives` name the hub's columns; `config.de` names the configuration with the German rows, empty for the
-    default one; `config` one that holds all languages; `split`; `limit`, with which rows are streamed and not
-    downloaded whole; any other key is a language, and names the column of its sentence (for Indonesian `ind`).
+    A spec is a registry name or `owner/name`, then `?key=value&...`. Keys: `id`, `language`, `query`, `passage`,
+    `negatives` and `answer` name the hub's columns; `config.de` names the configuration with the German rows, empty
+    for the default one; `config` one that holds all languages; `keep.label=1` keeps the rows with 1 in the column
+    `label`; `split`; `limit`, with which rows are streamed and not downloaded whole; any other key is a language, and
+    names the column of its sentence (for Indonesian `ind`).
 
     Raises:
         InputError: if a key is no language either, the number is none, or it remains unsaid what a row holds.
@@ -74,6 +83,7 @@ def parse_hub_spec(spec: str) -> tuple[HubTable, int | None]:
     columns: dict[str, str] = {}
     texts: dict[str, str] = {}
     configs: dict[str, str | None] = {}
+    keep: dict[str, str] = {}
     split, limit = "train", None
     for key, value in parse_qsl(query, keep_blank_values=True):
         if key == "split":
@@ -88,6 +98,8 @@ def parse_hub_spec(spec: str) -> tuple[HubTable, int | None]:
             configs["*"] = value
         elif key.startswith("config."):
             configs[normalize_language(key.removeprefix("config."))] = value or None
+        elif key.startswith("keep."):
+            keep[key.removeprefix("keep.")] = value
         elif key in _COLUMNS:
             columns[key] = value
         else:
@@ -97,7 +109,7 @@ def parse_hub_spec(spec: str) -> tuple[HubTable, int | None]:
     speaks = "language" in columns or (configs and "*" not in configs)
     if not texts and not ({"query", "passage"} <= columns.keys() and speaks):
         raise InputError(f"hub:{spec}: say what its columns hold: {_HOW}; or name one of {_names()}")
-    return HubTable(name, columns, texts, configs or {"*": None}, split), limit
+    return HubTable(name, columns, texts, configs or {"*": None}, split, keep), limit
 
 
 def _names() -> str:
@@ -108,7 +120,7 @@ def _language_of_key(key: str, spec: str) -> str:
     try:
         return normalize_language(key)
     except InputError:
-        known = ", ".join((*_COLUMNS, "config", "split", "limit"))
+        known = ", ".join((*_COLUMNS, "config", "keep", "split", "limit"))
         raise InputError(f'hub:{spec}: unknown key "{key}"; keys are {known} and language tags') from None
 
 
@@ -125,22 +137,57 @@ def _read(table: HubTable, config: str | None, limit: int | None, cache_dir: str
 
 
 def _rows(hub_row: Row, number: int, table: HubTable, language: str) -> list[Row]:
-    """The translations that one row of the hub holds; none if one of their texts is empty."""
+    """The translations that one row of the hub holds; none if it is not to be kept or one of their texts is empty."""
+    if any(str(_cell(hub_row, column, table)) != value for column, value in table.keep.items()):
+        return []
     key = str(_cell(hub_row, table.columns["id"], table)) if "id" in table.columns else str(number)
     if len(key) > _ID_LENGTH:
         key = sha256(key.encode()).hexdigest()[:16]
     name = f"{_dataset_name(table)}/{key}"
     if table.texts:
-        texts = {tag: _cell(hub_row, column, table) for tag, column in table.texts.items()}
+        texts = {tag: _cell(hub_row, column.replace("*", language), table) for tag, column in table.texts.items()}
         rows = [
             {"id": name, "language": language if tag == "*" else tag, "query": text, "passage": text}
             for tag, text in texts.items()
         ]
     else:
         values = {ours: _cell(hub_row, theirs, table) for ours, theirs in table.columns.items()}
-        rows = [{"language": language, **values, "id": name}]
+        if "answer" in values:
+            values["passage"] = sentence_with(values["passage"], values.pop("answer"))
+        if isinstance(values.get("negatives"), str):
+            values["negatives"] = [values["negatives"]]
+        values["language"] = _language_of(values.get("language", language), table)
+        rows = [{**values, "id": name}]
     empty = any(isinstance(row[role], str) and not row[role].strip() for row in rows for role in ("query", "passage"))
     return [] if empty else rows
+
+
+def sentence_with(text: str, answer: str | int | None) -> str:
+    """The sentence of a text that holds an answer, as question answering sets give it; empty where it is not there.
+
+    Sentences end at a full stop, question or exclamation mark before something other than a small letter or a
+    number, at their like in Chinese, Japanese, Arabic and Hindi, and at a line break. Thai marks no ends, so there it
+    is the paragraph.
+
+    Args:
+        text: a paragraph.
+        answer: the answer's text, of which the first occurrence counts, or the place where it begins, from 0.
+
+    >>> sentence_with("The U.S. has 50 states. Alaska is the largest. It joined in 1959.", "largest")
+    'Alaska is the largest.'
+    >>> sentence_with("東京は首都です。人口は多い。", 9)
+    '人口は多い。'
+    """
+    start = text.find(answer) if isinstance(answer, str) and answer else answer
+    if not isinstance(start, int) or not 0 <= start < len(text):
+        return ""
+    last = start + max(len(answer) - 1, 0) if isinstance(answer, str) else start
+    ends = [0, *(match.end() for match in _SENTENCE_END.finditer(text)), len(text)]
+    return text[max(end for end in ends if end <= start) : min(end for end in ends if end > last)].strip()
+
+
+def _language_of(value: str, table: HubTable) -> str:
+    return next((tag for name, tag in table.language_names.items() if value.startswith(name)), value)
 
 
 def _dataset_name(table: HubTable) -> str:
@@ -150,6 +197,9 @@ def _dataset_name(table: HubTable) -> str:
 def _cell(hub_row: Row, column: str, table: HubTable) -> Any:
     value: Any = hub_row
     for part in column.split("."):
+        if part.isdecimal() and isinstance(value, list):
+            value = value[int(part)] if int(part) < len(value) else None
+            continue
         if not isinstance(value, Mapping) or part not in value:
             raise InputError(f'hub:{table.hub_id}: no column "{column}"; it has {", ".join(hub_row)}')
         value = value[part]

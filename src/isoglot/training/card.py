@@ -49,12 +49,21 @@ def model_card(config: TrainConfig, record: dict[str, Any], plan: BatchPlan, res
         f"{record['data']['examples']:,} examples in {len(record['data']['languages'])} languages "
         f"({', '.join(record['data']['languages'])}), {record['data']['rows']:,} translations; data sets "
         f"{', '.join(record['data']['datasets'])}. Fingerprint `{record['data']['fingerprint'][:16]}`.",
+        _overlap(record["data"]["evaluation_sets"]),
         "## Scores",
         _scores(results),
         "## Settings",
         f"```yaml\n{settings}```",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _overlap(checked: list[dict[str, Any]]) -> str:
+    if not checked:
+        return "Overlap with evaluation sets was not checked."
+    done = {"drop": "left out of training", "keep": "kept", "refuse": "none found"}
+    parts = [f"{set_['benchmark']}: {set_['examples_with_overlap']:,} ({done[set_['on_overlap']]})" for set_ in checked]
+    return f"Training examples that hold texts of evaluation sets: {'; '.join(parts)}."
 
 
 def _scores(results: dict[str, Results]) -> str:

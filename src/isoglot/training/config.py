@@ -11,6 +11,7 @@ import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PositiveFloat,
@@ -35,6 +36,10 @@ def _put_in_variables(source: str) -> str:
     return filled
 
 
+def _as_list(names: Any) -> Any:
+    return [names] if isinstance(names, str) else names
+
+
 Source = Annotated[str, AfterValidator(_put_in_variables)]
 
 
@@ -56,6 +61,23 @@ class DataSource(_Section):
     parallel: bool = True
 
 
+class EvaluationSet(_Section):
+    """A benchmark that the model will be measured on, whose texts must therefore not be trained on.
+
+    Attributes:
+        benchmark: its name; see `isoglot.benchmarks`.
+        data: its files; None takes it from the hub, where it is there. Environment variables are put in.
+        languages: look for the texts in these only; all where not given.
+        on_overlap: what to do if training texts hold some of its queries or passages: `refuse` to train, `drop` the
+            examples concerned in all languages, or `keep` them.
+    """
+
+    benchmark: str
+    data: Source | None = None
+    languages: tuple[str, ...] | None = None
+    on_overlap: Literal["refuse", "drop", "keep"] = "refuse"
+
+
 class Batches(_Section):
     """How batches are composed; see `isoglot.plan_batches`, whose arguments these are."""
 
@@ -66,19 +88,24 @@ class Batches(_Section):
     dataset_weights: dict[str, float] | None = None
     neighbours: PositiveInt = 1
 
+    @property
+    def cross_lingual_share(self) -> float:
+        """Expected share of cross-lingual batches."""
+        return {"cross-lingual": 1.0, "hybrid": 1 - self.alpha}.get(self.strategy, 0.0)
+
 
 class Distillation(_Section):
     """Keep the student near vectors of the initial model while it learns.
 
     Attributes:
-        weight: of the term `1 - cos(student, target)`, averaged over queries and passages; the contrastive term has
-            weight 1.
-        target: `own`: the initial model's vector of the same text. `translations`: its mean over the text's
-            translations, so that translations are drawn together and the mean holds them in place.
+        weight: of the term `1 - cos(student, target)`, averaged over queries and passages.
+        target: `own`: the initial model's vector of the same text. `english`: its vector of the English translation, so
+            that English stays and the others come to it. `translations`: its mean over the text's translations, so
+            that translations are drawn together and the mean holds them in place.
     """
 
     weight: PositiveFloat
-    target: Literal["own", "translations"] = "own"
+    target: Literal["own", "english", "translations"] = "own"
 
 
 class Debias(_Section):
@@ -98,30 +125,57 @@ class Debias(_Section):
 
 
 class Loss(_Section):
-    """What is minimised.
+    """What is minimised: a weighted sum of terms; see `isoglot.losses`, which has their formulas.
 
     Attributes:
-        temperature: of InfoNCE; arXiv 2408.10536 does not state one, 0.01 to 0.05 is common for cosines.
-        symmetric: also let each passage find its query.
-        weight: of the contrastive term; 0 leaves distillation alone.
-        mini_batch: encode so many pairs at a time and cache gradients, so that memory does not grow with the batch;
-            the whole batch at once where not given.
-        distillation: an optional second term.
+        temperature: of every term that has one; arXiv 2408.10536 does not state one, 0.01 to 0.05 is common for
+            cosines.
+        symmetric: in InfoNCE, also let each passage find its query.
+        weight: of InfoNCE; 0 leaves it out.
+        negatives: at most so many of each pair's negatives; all where not given.
+        semantic_contrastive: weight of InfoNCE between passages and their translations; 0 leaves it out.
+        language_contrastive: weight of the term that lets wrong queries score a passage and its translation alike.
+        jensen_shannon: weight of the divergence between a query's scores over passages and over their translations.
+        distillation: an optional term that needs targets.
+        matryoshka: sizes of shorter vectors, the first so many dimensions, that are trained along with whole ones.
+        mini_batch: encode so many texts at a time and repeat the pass when its gradient is due, so that memory does not
+            grow with the batch; whole columns at once where not given.
     """
 
     temperature: PositiveFloat = 0.02
     symmetric: bool = False
     weight: float = Field(default=1.0, ge=0)
-    mini_batch: PositiveInt | None = None
+    negatives: int | None = Field(default=None, ge=0)
+    semantic_contrastive: float = Field(default=0.0, ge=0)
+    language_contrastive: float = Field(default=0.0, ge=0)
+    jensen_shannon: float = Field(default=0.0, ge=0)
     distillation: Distillation | None = None
+    matryoshka: tuple[PositiveInt, ...] | None = None
+    mini_batch: PositiveInt | None = None
 
-    @model_validator(mode="after")
-    def _compatible(self) -> Loss:
-        if self.mini_batch is not None and self.distillation is not None:
-            raise ValueError("mini_batch and distillation cannot be combined; leave one out")
-        if self.weight == 0 and self.distillation is None:
-            raise ValueError("a weight of 0 leaves nothing to minimise; give a distillation or a positive weight")
-        return self
+    @property
+    def over_translations(self) -> bool:
+        """Whether a term compares passages with their translations."""
+        return bool(self.semantic_contrastive or self.language_contrastive or self.jensen_shannon)
+
+
+class Lora(_Section):
+    """Train low-rank adapters in place of the transformer's weights (arXiv 2106.09685); needs the extra `lora`.
+
+    Attributes:
+        rank: of the two factors of an adapter.
+        alpha: what an adapter adds is scaled by alpha / rank.
+        dropout: probability before an adapter; the key `dropout` of the run does not touch it.
+        targets: names of the linear layers that get one.
+        merge: add the adapters to the weights in the finished model, which is then an ordinary one. Otherwise `model/`
+            holds the adapters alone, and loading it takes peft and the initial model, in its place.
+    """
+
+    rank: PositiveInt = 16
+    alpha: PositiveInt = 32
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    targets: Literal["all-linear"] | tuple[str, ...] = "all-linear"
+    merge: bool = True
 
 
 class Optimizer(_Section):
@@ -162,11 +216,13 @@ class TrainConfig(_Section):
         model: hub id, folder or `builtin:multilingual-e5-small`.
         output: the run's folder.
         data: where pairs come from.
+        evaluation_sets: benchmarks whose texts are looked for among the pairs before training.
         batches: how they are combined.
         debias: a remedy that training goes through; none if not given.
         loss: what is minimised.
         optimizer: how.
         freeze: what stays as it is.
+        lora: adapters that are trained in place of the transformer; none if not given.
         validation: when to stop early.
         steps: number of batches; or give `epochs`.
         epochs: times the number of examples, in place of `steps`.
@@ -180,16 +236,20 @@ class TrainConfig(_Section):
         seed: of everything that is drawn.
         bf16: train in bfloat16; where the processor has it if not given.
         checkpoint_every: steps between two checkpoints, what an interrupt can lose.
+        report_to: services that are told the loss at every step, by the names that transformers has for them
+            (`tensorboard`, `wandb`, `trackio`, `mlflow`, ...).
     """
 
     model: str = "builtin:multilingual-e5-small"
     output: Path
     data: tuple[DataSource, ...] = Field(min_length=1)
+    evaluation_sets: tuple[EvaluationSet, ...] = ()
     batches: Batches = Batches()
     debias: Debias | None = None
     loss: Loss = Loss()
     optimizer: Optimizer = Optimizer()
     freeze: Freeze = Freeze()
+    lora: Lora | None = None
     validation: Validation = Validation()
     steps: PositiveInt | None = None
     epochs: PositiveFloat | None = None
@@ -201,11 +261,34 @@ class TrainConfig(_Section):
     seed: int = Field(default=0, ge=0)
     bf16: bool | None = None
     checkpoint_every: PositiveInt = 100
+    report_to: Annotated[tuple[str, ...], BeforeValidator(_as_list)] = ()
 
     @model_validator(mode="after")
     def _one_length(self) -> TrainConfig:
         if (self.steps is None) == (self.epochs is None):
             raise ValueError("give either steps or epochs")
+        return self
+
+    @model_validator(mode="after")
+    def _adapters_on_all_layers(self) -> TrainConfig:
+        if self.lora is not None and self.freeze.layers:
+            raise ValueError("lora freezes the transformer itself; leave freeze.layers out")
+        return self
+
+    @model_validator(mode="after")
+    def _every_batch_has_a_term(self) -> TrainConfig:
+        share = self.batches.cross_lingual_share
+        if self.loss.over_translations and not share:
+            raise ValueError(
+                "loss.semantic_contrastive, loss.language_contrastive and loss.jensen_shannon need cross-lingual "
+                "batches; use the strategy cross-lingual, or hybrid with an alpha below 1"
+            )
+        alone = self.loss.over_translations and share == 1
+        if self.loss.weight == 0 and self.loss.distillation is None and not alone:
+            raise ValueError(
+                "a loss.weight of 0 leaves nothing to minimise in some batches; give a positive weight or a "
+                "distillation"
+            )
         return self
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 from datasets import Dataset
 from sentence_transformers import SentenceTransformer
 
-from isoglot.batches import BatchPlan
+from isoglot.batches import BatchPlan, Translations
 from isoglot.embed import EmbeddingStore, embed
 from isoglot.encoders import Role, role_prompt
 from isoglot.errors import InputError
@@ -54,27 +55,43 @@ class Targets:
     passage: IntArray
 
 
-def planned_dataset(pairs: ParallelPairs, plan: BatchPlan, targets: Targets | None = None) -> Dataset:
-    """A data set whose row n is the plan's row n.
+def planned_dataset(
+    pairs: ParallelPairs,
+    plan: BatchPlan,
+    targets: Targets | None = None,
+    *,
+    translated: bool = False,
+    negatives: int | None = None,
+    process: tuple[int, int] = (0, 1),
+) -> Dataset:
+    """A data set whose row n is row n of the plan, or of a process's share of it.
 
     Only row numbers are stored; texts are taken from the Arrow table batch by batch, so the plan of a long run costs
-    sixteen bytes a pair. Rows have `query` and `passage`, `negative_1` and so on where every pair of the batch has
-    them, and `target` with targets.
+    sixteen bytes a pair. The column `negatives` holds lists: those of the row that gives the query, because a mined
+    row's negatives are those that its own query confuses (see `isoglot.mining`).
+
+    Args:
+        pairs: the table.
+        plan: the order.
+        targets: vectors that become the column `target`.
+        translated: add `translated_passage` to cross-lingual batches, the passage in the query's language. The example
+            has it, because its query is in that language, so the plan says all there is to say.
+        negatives: at most so many of each pair; all where not given.
+        process: rank of the process and how many there are.
     """
-    translations = pairs.translations()
-    query_rows, passage_rows = plan.table_rows(translations)
+    translations, share = pairs.translations(), plan.share(*process)
+    query_rows, passage_rows = share.table_rows(translations)
     table = pairs.table.select(["query", "passage", "negatives"]).combine_chunks()
+    with_negatives = negatives != 0 and table["negatives"].null_count < len(table)
 
     def fetch(batch: dict[str, list[int]]) -> dict[str, Any]:
         queries, passages = np.array(batch["query_row"]), np.array(batch["passage_row"])
-        found = table.take(pa.array(passages))
-        columns: dict[str, Any] = {
-            "query": table["query"].take(pa.array(queries)).to_pylist(),
-            "passage": found["passage"].to_pylist(),
-        }
-        negatives = [row or [] for row in found["negatives"].to_pylist()]
-        for number in range(min(map(len, negatives))):
-            columns[f"negative_{number + 1}"] = [row[number] for row in negatives]
+        asked, found = table.take(pa.array(queries)), table.take(pa.array(passages))
+        columns: dict[str, Any] = {"query": asked["query"].to_pylist(), "passage": found["passage"].to_pylist()}
+        if translated and (queries != passages).all():
+            columns["translated_passage"] = asked["passage"].to_pylist()
+        if with_negatives:
+            columns["negatives"] = [(row or [])[:negatives] for row in asked["negatives"].to_pylist()]
         if targets is not None:
             sides = [targets.vectors[targets.query[queries]], targets.vectors[targets.passage[passages]]]
             columns["target"] = list(torch.stack(sides, dim=1))
@@ -98,17 +115,21 @@ class Collator:
         self.prompts: dict[Role, str] = {"query": role_prompt(model, "query"), "passage": role_prompt(model, "passage")}
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
-        """Tokenise columns of text; stack targets as the label."""
+        """Tokenise columns of text, translations of the passages behind the passages; stack targets as the label."""
+        columns = {name: [row[name] for row in rows] for name in rows[0]}
+        columns["passage"] += columns.pop("translated_passage", [])
+        columns["negative"] = [text for texts in columns.pop("negatives", []) for text in texts]
         batch: dict[str, Any] = {}
-        for column in rows[0]:
-            values = [row[column] for row in rows]
-            if column == "target":
+        for name, values in columns.items():
+            if not values:
+                continue
+            if name == "target":
                 batch["label"] = torch.stack(values)
                 continue
-            role: Role = "query" if column == "query" else "passage"
+            role: Role = "query" if name == "query" else "passage"
             self.model.max_seq_length = self.limits[role]
             features = self.model.preprocess(values, prompt=self.prompts[role] or None)
-            batch.update({f"{column}_{key}": value for key, value in features.items()})
+            batch.update({f"{name}_{key}": value for key, value in features.items()})
         return batch
 
 
@@ -118,40 +139,36 @@ def make_targets(
     plan: BatchPlan,
     settings: Distillation,
     *,
-    store: EmbeddingStore,
+    store: EmbeddingStore | None,
     bf16: bool,
 ) -> Targets:
     """Encode with the initial model, each text once, what every text that the plan uses is held to.
 
-    With `target: own` that is the text's own vector; with `target: translations` the mean over the passages of its
-    example in all languages, for a text that is query and passage at once, as aligned sentences are. Such a text is
-    encoded as a passage only. A text that has no such translations keeps its own vector.
+    With `target: own` that is the text's own vector; with `target: english` that of the same query or passage in
+    English; with `target: translations` the mean over the passages of its example in all languages, for a text that is
+    query and passage at once, as aligned sentences are. Such a text is encoded as a passage only. A text that has no
+    such translations keeps its own vector.
+
+    Raises:
+        InputError: if the target is English and no pair is in English.
     """
     translations = pairs.translations()
     query_rows, passage_rows = map(np.unique, plan.table_rows(translations))
+    source = _english_rows(translations, len(pairs)) if settings.target == "english" else np.arange(len(pairs))
     if settings.target == "translations":
         aligned = translations.identical.any(1) & (translations.available.sum(1) > 1)
         shared = translations.rows[aligned & np.isin(np.arange(len(aligned)), plan.example)]
         shared_rows = np.sort(shared[shared >= 0])
         query_rows = np.setdiff1d(query_rows, shared_rows)
         passage_rows = np.union1d(passage_rows, shared_rows)
-    with progress("Encoding targets with the initial model", len(query_rows) + len(passage_rows)) as advance:
-        vectors = np.concatenate(
-            [
-                embed(model, _texts(pairs, "query", query_rows), "query", store=store, bf16=bf16, on_progress=advance),
-                embed(
-                    model,
-                    _texts(pairs, "passage", passage_rows),
-                    "passage",
-                    store=store,
-                    bf16=bf16,
-                    on_progress=advance,
-                ),
-            ]
-        )
+    asked, found = np.unique(source[query_rows]), np.unique(source[passage_rows])
+    with progress("Encoding targets with the initial model", len(asked) + len(found)) as advance:
+        encode = partial(embed, model, store=store, bf16=bf16, on_progress=advance)
+        parts = [encode(_texts(pairs, "query", asked), "query"), encode(_texts(pairs, "passage", found), "passage")]
+    vectors = np.concatenate(parts)
     query, passage = (np.full(len(pairs), -1, np.int64) for _ in range(2))
-    query[query_rows] = np.arange(len(query_rows))
-    passage[passage_rows] = len(query_rows) + np.arange(len(passage_rows))
+    query[query_rows] = np.searchsorted(asked, source[query_rows])
+    passage[passage_rows] = len(asked) + np.searchsorted(found, source[passage_rows])
     if settings.target == "translations":
         example = np.full(len(pairs), -1, np.int64)
         example[translations.rows[translations.available]] = np.nonzero(translations.available)[0]
@@ -159,6 +176,30 @@ def make_targets(
         vectors[at] = _means_by(vectors[at], example[shared_rows])
         query[shared_rows] = at
     return Targets(torch.from_numpy(vectors), query, passage)
+
+
+def check_targets(pairs: ParallelPairs, settings: Distillation | None) -> None:
+    """Whether the targets can be made, before anything is written or encoded.
+
+    Raises:
+        InputError: if the target is English and no pair is in English.
+    """
+    if settings is not None and settings.target == "english":
+        _english_rows(pairs.translations(), len(pairs))
+
+
+def _english_rows(translations: Translations, rows: int) -> IntArray:
+    """`(rows,)`; the row of each row's English translation, its own where there is none."""
+    columns = [number for number, tag in enumerate(translations.languages) if tag.split("-")[0] == "en"]
+    if not columns:
+        raise InputError(
+            "loss.distillation.target english: no training pair is in English; add English pairs or use another target"
+        )
+    source = np.arange(rows)
+    for english in reversed(columns):  # the first of several Englishes has the last word
+        has = translations.available & translations.available[:, [english]]
+        source[translations.rows[has]] = translations.rows[np.nonzero(has)[0], english]
+    return source
 
 
 def _texts(pairs: ParallelPairs, role: Role, rows: IntArray) -> list[str]:

@@ -1,41 +1,52 @@
 """The sentence-transformers trainer, following a plan.
 
 Everything that it does well is left to it: the loop, mixed precision, clipping, checkpoints, early stopping. What is
-added is small: rows come in the plan's order, the loss is logged by kind of batch, a loss that is not a number
-stops the run, and a checkpoint counts only once it is whole.
+added is small: rows come in the plan's order, processes share each batch, the loss is logged by kind of batch, a loss
+that is not a number stops the run, and a checkpoint counts only once it is whole.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import Dataset
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from safetensors import SafetensorError
 from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from isoglot.batches import KINDS, BatchPlan
 from isoglot.errors import IsoglotError
 from isoglot.progress import console
+from isoglot.training import processes
 from isoglot.training.data import Collator
 
 COMPLETE = "complete"  # a file in a checkpoint that says it was written to its end
+_FULL_BELOW = 16 << 20  # bytes; writers that fail without saying why have then met a full disk
 
 
 class PlannedTrainer(SentenceTransformerTrainer):
-    """Composes the trainer with a plan: batch n of the data loader is batch n of the plan.
+    """Composes the trainer with a plan: batch n of the data loader is this process's share of batch n of the plan.
+
+    accelerate would hand whole batches to the processes in turn, shuffled by a sampler of its own; the loaders here are
+    left as they are. Each process computes the loss of the whole batch, and gradients are averaged once a step.
 
     Args:
         model: the model to train.
-        args: sentence-transformers' own arguments.
-        plan: the plan that `train_dataset` follows.
+        args: sentence-transformers' own arguments, the batch size that of a process.
+        plan: the plan of whole batches, of which `train_dataset` holds this process's rows.
         held_out_plan: the plan that `eval_dataset` follows.
         collator: tokenises.
         log: where each step's loss goes.
@@ -63,10 +74,10 @@ class PlannedTrainer(SentenceTransformerTrainer):
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Batches in the order of the plan; the trainer skips those before a resumed step without reading them."""
-        return self._in_order(self.train_dataset, self.plan.batch_size)
+        return self._in_order(self.train_dataset, self.plan.batch_size // processes.count())
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader[Any]:
-        """Held-out batches in the order of their plan."""
+        """Held-out batches in the order of their plan; every process looks at all of them, for they are few."""
         if self.held_out_plan is None:
             raise ValueError("there are no held-out pairs to look at")
         return self._in_order(self.eval_dataset, self.held_out_plan.batch_size)
@@ -76,6 +87,17 @@ class PlannedTrainer(SentenceTransformerTrainer):
             dataset, batch_size=batch_size, shuffle=False, drop_last=True, collate_fn=self.data_collator
         )
         return loader
+
+    def override_model_in_loss(self, loss: nn.Module, model: nn.Module) -> nn.Module:
+        """Leave the bare model in the loss: the wrapper of copies would exchange gradients at every pass of a step."""
+        return loss if isinstance(model, DistributedDataParallel) else super().override_model_in_loss(loss, model)
+
+    def training_step(self, model: nn.Module, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Forward and backward; then the processes' gradients become their mean."""
+        loss: torch.Tensor = super().training_step(model, *args, **kwargs)
+        if isinstance(model, DistributedDataParallel):
+            processes.average_gradients(self.model)
+        return loss
 
     def compute_loss(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         """The loss, logged with the kind of its batch.
@@ -88,12 +110,57 @@ class PlannedTrainer(SentenceTransformerTrainer):
             step = self.state.global_step
             value = float(loss.detach())
             if not math.isfinite(value):
-                raise IsoglotError(
-                    f"the loss is {value} at step {step + 1}; lower the learning rate or raise the temperature, "
-                    "then continue from the last checkpoint with --resume"
-                )
+                raise self._diverged(f"the loss is {value}", step + 1)
             self.training_log.step(step, KINDS[self.plan.kind[step]], value)
         return loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """What services are told: the loss once more under the name of its kind of batch."""
+        if "loss" in logs:
+            logs[f"loss_{KINDS[self.plan.kind[self.state.global_step - 1]]}"] = logs["loss"]
+        super().log(logs, start_time)
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        """A checkpoint of finite weights; one that cannot be written to its end is taken away again."""
+        step, folder = self.state.global_step, Path(str(self.args.output_dir))
+        if not all(bool(torch.isfinite(p).all()) for p in self.model.parameters() if p.requires_grad):
+            raise self._diverged("a weight is not a finite number", step)
+        try:
+            with saving(f"the checkpoint of step {step}", folder):
+                super()._save_checkpoint(model, trial)
+        except IsoglotError:
+            shutil.rmtree(folder / f"checkpoint-{step}", ignore_errors=True)
+            raise
+
+    def _load_best_model(self) -> None:
+        """Back to the best checkpoint; the library would go on with the last weights if that failed."""
+        self._load_from_checkpoint(self.state.best_model_checkpoint)
+
+    def _diverged(self, what: str, step: int) -> IsoglotError:
+        last = last_checkpoint(Path(str(self.args.output_dir)))
+        start = f"from its last checkpoint (model: {last})" if last else "again in another output"
+        return IsoglotError(
+            f"{what} at step {step}; start a run {start} with a lower learning rate or a higher temperature"
+        )
+
+
+@contextmanager
+def saving(what: str, folder: Path) -> Iterator[None]:
+    """Turn whatever the writers of weights raise when they cannot write into one clear error.
+
+    Raises:
+        IsoglotError: in place of theirs.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError, SafetensorError) as error:
+        code = error.errno if isinstance(error, OSError) else None
+        full = code in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error)
+        if full or shutil.disk_usage(folder).free < _FULL_BELOW:
+            reason = "the disk is full; make room"
+        else:
+            reason = f"{(str(error) or type(error).__name__).splitlines()[0]}; mend that"
+        raise IsoglotError(f"{folder}: cannot write {what}, {reason}, then continue with --resume") from error
 
 
 class TrainingLog:
@@ -184,8 +251,10 @@ class CompleteCheckpoints(TrainerCallback):
     """Marks each checkpoint once it is whole, so that one cut short by a kill is never resumed from."""
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Called when everything of the checkpoint has been written."""
-        (Path(str(args.output_dir)) / f"checkpoint-{state.global_step}" / COMPLETE).touch()
+        """Called when a process has written its part of the checkpoint."""
+        processes.wait()
+        if state.is_world_process_zero:
+            (Path(str(args.output_dir)) / f"checkpoint-{state.global_step}" / COMPLETE).touch()
 
 
 def last_checkpoint(folder: Path) -> Path | None:

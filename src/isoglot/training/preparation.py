@@ -1,0 +1,180 @@
+"""What a run needs before it starts: pairs, what is held out of them, and the plan of batches.
+
+Nothing here writes, so bad input leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from isoglot.batches import BatchPlan, plan_batches
+from isoglot.benchmarks import load_benchmark
+from isoglot.errors import InputError
+from isoglot.overlap import check_no_overlap, find_overlap, without_overlap
+from isoglot.pairs import ParallelPairs
+from isoglot.training import processes
+from isoglot.training.config import EvaluationSet, TrainConfig
+from isoglot.training.data import check_targets, read_sources
+
+_HELD_OUT_BATCHES = 16
+_SHOWN_LANGUAGE_PAIRS = 8
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The data of a run.
+
+    Attributes:
+        pairs: what is trained on.
+        held_out: what is not; None for nothing.
+        plan: the order of training, of whole batches.
+        held_out_plan: batches of the held-out pairs.
+        checked: what each evaluation set has in common with the pairs as they were read.
+    """
+
+    pairs: ParallelPairs
+    held_out: ParallelPairs | None
+    plan: BatchPlan
+    held_out_plan: BatchPlan | None
+    checked: tuple[dict[str, Any], ...] = ()
+
+
+def prepare(config: TrainConfig) -> Prepared:
+    """Read the data and plan the batches.
+
+    Raises:
+        InputError: if the data cannot be used as the configuration wants it.
+    """
+    size, workers = config.batches.size, processes.count()
+    if size % workers:
+        raise InputError(
+            f"batches.size {size}: cannot be divided evenly over {workers} processes; use a multiple of {workers}, "
+            f"for example {math.ceil(size / workers) * workers}"
+        )
+    pairs, checked = _checked(read_sources(config.data, config.seed), config.evaluation_sets)
+    held_out = None
+    if config.validation.examples:
+        if config.validation.examples >= pairs.example_count:
+            raise InputError(
+                f"validation.examples {config.validation.examples}: there are {pairs.example_count} examples in all; "
+                "hold out fewer, or none with 0"
+            )
+        pairs, held_out = pairs.split(config.validation.examples, config.seed)
+    check_targets(pairs, config.loss.distillation)
+    steps = config.steps or math.ceil((config.epochs or 0) * pairs.example_count / size)
+    plan = _plan(config, pairs, size, steps)
+    held_out_plan = None
+    if held_out is not None:
+        try:  # held-out pairs are few, so their batches are small
+            held_out_plan = _plan(config, held_out, min(size, 16), _HELD_OUT_BATCHES)
+        except InputError as error:
+            raise InputError(
+                f"held-out pairs are too few: {error}; raise validation.examples or set it to 0"
+            ) from error
+    return Prepared(pairs, held_out, plan, held_out_plan, checked)
+
+
+def _checked(pairs: ParallelPairs, sets: Sequence[EvaluationSet]) -> tuple[ParallelPairs, tuple[dict[str, Any], ...]]:
+    """The pairs without what evaluation sets hold, and what was found of each set.
+
+    Raises:
+        InputError: if there is overlap that is to be refused, or nothing is left.
+    """
+    found, kept = [], pairs
+    for settings in sets:
+        evaluation = load_benchmark(settings.benchmark, settings.data, languages=settings.languages)
+        if settings.on_overlap == "refuse":
+            check_no_overlap(pairs, evaluation)
+        overlap = find_overlap(kept, evaluation)
+        found.append(
+            {
+                "benchmark": settings.benchmark,
+                "fingerprint": evaluation.fingerprint,
+                "examples_with_overlap": len(overlap.example_ids),
+                "on_overlap": settings.on_overlap,
+            }
+        )
+        if settings.on_overlap == "drop":
+            kept = without_overlap(kept, overlap)
+    if not len(kept):
+        raise InputError("every training example holds text of an evaluation set; train on something else")
+    return kept, tuple(found)
+
+
+def _plan(config: TrainConfig, pairs: ParallelPairs, size: int, steps: int) -> BatchPlan:
+    batches = config.batches
+    return plan_batches(
+        pairs.translations(),
+        batches.strategy,
+        batch_size=size,
+        steps=steps,
+        alpha=batches.alpha,
+        language_sampling=batches.language_sampling,
+        dataset_weights=batches.dataset_weights,
+        neighbours=math.gcd(batches.neighbours, size),  # held-out batches are smaller
+        seed=config.seed,
+    )
+
+
+def describe_data(prepared: Prepared) -> dict[str, Any]:
+    """The data in numbers, with a fingerprint."""
+    return {
+        "fingerprint": prepared.pairs.fingerprint,
+        "examples": prepared.pairs.example_count,
+        "rows": len(prepared.pairs),
+        "languages": list(prepared.pairs.languages),
+        "datasets": list(prepared.pairs.translations().datasets),
+        "held_out_examples": prepared.held_out.example_count if prepared.held_out else 0,
+        "evaluation_sets": list(prepared.checked),
+    }
+
+
+def describe_plan(plan: BatchPlan) -> dict[str, Any]:
+    """The plan in numbers, with the pairs of every query language and passage language, the most frequent first."""
+    languages = len(plan.languages)
+    counts = np.bincount(plan.query_language * languages + plan.passage_language, minlength=languages**2)
+    order = [number for number in np.argsort(-counts, kind="stable") if counts[number]]
+    names = {n: f"{plan.languages[n // languages]}>{plan.languages[n % languages]}" for n in order}
+    return {**plan.describe(), "language_pairs": {names[number]: int(counts[number]) for number in order}}
+
+
+def plan_lines(prepared: Prepared) -> list[str]:
+    """What training will see, for people: kinds of batches, languages, language pairs, and what is repeated often."""
+    plan, pairs = describe_plan(prepared.plan), prepared.pairs
+    batches = ", ".join(f"{n:,} {kind} ({n / plan['steps']:.0%})" for kind, n in plan["batches"].items())
+    lines = [
+        f"Training pairs: {pairs.example_count:,} examples, {len(pairs):,} translations, {' '.join(pairs.languages)}",
+        f"Batches of {plan['batch_size']}: {batches}",
+        f"Query languages: {_shares(plan['query_languages'])}",
+        f"Passage languages: {_shares(plan['passage_languages'])}",
+        f"Query-passage languages: {_shares(plan['language_pairs'], _SHOWN_LANGUAGE_PAIRS)}",
+    ]
+    for found in prepared.checked:
+        number, action = found["examples_with_overlap"], found["on_overlap"]
+        said = f"{number:,} examples with its texts, {'left out' if action == 'drop' else 'kept'}" if number else "none"
+        lines.append(f"Overlap with {found['benchmark']}: {said}")
+    if not prepared.checked:
+        lines.append("Overlap with evaluation sets: not checked; name those you will measure on in evaluation_sets")
+    often = {tag: use for tag, use in plan["repeats"].items() if use["mean_uses"] >= 3}
+    if often:
+        shown = ", ".join(f"{tag} {use['examples']:,} x {use['mean_uses']}" for tag, use in often.items())
+        lines.append(f"Languages short of examples, and how often each is repeated: {shown}")
+    return lines
+
+
+def _shares(counts: dict[str, int], most: int | None = None) -> str:
+    """The largest shares, and how many more there are.
+
+    >>> _shares({"de": 30, "en": 60, "fr": 10}, most=2)
+    'en 60%, de 30%, and 1 more'
+    """
+    whole = sum(counts.values())
+    ranked = sorted(counts.items(), key=lambda item: -item[1])
+    shown = ", ".join(f"{name} {n / whole:.0%}" for name, n in ranked[:most])
+    left = len(ranked) - len(ranked[:most])
+    return f"{shown}, and {left} more" if left else shown
