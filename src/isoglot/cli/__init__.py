@@ -32,9 +32,7 @@ for command in (demo, train, debias, evaluate, compare, audit, report):
 def main() -> None:
     """Run the command line; exit code 2 and one line for anything the user can mend."""
     try:
-        app(standalone_mode=False)
-    except typer.Exit as stop:
-        sys.exit(stop.exit_code)
+        sys.exit(app(standalone_mode=False) or 0)
     except typer.Abort:
         sys.exit(130)
     except KeyboardInterrupt:

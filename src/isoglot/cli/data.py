@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import json
+import sys
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
-from isoglot.cli.shared import Json, Languages, listed, out, say
+from isoglot.cli.shared import Bf16, Json, Languages, MaxTokens, RemoteCode, listed, out, say, store
 from isoglot.errors import InputError
 
-data_app = typer.Typer(no_args_is_help=True, help="Training data and benchmarks: list, show, fetch, check.")
+data_app = typer.Typer(no_args_is_help=True, help="Training data and benchmarks.")
+
+Pairs = Annotated[str, typer.Argument(help="A file of parallel pairs, or another source", metavar="FILE")]
+
+_BATCHES = {  # what an engine calls the size of its batches
+    "ctranslate2": "batch_tokens",
+    "transformers": "batch_tokens",
+    "http": "texts_per_request",
+    "https": "texts_per_request",
+}
 
 
 @data_app.command("list")
@@ -41,12 +52,22 @@ def data_show(name: str, as_json: Json = False) -> None:
     entry = SOURCES.get(name) or BENCHMARKS.get(name)
     if entry is None:
         raise InputError(f"{name!r} is unknown; isoglot data list names what there is")
-    shown = {key: value for key, value in vars(entry).items() if isinstance(value, (str, list, tuple)) and value}
+    shown = {
+        key: value
+        for key, value in vars(entry).items()
+        if isinstance(value, bool) or (isinstance(value, (str, tuple)) and value)
+    }
     if as_json:
         print(json.dumps(shown))
         return
     for key, value in shown.items():
-        out.print(f"[bold]{key}[/]: {value if isinstance(value, str) else ', '.join(map(str, value))}", highlight=False)
+        out.print(f"[bold]{key.replace('_', '-')}[/]: {_in_words(value)}", highlight=False)
+
+
+def _in_words(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 @data_app.command("fetch")
@@ -66,7 +87,7 @@ def data_fetch(
 
 @data_app.command("check")
 def data_check(
-    source: Annotated[str, typer.Argument(help="A file of parallel pairs, or another source")],
+    source: Pairs,
     model: Annotated[str | None, typer.Option(help="Count tokens with this model's tokenizer")] = None,
     deduplicate: Annotated[bool, typer.Option(help="Say also what deduplication would drop")] = True,
 ) -> None:
@@ -82,3 +103,123 @@ def data_check(
     out.print(str(pairs.describe(tokenizer)), highlight=False, markup=False)
     if deduplicate:
         out.print(str(pairs.deduplicate()[1]), highlight=False, markup=False)
+
+
+@data_app.command("translate")
+def data_translate(
+    source: Pairs,
+    to: Annotated[str, typer.Option(help="Languages to translate into, comma-separated: de,es")],
+    engine: Annotated[
+        str, typer.Option(help="apertium, ctranslate2, transformers or http; also with its model, ctranslate2:FOLDER")
+    ],
+    target: Annotated[
+        Path, typer.Option("--out", help="Where to write: .jsonl or .parquet; the same call goes on after a stop")
+    ],
+    source_language: Annotated[
+        str | None, typer.Option("--from", help="Translate from this language", show_default="each example's first")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="ctranslate2: a folder; transformers: a hub id or folder")] = None,
+    url: Annotated[str | None, typer.Option(help="http: the server's address")] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(min=1, help="Tokens at once for a model, texts per request for a server", show_default="2048, 32"),
+    ] = None,
+    beam_size: Annotated[
+        int | None, typer.Option(min=1, help="Hypotheses a model follows; 1 is fastest", show_default="4")
+    ] = None,
+    requests_per_minute: Annotated[float | None, typer.Option(help="http: the most to send")] = None,
+    as_json: Json = False,
+) -> None:
+    """Translate pairs into other languages by machine, check the translations, and say what was dropped and why."""
+    from isoglot.translation import translate
+
+    if url is not None and (engine != "http" or model is not None):
+        raise InputError("--url goes with --engine http alone; --model with ctranslate2 and transformers")
+    settings: dict[str, Any] = {
+        _BATCHES.get(engine.partition(":")[0], "batch_size"): batch_size,
+        "beam_size": beam_size,
+        "requests_per_minute": requests_per_minute,
+    }
+    report = translate(
+        source,
+        to=listed(to) or (),
+        engine=url or (engine if model is None else f"{engine}:{model}"),
+        out=target,
+        source_language=source_language,
+        engine_settings={name: value for name, value in settings.items() if value is not None},
+    )
+    if as_json:
+        print(json.dumps({**asdict(report), "dropped": report.dropped}, default=str))
+        return
+    reasons = ", ".join(f"{reason} {count:,}" for reason, count in report.reasons.items())
+    say(f"{report.out}: {report.kept:,} of {report.rows:,} translations, {report.rows_per_second:.1f} a second")
+    say(f"{report.sidecar}: all of them; {report.dropped:,} dropped{f' ({reasons})' if reasons else ''}")
+
+
+@data_app.command("negatives")
+def data_negatives(
+    source: Pairs,
+    model: Annotated[str, typer.Option(help="Encoder to mine with: hub id, folder, or builtin:multilingual-e5-small")],
+    target: Annotated[Path, typer.Option("--out", help="Where to write: .jsonl, .csv or .parquet")],
+    number: Annotated[int, typer.Option(help="Negatives per row, at most")] = 4,
+    language: Annotated[str, typer.Option(help="Where they are looked for: query, passage or any")] = "query",
+    margin: Annotated[float, typer.Option(help="Share of the right passage's score above which none is taken")] = 0.95,
+    skip: Annotated[int, typer.Option(help="Leave out so many from the top")] = 0,
+    draw_from: Annotated[
+        int | None, typer.Option(help="Draw from the best so many, instead of taking the best", show_default=False)
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of that draw")] = 0,
+    work_dir: Annotated[
+        Path | None, typer.Option(help="Keep finished parts here, so that the same call goes on after a stop")
+    ] = None,
+    max_tokens: MaxTokens = None,
+    bf16: Bf16 = False,
+    trust_remote_code: RemoteCode = False,
+) -> None:
+    """Mine hard negatives: wrong passages that a model scores near the right one."""
+    from isoglot.encoders import load_encoder
+    from isoglot.mining import mine_negatives
+    from isoglot.pairs import write_pairs
+    from isoglot.sources import load_pairs
+
+    if target.suffix.lower() not in (".jsonl", ".csv", ".parquet"):
+        raise InputError(f"{target}: cannot tell the format; name it .jsonl, .csv or .parquet")
+    if target.exists():
+        raise InputError(f"{target}: exists already; choose another file to write, or delete it")
+    pairs = mine_negatives(
+        load_pairs(source),
+        load_encoder(model, max_tokens=max_tokens, trust_remote_code=trust_remote_code),
+        number=number,
+        language=language,  # type: ignore[arg-type]
+        margin=margin,
+        skip=skip,
+        draw_from=draw_from,
+        seed=seed,
+        work_dir=work_dir,
+        store=store() if work_dir is None else None,
+        bf16=bf16,
+    )
+    write_pairs(pairs, target)
+    counts = [len(negatives) for negatives in pairs.table["negatives"].to_pylist() if negatives]
+    mean = sum(counts) / max(1, len(counts))
+    say(f"{target}: {len(counts):,} of {len(pairs):,} rows have negatives, {mean:.1f} each on average")
+
+
+@data_app.command("overlap")
+def data_overlap(
+    source: Pairs,
+    benchmark: Annotated[str, typer.Option(help="A name that isoglot data list gives")],
+    data: Annotated[Path | None, typer.Option(help="The benchmark's files; isoglot data show NAME says which")] = None,
+    languages: Languages = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit code 1 if there is any")] = False,
+    as_json: Json = False,
+) -> None:
+    """Find training texts that a benchmark holds too."""
+    from isoglot.benchmarks import load_benchmark
+    from isoglot.overlap import find_overlap
+    from isoglot.sources import load_pairs
+
+    overlap = find_overlap(load_pairs(source), load_benchmark(benchmark, data, languages=listed(languages)))
+    say(json.dumps(overlap.to_dict(), ensure_ascii=False) if as_json else str(overlap))
+    if strict and len(overlap):
+        sys.exit(1)

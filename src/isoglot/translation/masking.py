@@ -1,0 +1,156 @@
+"""What must come out of a translation as it went in: links, addresses, code, placeholders, tags, numbers.
+
+They are replaced by words that no engine knows and put back afterwards. Plain numbers stay in sight at first, because
+engines handle them well and need them for grammar; only where one got lost they are masked too.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+_EXTENSIONS = (
+    "c|cc|cfg|conf|cpp|csv|css|deb|gz|h|hpp|html|ini|java|jpg|js|json|jsonl|log|md|pdf|php|png|py|rb|rs|sh|so|sql|tar|"
+    "tex|toml|ts|txt|xml|yaml|yml|zip"
+)
+_PROTECTED = re.compile(
+    rf"""
+      `[^`\n]+`                                             # code between backticks
+    | (?:https?|ftp|file|git|ssh)://[^\s<>"]*[^\s<>".,;:!?)\]}}']  # links, without the full stop after them
+    | \bwww\.[^\s<>"]*[^\s<>".,;:!?)\]}}']
+    | [\w.+-]+@[\w-]+(?:\.[\w-]+)+                          # e-mail addresses
+    | </?[A-Za-z][^<>\n]*>                                  # tags
+    | \{{\{{?[^{{}}\n]*\}}\}}?                              # placeholders: {{name}}, {{{{ name }}}}
+    | \$\{{?\w+\}}? | %\(\w+\)[a-z] | %(?:\d+\$)?[sdifux]\b
+    | (?<![\w-])--?[A-Za-z][\w-]*(?:=[^\s,;)]*[^\s,;).!?:])?   # options of a command
+    | (?<![\w/])(?:~|\.{{1,2}})?/[\w.@+-]*\w(?:/[\w.@+-]*\w)*/?   # paths from a root
+    | \b\w[\w.-]*(?:/[\w.-]+)+\.\w{{1,5}}\b                 # paths from here
+    | \b[\w-]+(?:\.[\w-]+)*\.(?:{_EXTENSIONS})\b            # names of files
+    | \b[A-Za-z]\w*(?:_\w+)+\b | \b[A-Za-z_]\w*\(\)         # names in programs
+    | \bXQ\d+Z\b                                            # what looks like a mask
+    """,
+    re.VERBOSE,
+)
+_NUMBER = re.compile(r"(?<![^\W\d_])\d+(?:[.,:'’]\d+)*")
+_DIGITS = re.compile(r"\d+(?:[.,'’\u00a0\u202f]\d+)*")
+_ROMAN = re.compile(r"\b[IVX]{1,6}\b")
+_ROMAN_ONES = ("", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX")
+_ROMAN_NUMBERS = {"X" * (n // 10) + _ROMAN_ONES[n % 10]: str(n) for n in range(2, 40)}  # I is a word of English
+_MASK = re.compile(r"XQ\s?(\d+)\s?Z", re.IGNORECASE)
+
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Masked:
+    """A text whose protected parts are masks.
+
+    Attributes:
+        text: with `XQ0Z`, `XQ1Z`, ... where something is protected.
+        parts: what each mask stands for.
+        glued: for each, whether it touched a word before it and after it; there a space was put in.
+    """
+
+    text: str
+    parts: tuple[str, ...]
+    glued: tuple[tuple[bool, bool], ...]
+
+
+@lru_cache(maxsize=4096)  # the same texts are split, masked and checked
+def protected_spans(text: str, numbers: bool = False) -> tuple[Span, ...]:
+    """Where what must survive begins and ends, in order, without overlaps.
+
+    Args:
+        text: any text.
+        numbers: whether plain numbers count too.
+
+    >>> text = "Run `ls -l` or see https://example.org, {name}."
+    >>> [text[start:end] for start, end in protected_spans(text)]
+    ['`ls -l`', 'https://example.org', '{name}']
+    """
+    spans = [found.span() for found in _PROTECTED.finditer(text)]
+    if not numbers:
+        return tuple(spans)
+    starts = [0, *(end for _, end in spans)]
+    ends = [*(start for start, _ in spans), len(text)]
+    for start, end in zip(starts, ends, strict=True):
+        spans += [found.span() for found in _NUMBER.finditer(text, start, end)]
+    return tuple(sorted(spans))
+
+
+def protected_parts(text: str) -> Counter[str]:
+    """How often each link, address, placeholder or piece of code is in a text.
+
+    >>> protected_parts("{a} and {a}")
+    Counter({'{a}': 2})
+    """
+    return Counter(text[start:end] for start, end in protected_spans(text))
+
+
+def numbers_in(text: str) -> Counter[str]:
+    """How often each number is in a text, as its digits: languages group and part them differently.
+
+    >>> sorted(numbers_in("1,234.5 or ١٢ in 3 steps").items())
+    [('12', 1), ('12345', 1), ('3', 1)]
+    """
+    return Counter(
+        "".join(str(unicodedata.digit(sign)) for sign in number if sign.isdigit()) for number in _DIGITS.findall(text)
+    )
+
+
+def lost_numbers(source: str, translation: str) -> Counter[str]:
+    """Numbers of the source that the translation lacks; in Roman ones, as for centuries, 2 to 39 are not lost.
+
+    >>> lost_numbers("the 16th century, 3 times", "el siglo XVI")
+    Counter({'3': 1})
+    """
+    lost = numbers_in(source) - numbers_in(translation)
+    if not lost:
+        return lost
+    before, after = (
+        Counter(_ROMAN_NUMBERS[word] for word in _ROMAN.findall(text) if word in _ROMAN_NUMBERS)
+        for text in (source, translation)
+    )
+    return lost - (after - before)
+
+
+def mask(text: str, spans: Sequence[Span]) -> Masked:
+    """The text with a mask in place of each span.
+
+    >>> mask("see <b>this</b>", protected_spans("see <b>this</b>")).text
+    'see XQ0Z this XQ1Z'
+    """
+    pieces, parts, glued, end = [], [], [], 0
+    for number, (start, stop) in enumerate(spans):
+        before = start > end and text[start - 1].isalnum()
+        after = stop < len(text) and (text[stop].isalnum() or any(stop == other for other, _ in spans))
+        pieces += [text[end:start], " " * before, f"XQ{number}Z", " " * after]
+        parts.append(text[start:stop])
+        glued.append((before, after))
+        end = stop
+    return Masked("".join(pieces) + text[end:], tuple(parts), tuple(glued))
+
+
+def restore(masked: Masked, translation: str) -> str | None:
+    """The translation with the parts put back; None if a mask is missing, doubled or new.
+
+    >>> restore(mask("see <b>this</b>", [(4, 7), (11, 15)]), "siehe XQ0Z dies XQ1Z")
+    'siehe <b>dies</b>'
+    """
+    found = list(_MASK.finditer(translation))
+    if sorted(int(match[1]) for match in found) != list(range(len(masked.parts))):
+        return None
+    pieces, end = [], 0
+    for match in found:
+        number = int(match[1])
+        before, after = masked.glued[number]
+        between = translation[end : match.start()]
+        pieces += [between.rstrip(" ") if before else between, masked.parts[number]]
+        end = match.end()
+        if after and translation[end : end + 1] == " ":
+            end += 1
+    return "".join(pieces) + translation[end:]
