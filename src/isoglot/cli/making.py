@@ -1,4 +1,4 @@
-"""Commands that make models: demo, train, debias."""
+"""Commands that make models: demo, train, debias, trim."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from isoglot.cli.shared import Bf16, Languages, MaxTokens, Model, RemoteCode, listed, say, store
+from isoglot.cli.shared import Bf16, Json, Languages, MaxTokens, Model, RemoteCode, listed, say, store
 from isoglot.errors import InputError
 
 
@@ -86,4 +86,45 @@ def debias(
     )
     with write_whole_folder(folder) as target, quiet_transformers():
         result.save_pretrained(str(target), create_model_card=False)
+    say(f"The model is in {folder}; it loads with SentenceTransformer({str(folder)!r})")
+
+
+def trim(
+    model: Model,
+    pairs: Annotated[str, typer.Option(help="Text in the languages to keep: a file, or another source")],
+    folder: Annotated[Path, typer.Option("--out", help="Folder for the new model")],
+    spare: Annotated[
+        int | None, typer.Option(help="Pieces to keep beyond what the text needs", show_default="10000")
+    ] = None,
+    keep_all_of: Annotated[
+        str | None, typer.Option(help="Languages whose scripts to keep whole, comma-separated: el,th")
+    ] = None,
+    languages: Languages = None,
+    trust_remote_code: RemoteCode = False,
+    as_json: Json = False,
+) -> None:
+    """Drop the part of a model's vocabulary that your languages do not need; most of a small model is vocabulary."""
+    from isoglot.atomic import write_whole_folder
+    from isoglot.builtin_encoder import quiet_transformers
+    from isoglot.encoders import load_encoder
+    from isoglot.sources import load_pairs
+    from isoglot.trimming import DEFAULT_SPARE
+    from isoglot.trimming import trim as run
+
+    if folder.exists():
+        raise InputError(f"{folder}: exists already; choose another folder")
+    texts = load_pairs(pairs, languages=listed(languages))
+    result, report = run(
+        load_encoder(model, trust_remote_code=trust_remote_code),
+        texts,
+        spare=DEFAULT_SPARE if spare is None else spare,
+        keep_all_of=listed(keep_all_of) or (),
+    )
+    with write_whole_folder(folder) as target, quiet_transformers():
+        result.save_pretrained(str(target), create_model_card=False)
+    if as_json:
+        print(json.dumps(report.as_dict()))
+        return
+    for line in report.sentences():
+        say(line)
     say(f"The model is in {folder}; it loads with SentenceTransformer({str(folder)!r})")
