@@ -187,6 +187,24 @@ def test_the_way_from_audit_to_report(
     assert (tmp_path / "r.html").exists()
 
 
+def test_systems_of_one_name_are_compared_by_their_folders(
+    model: str, pairs_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call = ["evaluate", model, "--benchmark", "parallel", "--data", pairs_file, "--out"]
+    remedy = ["--remedy", "lir", "--directions", "2", "--fit-on", pairs_file]
+    base, lir, twin = (tmp_path / name for name in ("base", "lir", "twin"))
+    assert run(monkeypatch, *call, base) == 0
+    assert run(monkeypatch, *call, lir, *remedy) == 0
+    assert run(monkeypatch, *call, twin, *remedy) == 0
+    capsys.readouterr()
+    for folders, names in (((base, lir), [model, f"{model} + lir"]), ((base, lir, twin), [base, lir, twin])):
+        assert run(monkeypatch, "compare", *folders, "--json") == 0
+        estimates = json.loads(capsys.readouterr().out)["estimates"]
+        assert list(dict.fromkeys(row["system"] for row in estimates)) == list(map(str, names))
+    assert run(monkeypatch, "compare", base, base) == 2
+    assert "given twice" in capsys.readouterr().err
+
+
 def test_data_commands_describe_and_convert(
     pairs_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

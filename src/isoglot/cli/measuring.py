@@ -76,7 +76,8 @@ def evaluate(
         encoder = strip(encoder)
     if remedy is not None and fit_on is not None:
         encoder = _with_remedy(encoder, remedy, fit_on, directions, retrieval_set, bf16)
-    results = run(encoder, retrieval_set, name=name or model, store=store(), bf16=bf16)
+    called = name or (model if remedy is None else f"{model} + {remedy}")
+    results = run(encoder, retrieval_set, name=called, store=store(), bf16=bf16)
     if remedy is not None:
         results.summary["model"]["remedy"] = {"name": remedy, "fitted_on": fit_on, "directions": directions}
     results.save(folder)
@@ -103,11 +104,15 @@ def compare(
     from isoglot.results import Results, load_results
 
     results = [load_results(each) for each in folders]
+    names = [str(result.summary["model"]["name"]) for result in results]
+    if not seeds and len(set(names)) < len(names):
+        names = [str(each) for each in folders]
     systems: dict[str, list[Results]] = {}
-    for number, result in enumerate(results):
-        name = str(result.summary["model"]["name"])
-        systems.setdefault(name if seeds else f"{name}\0{number}", []).append(result)
-    comparison = run(list(systems.values()), measures=listed(measures) or (), languages=by_language)
+    for name, result in zip(names, results, strict=True):
+        systems.setdefault(name, []).append(result)
+    if not seeds and len(systems) < len(folders):
+        raise InputError("one folder is given twice; give each once")
+    comparison = run(list(systems.values()), names=list(systems), measures=listed(measures) or (), languages=by_language)
     if folder is not None:
         write_json(folder, comparison.as_dict())
     if as_json:
