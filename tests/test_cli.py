@@ -197,10 +197,10 @@ def test_systems_of_one_name_are_compared_by_their_folders(
     assert run(monkeypatch, *call, lir, *remedy) == 0
     assert run(monkeypatch, *call, twin, *remedy) == 0
     capsys.readouterr()
-    for folders, names in (((base, lir), [model, f"{model} + lir"]), ((base, lir, twin), [base, lir, twin])):
+    for folders, names in (((base, lir), [model, f"{model} + lir"]), ((base, lir, twin), ["base", "lir", "twin"])):
         assert run(monkeypatch, "compare", *folders, "--json") == 0
         estimates = json.loads(capsys.readouterr().out)["estimates"]
-        assert list(dict.fromkeys(row["system"] for row in estimates)) == list(map(str, names))
+        assert list(dict.fromkeys(row["system"] for row in estimates)) == names
     assert run(monkeypatch, "compare", base, base) == 2
     assert "given twice" in capsys.readouterr().err
 

@@ -106,6 +106,8 @@ def compare(
     results = [load_results(each) for each in folders]
     names = [str(result.summary["model"]["name"]) for result in results]
     if not seeds and len(set(names)) < len(names):
+        names = [each.resolve().name for each in folders]
+    if not seeds and len(set(names)) < len(names):
         names = [str(each) for each in folders]
     systems: dict[str, list[Results]] = {}
     for name, result in zip(names, results, strict=True):
