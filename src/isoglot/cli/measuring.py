@@ -114,7 +114,9 @@ def compare(
         systems.setdefault(name, []).append(result)
     if not seeds and len(systems) < len(folders):
         raise InputError("one folder is given twice; give each once")
-    comparison = run(list(systems.values()), names=list(systems), measures=listed(measures) or (), languages=by_language)
+    comparison = run(
+        list(systems.values()), names=list(systems), measures=listed(measures) or (), languages=by_language
+    )
     if folder is not None:
         write_json(folder, comparison.as_dict())
     if as_json:
