@@ -78,7 +78,7 @@ def faults(source: str, translation: str, source_language: str, target_language:
         "length": not SHORTEST <= length_ratio(source, translation) <= LONGEST,
         "untranslated": is_copy(source, translation),
         "script": not is_in_script(translation, target_language),
-        "repetition": longest_loop(translation) > longest_loop(source),
+        "repetition": bool(loop := longest_loop(translation)) and loop > longest_loop(source),
         "numbers": bool(lost_numbers(source, translation)),
         "placeholders": bool(protected_parts(source) - protected_parts(translation)),
     }
