@@ -7,6 +7,7 @@ import unicodedata
 from collections import Counter
 
 import langcodes
+import numpy as np
 
 from isoglot.translation.masking import lost_numbers, protected_parts, protected_spans
 
@@ -21,8 +22,7 @@ _COPIED_SHARE = 0.9  # of the words of a text of twice as many; Danish and Norwe
 _SCRIPT_LETTERS = 20  # letters from which on a text shows its script; fewer may all be names
 _SCRIPT_SHARE = 1 / 3  # of the letters that must be in the script; technical texts are full of Latin names
 _LOOP_TIMES, _LOOP_CHARACTERS = 4, 12  # how often something follows itself, and how long that is in all
-
-_LOOP = re.compile(rf"(.{{1,60}}?)\1{{{_LOOP_TIMES - 1},}}", re.DOTALL)
+_LOOP_PERIOD = 60  # characters of what follows itself, at most
 _HAN = ("CJK",)
 _SCRIPTS = {
     "Arab": ("ARABIC",),
@@ -135,8 +135,17 @@ def longest_loop(text: str) -> int:
     >>> longest_loop("the house the house the house the house "), longest_loop("-" * 16), longest_loop("hahaha")
     (40, 0, 0)
     """
-    loops = (found for found in _LOOP.finditer(text) if any(sign.isalpha() for sign in found[1]))
-    return max((len(found[0]) for found in loops if len(found[0]) >= _LOOP_CHARACTERS), default=0)
+    signs, longest = np.frombuffer(text.encode("utf-32-le"), np.uint32), 0
+    for period in range(1, min(_LOOP_PERIOD, len(text) // _LOOP_TIMES) + 1):
+        again = signs[period:] == signs[:-period]
+        if again.sum() < (_LOOP_TIMES - 1) * period:
+            continue
+        edges = np.flatnonzero(np.diff(again, prepend=False, append=False)).reshape(-1, 2)
+        for start, end in edges.tolist():
+            times = (end - start) // period + 1
+            if times >= _LOOP_TIMES and any(sign.isalpha() for sign in text[start : start + period]):
+                longest = max(longest, times * period)
+    return longest if longest >= _LOOP_CHARACTERS else 0
 
 
 def _scripts(language: str) -> tuple[str, ...] | None:
