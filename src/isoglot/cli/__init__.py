@@ -15,6 +15,7 @@ from isoglot.cli.data import data_app
 from isoglot.cli.making import debias, demo, train, trim
 from isoglot.cli.measuring import audit, compare, evaluate, report
 from isoglot.cli.shared import out
+from isoglot.cli.studying import study
 from isoglot.errors import IsoglotError
 from isoglot.progress import console
 
@@ -25,7 +26,7 @@ app = typer.Typer(
     help="Train and audit multilingual retrievers that rank by meaning, not by language.",
 )
 app.add_typer(data_app, name="data")
-for command in (demo, train, debias, trim, evaluate, compare, audit, report):
+for command in (demo, train, debias, trim, evaluate, compare, audit, report, study):
     app.command()(command)
 
 

@@ -1,0 +1,40 @@
+"""The command that runs a study."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from isoglot.cli.shared import Json, say
+
+
+def study(
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="strategies, low-resource, domains, mkqa, losses, ratio, or a recipe's .yaml", metavar="NAME"
+        ),
+    ],
+    folder: Annotated[
+        Path, typer.Option("--out", help="Folder for arms and answer; one that was begun is gone on with")
+    ],
+    quick: Annotated[bool, typer.Option("--quick", help="The short form: minutes, to see that it runs")] = False,
+    override: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value, for example training.steps=300 or data_dir=FOLDER")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Answer a question by training and scoring many models, with tables, plots and tests."""
+    from isoglot.studies import load_study, run_study
+
+    record = run_study(load_study(name, override or (), quick=quick), folder)
+    if as_json:
+        shown = {key: record[key] for key in ("question", "quick", "answer", "limits", "versions")}
+        print(json.dumps({"study": record["study"]["name"], **shown, "folder": str(folder)}, ensure_ascii=False))
+        return
+    for paragraph in (*record["answer"], *record["limits"]):
+        say(f"{paragraph}\n")
+    say(f"The report is {folder / 'report.html'}; answer.md, tables.md and study.json are beside it")

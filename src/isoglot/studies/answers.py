@@ -1,0 +1,220 @@
+"""The answers of the studies: functions from figures to sentences, one per kind of question."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from isoglot.comparison import SETTINGS, Contrast
+from isoglot.studies.curve import pareto_front
+from isoglot.studies.figures import EVERYTHING, Figures, Part, consistency, contrasts, estimates
+from isoglot.studies.phrases import by_language, by_view, leaders, optimum, said, sentences
+from isoglot.studies.recipe import BASE
+
+AGREEMENT = "ranking_agreement@10"
+"""The measure of consistency: how far the translations of a question get the same ranking."""
+
+
+def strategies(figures: Figures) -> list[str]:
+    """Which way of composing batches ranks best in each setting, and what the differences are worth."""
+    answer = []
+    for benchmark, model, measure in _each(figures):
+        answer.append(f"{benchmark}, {model}: {leaders(figures, benchmark, model, measure)}")
+        for part in _parts(figures, benchmark, model):
+            answer += sentences([*contrasts(part, measure), *contrasts(part, "rank_distance")])
+    return answer
+
+
+def low_resource(figures: Figures) -> list[str]:
+    """How systems do for the chosen languages as these lose their data, and how gain goes with amount."""
+    answer = []
+    for benchmark, model, measure in _each(figures):
+        answer.append(f"{benchmark}, {model}.")
+        for part in _parts(figures, benchmark, model, views=True):
+            answer += sentences(contrasts(part, measure), part.view)
+    for system in figures.study.gain_by_amount:
+        answer += _gains(figures, system)
+    return answer
+
+
+def domains(figures: Figures) -> list[str]:
+    """What training in one domain does in each of the others, beside the base and the free remedies."""
+    answer = []
+    for benchmark, model, measure in _each(figures):
+        answer.append(f"{benchmark}: {leaders(figures, benchmark, model, measure)}")
+        for part in _parts(figures, benchmark, model):
+            answer += sentences([*contrasts(part, measure), *contrasts(part, "rank_distance")])
+    return answer
+
+
+def mkqa(figures: Figures) -> list[str]:
+    """Whether the strategies improve or hinder alignment, for which languages, families and scripts."""
+    answer = []
+    for benchmark, model, measure in _each(figures):
+        part = figures.part(benchmark, model=model)
+        settings = {one.setting for one in contrasts(part, measure)}
+        setting = "multilingual" if "multilingual" in settings else "cross_lingual"
+        answer.append(f"{benchmark}: {leaders(figures, benchmark, model, measure)}")
+        for baseline in _parts(figures, benchmark, model):
+            answer += sentences(contrasts(baseline, measure))
+        for system in figures.study.systems:
+            if system != BASE:
+                answer.append(by_language(part, system, setting, measure))
+                answer.append(by_view(figures, benchmark, BASE, model, (system, setting, measure)))
+    return [*answer, *_alignment(figures)]
+
+
+def losses(figures: Figures) -> list[str]:
+    """What each objective adds to the first baseline: fairness over languages, and its price in English."""
+    answer = []
+    baseline = figures.study.comparisons[0].baseline if figures.study.comparisons else BASE
+    for model in figures.study.models:
+        for system in figures.study.systems:
+            if system == baseline:
+                continue
+            found = list(_against(figures, system, baseline, model))
+            if not found:
+                continue
+            english = [said(one, name) for name, one, alone in found if alone]
+            fair = [said(one, name) for name, one, alone in found if not alone]
+            answer.append(f"{system}. English alone: {_joined(english)} Over languages: {_joined(fair)}")
+        for benchmark in figures.study.benchmarks:
+            measure = figures.study.benchmarks[benchmark].measures[0]
+            answer.append(f"{benchmark}: {leaders(figures, benchmark, model, measure)}")
+    return answer
+
+
+def ratio(figures: Figures) -> list[str]:
+    """Where the optimum lies on the axis, how flat it is, and for whom it differs."""
+    study = figures.study
+    answer = [f"Places are of {study.x_title}."]
+    answer += [optimum(found) for found in figures.optima if found.languages == EVERYTHING]
+    answer += [optimum(found) for found in figures.optima if found.languages in study.views]
+    answer += _apart(figures)
+    for benchmark, model, measure in _each(figures):
+        part = figures.part(benchmark, model=model)
+        score = {one.system: one.value for one in estimates(part, "monolingual", measure)}
+        bias = {one.system: one.value for one in estimates(part, "multilingual", "rank_distance")}
+        names = [name for name in score if name in bias]
+        front = [names[n] for n in pareto_front([(score[name], bias[name]) for name in names])]
+        if front:
+            answer.append(
+                f"{benchmark}: by their means, on the front of monolingual score against rank distance: "
+                f"{', '.join(front)}."
+            )
+        for part in _parts(figures, benchmark, model):
+            answer += sentences([*contrasts(part, measure), *contrasts(part, AGREEMENT)])
+        answer += _spreads(figures, benchmark, model)
+    return answer
+
+
+ANSWERS: dict[str, Callable[[Figures], list[str]]] = {
+    "strategies": strategies,
+    "low-resource": low_resource,
+    "domains": domains,
+    "mkqa": mkqa,
+    "losses": losses,
+    "ratio": ratio,
+}
+"""Answer functions by the name that a recipe gives."""
+
+
+def _each(figures: Figures) -> Iterator[tuple[str, str, str]]:
+    """Every benchmark with every initial model, and the benchmark's main measure."""
+    for model in figures.study.models:
+        for name, spec in figures.study.benchmarks.items():
+            yield name, model, spec.measures[0]
+
+
+def _parts(figures: Figures, benchmark: str, model: str, *, views: bool = False) -> Iterator[Part]:
+    """Comparisons over everything, or those over views."""
+    for part in figures.parts:
+        if (part.benchmark, part.model) == (benchmark, model) and (part.view != EVERYTHING) == views:
+            yield part
+
+
+def _against(figures: Figures, system: str, baseline: str, model: str) -> Iterator[tuple[str, Contrast, bool]]:
+    """A system's contrasts with a baseline in main measures, with the benchmark and whether that is in one language."""
+    for benchmark, spec in figures.study.benchmarks.items():
+        try:
+            part = figures.part(benchmark, baseline, model)
+        except KeyError:
+            continue
+        alone = {one.setting for one in part.comparison.estimates} == {"monolingual"}
+        for measure in (*spec.measures, "rank_distance"):
+            for one in contrasts(part, measure):
+                if one.system == system:
+                    yield benchmark, one, alone
+
+
+def _gains(figures: Figures, system: str) -> Iterator[str]:
+    """A system's gains by language beside the amount of its training text."""
+    for benchmark, model, measure in _each(figures):
+        amounts = figures.amounts.get(figures.label(system, model), {})
+        part = figures.part(benchmark, model=model)
+        found = [
+            (amount_in(amounts, str(one.language)), one)
+            for one in contrasts(part, measure, languages=True)
+            if one.system == system and one.setting == "multilingual"
+        ]
+        if found:
+            rows = sorted(found, key=lambda row: -row[0])
+            names = [f"{one.language} {amount or 'unseen'} {one.difference:+.3f}" for amount, one in rows]
+            yield (
+                f"{benchmark}: multilingual {measure} of {system} minus {BASE}, by pairs of training text in the query "
+                f"language: {', '.join(names)}."
+            )
+            yield by_language(part, system, "multilingual", measure)
+
+
+def amount_in(amounts: Mapping[str, int], tag: str) -> int:
+    """Pairs in a language, its regional forms among them.
+
+    >>> amount_in({"zh-CN": 2, "zh-TW": 1, "de": 5}, "zh")
+    3
+    """
+    return sum(count for known, count in amounts.items() if known == tag or known.split("-")[0] == tag)
+
+
+def _alignment(figures: Figures) -> Iterator[str]:
+    """Measures of the vectors themselves, which are not tested."""
+    for benchmark, systems in figures.means.items():
+        rows = {label: means.get("alignment") or {} for label, means in systems.items()}
+        for measure in ("strong_alignment", "bitext_precision@1", "language_probe_accuracy", "linear_cka"):
+            known = [f"{label} {row[measure]:.3f}" for label, row in rows.items() if row.get(measure) is not None]
+            if known:
+                yield f"{benchmark}, {measure.replace('_', ' ')} (means, not tested): {', '.join(known)}."
+
+
+def _apart(figures: Figures) -> Iterator[str]:
+    """Languages whose optimum's interval does not overlap with that of all languages."""
+    whole = {(o.benchmark, o.setting, o.measure): o for o in figures.optima if o.languages == EVERYTHING}
+    alone = [o for o in figures.optima if o.languages != EVERYTHING and o.languages not in figures.study.views]
+    for key, all_ in whole.items():
+        mine = [o for o in alone if (o.benchmark, o.setting, o.measure) == key]
+        if not mine:
+            continue
+        differ = [
+            f"{o.languages} at {o.x:g} ({o.low:g} to {o.high:g})"
+            for o in mine
+            if o.low > all_.high or o.high < all_.low
+        ]
+        text = ", ".join(differ) if differ else "none"
+        yield (
+            f"{key[0]}, {SETTINGS[key[1]]} {key[2]}: languages whose optimum lies apart from that of all, by intervals "
+            f"that do not overlap and are not corrected for their number: {text}."
+        )
+
+
+def _spreads(figures: Figures, benchmark: str, model: str) -> Iterator[str]:
+    """Mean and spread over languages of the consistency of rankings."""
+    rows = []
+    for system in figures.study.systems:
+        mean, spread = consistency(figures.means[benchmark][figures.label(system, model)], AGREEMENT)
+        if mean == mean:
+            rows.append(f"{system} {mean:.3f} ± {spread:.3f}")
+    if rows:
+        yield f"{benchmark}, agreement of rankings over translations, mean ± spread over languages: {', '.join(rows)}."
+
+
+def _joined(lines: list[str]) -> str:
+    return "; ".join(lines) + "." if lines else "not measured."

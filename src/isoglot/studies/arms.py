@@ -1,0 +1,290 @@
+"""One arm of a study: trained if it is to be, scored on every benchmark, each step written whole and done once.
+
+An arm's folder holds `arm.json`, what its outcome depends on and the hash of that; `run/`, the training run; and
+`results/`, a folder per benchmark, named by the benchmark and its content. Whatever is there already is not made
+again, and a training run that was interrupted goes on from its last checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from sentence_transformers import SentenceTransformer
+
+from isoglot._version import __version__
+from isoglot.atomic import write_json
+from isoglot.benchmarks import RetrievalSet
+from isoglot.debiasing import debias
+from isoglot.encoders import fingerprint, load_encoder
+from isoglot.errors import InputError
+from isoglot.evaluation import evaluate
+from isoglot.results import RESULTS_FILE, Results, load_results
+from isoglot.sources import load_pairs
+from isoglot.studies.material import amounts, cleaned_file, digest, fingerprint_of, thinned_file
+from isoglot.studies.recipe import BASE, Content, Study
+from isoglot.training import TrainConfig, train
+from isoglot.training.student import embedding_store
+from isoglot.training.trainer import has_bf16
+
+RECORD_FILE = "arm.json"
+Cleaned = tuple[str, dict[str, int]]
+"""A file to read, and how many examples it lacks for each benchmark."""
+_READING = ("languages", "parallel")  # how a source is read; a file made of it is read whole
+
+
+@dataclass(frozen=True, eq=False)
+class Arm:
+    """A system of a study made from one initial model with one seed.
+
+    Attributes:
+        study: the recipe.
+        system: name of the base, a remedy or an arm.
+        model: short name of the initial model.
+        seed: of training, and of what is drawn for a remedy; None for the base and for remedies, which are made once.
+        cleaned: what training reads in place of a source, by `entry_key`; see `clean_text`.
+    """
+
+    study: Study
+    system: str
+    model: str
+    seed: int | None = None
+    cleaned: Mapping[str, Cleaned] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """What tables call it: the system, with the initial model where there are several."""
+        return self.system if len(self.study.models) == 1 else f"{self.model} {self.system}"
+
+    @property
+    def name(self) -> str:
+        """The label with the seed; the name of its folder."""
+        return self.label.replace(" ", "-") + ("" if self.seed is None else f"-{self.seed}")
+
+    def description(self) -> dict[str, Any]:
+        """Everything that determines the outcome."""
+        study, training, remedy = self.study, self.training, self.study.remedies.get(self.system)
+        sources = {remedy.source: remedy.source} if remedy else {}
+        for entry in training.get("data", ()):
+            sources[entry["source"]] = self.cleaned.get(entry_key(entry), (entry["source"], {}))[0]
+        if fitted_on := (training.get("debias") or {}).get("source"):
+            sources[fitted_on] = fitted_on
+        return {
+            "system": self.system,
+            "seed": self.seed,
+            "model": {"name": study.models[self.model], "fingerprint": _model_fingerprint(study.models[self.model])},
+            "max_tokens": study.max_tokens,
+            "bf16": study.bf16,
+            "training": training,
+            "remedy": remedy.model_dump(exclude={"source", "keep"}) if remedy else None,
+            "keep": study.keep_of(self.system),
+            "data": {Path(source).name: fingerprint_of(file) for source, file in sources.items()},
+            "left_out": self.left_out,
+            "isoglot": __version__,
+        }
+
+    @property
+    def training(self) -> Content:
+        """The training configuration that the recipe gives it; empty for a system that is not trained."""
+        return self.study.training_of(self.system) if self.system in self.study.arms else {}
+
+    @property
+    def left_out(self) -> dict[str, dict[str, int]]:
+        """Examples that training goes without, by source and the benchmark whose text they hold."""
+        entries = self.training.get("data", ())
+        known = {Path(str(entry["source"])).name: self.cleaned.get(entry_key(entry), ("", {}))[1] for entry in entries}
+        return {name: dropped for name, dropped in known.items() if dropped}
+
+
+def arms_of(study: Study, cleaned: Mapping[str, Cleaned] | None = None) -> list[Arm]:
+    """The arms of a study in the order they run: for each model what is free first, then seed by seed.
+
+    A study that is stopped early so has every arm with its first seed before any with its second.
+
+    Args:
+        study: the recipe.
+        cleaned: what training reads in place of its sources; the sources as they are where not given.
+    """
+    free = [name for name in study.systems if name not in study.arms]
+    arms = [Arm(study, system, model) for model in study.models for system in free]
+    return arms + [
+        Arm(study, name, model, seed, cleaned or {})
+        for seed in study.seeds
+        for model in study.models
+        for name in study.arms
+    ]
+
+
+def clean_text(study: Study, sets: Mapping[str, RetrievalSet], folder: Path) -> dict[str, Cleaned]:
+    """What the arms of a study train on, without examples that hold text of its benchmarks.
+
+    Args:
+        study: the recipe.
+        sets: its benchmarks by name.
+        folder: where cleaned text is kept.
+
+    Returns:
+        By `entry_key` what training reads in place of a source, and how many examples each benchmark cost it.
+    """
+    entries = {entry_key(entry): entry for name in study.arms for entry in study.training_of(name).get("data", ())}
+    return {key: cleaned_file(entry["source"], sets, folder, **_reading(entry)) for key, entry in entries.items()}
+
+
+def entry_key(entry: Content) -> str:
+    """What tells sources of training configurations apart."""
+    return digest({"source": entry["source"], **_reading(entry)})
+
+
+def check_training(arm: Arm, folder: Path) -> None:
+    """Whether the arm's training configuration can be used.
+
+    Raises:
+        InputError: if not, naming the arm and the key.
+    """
+    if arm.training:
+        _config(arm, arm.training, folder)
+
+
+def check_record(arm: Arm, folder: Path) -> None:
+    """Whether the folder is free, or holds this very arm.
+
+    Raises:
+        InputError: if it holds one that was made otherwise.
+    """
+    if (folder / RECORD_FILE).exists():
+        known = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
+        if known["key"] != digest(_portable(arm.description())):
+            raise InputError(
+                f"{folder}: holds this arm made with other settings, data or another version; choose another --out"
+            )
+
+
+def run_arm(arm: Arm, sets: Mapping[str, RetrievalSet], folder: Path, data_folder: Path) -> dict[str, Results]:
+    """Make the arm's model where it is still needed, and score it on the benchmarks it has no results of.
+
+    Args:
+        arm: which.
+        sets: benchmarks by name.
+        folder: the arm's own.
+        data_folder: where thinned text is kept, for all arms.
+
+    Returns:
+        Results by benchmark.
+    """
+    if not (folder / RECORD_FILE).exists():
+        described = arm.description()
+        write_json(folder / RECORD_FILE, {"key": digest(_portable(described)), **described})
+    places = {name: folder / "results" / f"{name}-{data.fingerprint[:8]}" for name, data in sets.items()}
+    missing = [name for name, place in places.items() if not (place / RESULTS_FILE).exists()]
+    if missing:
+        model = _make(arm, folder, data_folder)
+        bf16 = has_bf16(str(model.device)) if arm.study.bf16 is None else arm.study.bf16
+        for name in missing:
+            results = evaluate(model, sets[name], name=arm.label, store=embedding_store(), bf16=bf16)
+            results.save(places[name])
+    if not arm.study.keep_models:
+        shutil.rmtree(folder / "run" / "model", ignore_errors=True)
+    return {name: load_results(place) for name, place in places.items()}
+
+
+def amounts_of(folder: Path) -> dict[str, int]:
+    """Pairs that an arm was trained on, by language; empty where it was not counted."""
+    file = folder / "amounts.json"
+    return dict(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else {}
+
+
+def _make(arm: Arm, folder: Path, data_folder: Path) -> SentenceTransformer:
+    study, name = arm.study, arm.study.models[arm.model]
+    if arm.training:
+        return load_encoder(_train(arm, folder, data_folder), max_tokens=study.max_tokens)
+    model = load_encoder(name, max_tokens=study.max_tokens)
+    if arm.system == BASE:
+        return model
+    remedy, keep = study.remedies[arm.system], study.keep_of(arm.system)
+    source = thinned_file(remedy.source, keep, 0, data_folder) if keep else remedy.source
+    return debias(
+        model,
+        load_pairs(source),
+        remedy=remedy.remedy,
+        directions=remedy.directions,
+        examples=remedy.examples,
+        store=embedding_store(),
+        bf16=has_bf16(str(model.device)) if study.bf16 is None else study.bf16,
+    )
+
+
+def _train(arm: Arm, folder: Path, data_folder: Path) -> Path:
+    """The folder of the trained model; a run that got as far as its record goes on."""
+    run = folder / "run"
+    if (run / "model").exists():
+        return run / "model"
+    begun = (run / "run.json").exists()
+    if run.exists() and not begun:
+        shutil.rmtree(run)  # stopped while its first files were written
+    training = _with_own_text(arm, data_folder)
+    write_json(folder / "amounts.json", amounts(training["data"]))
+    return train(_config(arm, training, folder), resume=begun)
+
+
+def _with_own_text(arm: Arm, data_folder: Path) -> Content:
+    """The arm's training configuration with its text cleaned, and thinned as the recipe wants it."""
+    training, keep, seed = arm.training, arm.study.keep_of(arm.system), arm.seed or 0
+    data = []
+    for entry in training["data"]:
+        file, dropped = arm.cleaned.get(entry_key(entry), (entry["source"], {}))
+        if keep:
+            file = thinned_file(file, keep, seed, data_folder, **({} if dropped else _reading(entry)))
+        made = file != entry["source"]
+        data.append({**{key: value for key, value in entry.items() if not (made and key in _READING)}, "source": file})
+    remedy = training.get("debias") or {}
+    if keep and "source" in remedy:
+        remedy = {**remedy, "source": thinned_file(remedy["source"], keep, 0, data_folder)}
+    return {**training, "data": data, **({"debias": remedy} if remedy else {})}
+
+
+def _reading(entry: Content) -> Content:
+    return {key: entry[key] for key in _READING if key in entry}
+
+
+def _config(arm: Arm, training: Content, folder: Path) -> TrainConfig:
+    study = arm.study
+    given = {"max_tokens": study.max_tokens, **training}
+    try:
+        return TrainConfig.model_validate(
+            {**given, "model": study.models[arm.model], "output": str(folder / "run"), "seed": arm.seed}
+        )
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(str(part) for part in ("training", *problem["loc"]))
+        raise InputError(f"study {study.name}, arm {arm.system}: {where}: {problem['msg']}") from error
+
+
+def _portable(description: dict[str, Any]) -> dict[str, Any]:
+    """The description with data known by what it holds alone, so that a folder of data may move.
+
+    Of training text that is what is left for training: a benchmark added later changes it only if it holds text of it.
+    """
+    training = dict(description["training"])
+    if "data" in training:
+        training["data"] = [{**entry, "source": None} for entry in training["data"]]
+    if (training.get("debias") or {}).get("source"):
+        training["debias"] = {**training["debias"], "source": fingerprint_of(str(training["debias"]["source"]))}
+    model = description["model"]["fingerprint"]
+    return {
+        **description,
+        "training": training,
+        "model": model,
+        "data": list(description["data"].values()),
+        "left_out": None,
+    }
+
+
+@cache
+def _model_fingerprint(name: str) -> str:
+    return fingerprint(load_encoder(name))

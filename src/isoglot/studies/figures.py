@@ -1,0 +1,219 @@
+"""From results to figures: means over runs, comparisons with a baseline, and parts of the queries looked at apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import langcodes
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from isoglot import significance as stats
+from isoglot.comparison import BIAS, Comparison, Contrast, Estimate, compare
+from isoglot.results import Results
+from isoglot.studies.families import family_of
+from isoglot.studies.recipe import BASE, BenchmarkSpec, ComparisonSpec, Study, ViewSpec
+
+EVERYTHING = "all"
+"""The view that leaves nothing out."""
+Runs = Mapping[str, Sequence[Results]]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Systems of one initial model held against one baseline, over one view of a benchmark.
+
+    Attributes:
+        benchmark: the recipe's name for it.
+        model: short name of the initial model.
+        view: `EVERYTHING` or the name of a part of the queries.
+        baseline: the baseline as the recipe names it.
+        comparison: the statistics. Where there are several views, p-values of those other than `EVERYTHING` are
+            corrected over all of them together.
+    """
+
+    benchmark: str
+    model: str
+    view: str
+    baseline: str
+    comparison: Comparison
+
+
+@dataclass(frozen=True)
+class Figures:
+    """All that a study's answer is made of.
+
+    Attributes:
+        study: the recipe, without what was left out.
+        parts: comparisons; those with `base` come first.
+        means: benchmark, then system's label: `results.json`'s figures, averaged over seeds.
+        amounts: system's label: pairs that it was trained on, by language.
+        optima: what `isoglot.studies.curve` finds, where arms have a place on an axis.
+    """
+
+    study: Study
+    parts: tuple[Part, ...]
+    means: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    amounts: Mapping[str, Mapping[str, int]]
+    optima: tuple[Any, ...] = ()
+
+    def part(self, benchmark: str, baseline: str = BASE, model: str | None = None, view: str = EVERYTHING) -> Part:
+        """The comparison of these; of the first model where none is named.
+
+        Raises:
+            KeyError: if there is none.
+        """
+        model = next(iter(self.study.models)) if model is None else model
+        wanted = (benchmark, model, view, baseline)
+        for part in self.parts:
+            if (part.benchmark, part.model, part.view, part.baseline) == wanted:
+                return part
+        raise KeyError(wanted)
+
+    def label(self, system: str, model: str | None = None) -> str:
+        """What tables call a system."""
+        several = len(self.study.models) > 1
+        return f"{model or next(iter(self.study.models))} {system}" if several else system
+
+
+def compare_parts(study: Study, benchmark: str, runs: Runs, model: str) -> list[Part]:
+    """All comparisons of one benchmark for one initial model.
+
+    Args:
+        study: the recipe.
+        benchmark: the recipe's name.
+        runs: system, as the recipe names it, to its results with each seed.
+        model: short name of the initial model.
+    """
+    spec = study.benchmarks[benchmark]
+    languages = next(iter(runs.values()))[0].summary["languages"]
+    parts = []
+    for wanted in (ComparisonSpec(baseline=BASE), *study.comparisons):
+        others = [name for name in (wanted.systems or runs) if name != wanted.baseline]
+        for view, restriction in {EVERYTHING: ViewSpec(), **views_of(study, languages)}.items():
+            seen = {name: [_restrict(run, restriction) for run in runs[name]] for name in (wanted.baseline, *others)}
+            if _too_few(seen[wanted.baseline][0]):
+                continue
+            parts.append(Part(benchmark, model, view, wanted.baseline, _compare(seen, spec, view)))
+    return _corrected_over_views(parts)
+
+
+def views_of(study: Study, languages: Sequence[str]) -> dict[str, ViewSpec]:
+    """The study's views of a benchmark in these languages, empty ones left out."""
+    views: dict[str, ViewSpec] = {}
+    for name, view in study.views.items():
+        asked, searched = (
+            tuple(tag for tag in languages if wanted is None or _is_in(tag, wanted))
+            for wanted in (view.queries, view.corpora)
+        )
+        if asked and searched:
+            kept = (asked if view.queries is not None else None, searched if view.corpora is not None else None)
+            views[name] = ViewSpec(queries=kept[0], corpora=kept[1])
+    for what in study.view_by:
+        groups: dict[str, list[str]] = {}
+        for tag in languages:
+            groups.setdefault(family_of(tag) if what == "family" else script_of(tag), []).append(tag)
+        views |= {f"{what} {name}": ViewSpec(queries=tuple(tags)) for name, tags in groups.items()}
+    return views
+
+
+def script_of(tag: str) -> str:
+    """The script that a language is usually written in, by its ISO 15924 code.
+
+    >>> script_of("ru"), script_of("zh-CN")
+    ('Cyrl', 'Hans')
+    """
+    return str(langcodes.Language.get(tag).maximize().script)
+
+
+def mean_figures(runs: Sequence[Results]) -> dict[str, Any]:
+    """`results.json`'s figures, averaged over runs; what some run lacks is left out."""
+    keys = ("settings", "language_bias", "by_query_language", "alignment", "grid")
+    return {key: _mean([run.summary.get(key) for run in runs]) for key in keys}
+
+
+def estimates(part: Part, setting: str, measure: str) -> list[Estimate]:
+    """Every system's estimate over all query languages of the part."""
+    wanted = (setting, measure, None)
+    return [one for one in part.comparison.estimates if (one.setting, one.measure, one.language) == wanted]
+
+
+def contrasts(part: Part, measure: str, *, languages: bool = False) -> list[Contrast]:
+    """The part's contrasts in a measure, over all query languages or of each."""
+    mine = (one for one in part.comparison.contrasts if one.measure == measure)
+    return [one for one in mine if (one.language is not None) == languages]
+
+
+def consistency(figures: Mapping[str, Any], measure: str) -> tuple[float, float]:
+    """Mean and standard deviation over query languages of a figure by language; nan where there is none.
+
+    >>> consistency({"by_query_language": {"de": {"multilingual_map": 0.5}, "en": {"multilingual_map": 0.7}}},
+    ...     "multilingual_map")
+    (0.6, 0.1)
+    """
+    rows = [row.get(measure) for row in (figures.get("by_query_language") or {}).values()]
+    values = np.array([value for value in rows if value is not None], np.float64)
+    return (round(float(values.mean()), 6), round(float(values.std()), 6)) if len(values) else (np.nan, np.nan)
+
+
+def _compare(runs: Runs, spec: BenchmarkSpec, view: str) -> Comparison:
+    table = next(iter(runs.values()))[0].per_query
+    measured = {name for name in table.column_names if table[name].null_count < len(table)}
+    measures = [measure for measure in spec.measures if measure in measured]
+    return compare(list(runs.values()), names=list(runs), measures=measures, languages=view == EVERYTHING)
+
+
+def _restrict(run: Results, view: ViewSpec) -> Results:
+    """Results over a part of the queries. In one language the pool is the corpus, so it is not looked at twice."""
+    table = run.per_query
+    if len(run.summary["languages"]) == 1:
+        table = table.filter(pc.equal(table["setting"], "monolingual"))
+        table = table.drop_columns([name for name in BIAS if name in table.column_names])
+    if view.queries is not None:
+        table = table.filter(pc.is_in(table["query_language"], pa.array(list(view.queries), pa.string())))
+    if view.corpora is not None:
+        table = table.filter(pc.is_in(table["corpus_language"], pa.array(list(view.corpora), pa.string())))
+        table = table.drop_columns([name for name in BIAS if name in table.column_names])
+    return replace(run, per_query=table)
+
+
+def _too_few(run: Results) -> bool:
+    return len(pc.unique(run.per_query["example"])) < 2
+
+
+def _is_in(tag: str, wanted: Sequence[str]) -> bool:
+    """Whether a benchmark's language is meant; `zh` means `zh-CN` too."""
+    return tag in wanted or tag.split("-")[0] in wanted
+
+
+def _corrected_over_views(parts: Sequence[Part]) -> list[Part]:
+    """Holm's correction over all views of a baseline and measure together."""
+    contrasts_of = [list(part.comparison.contrasts) for part in parts]
+    families: dict[tuple[str, str], list[tuple[int, int]]] = {}
+    for p, part in enumerate(parts):
+        if part.view != EVERYTHING:
+            for c, contrast in enumerate(contrasts_of[p]):
+                families.setdefault((part.baseline, contrast.measure), []).append((p, c))
+    for family in families.values():
+        corrected = stats.holm([contrasts_of[p][c].p_value for p, c in family]).tolist()
+        for (p, c), p_value in zip(family, corrected, strict=True):
+            contrasts_of[p][c] = replace(contrasts_of[p][c], p_corrected=p_value)
+    return [
+        replace(part, comparison=replace(part.comparison, contrasts=tuple(mine)))
+        for part, mine in zip(parts, contrasts_of, strict=True)
+    ]
+
+
+def _mean(values: Sequence[Any]) -> Any:
+    first = values[0]
+    if isinstance(first, Mapping):
+        whole = [value if isinstance(value, Mapping) else {} for value in values]
+        return {key: _mean([value.get(key) for value in whole]) for key in first}
+    if isinstance(first, list):
+        return [_mean(list(rows)) for rows in zip(*values, strict=True)]
+    if isinstance(first, str):
+        return first
+    return None if any(value is None for value in values) else round(float(np.mean(values)), 6)

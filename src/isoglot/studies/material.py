@@ -1,0 +1,183 @@
+"""What a study is made of: its benchmarks, thinned training text, and fingerprints of both."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from isoglot.atomic import write_json
+from isoglot.benchmarks import RetrievalSet, load_benchmark, load_xquad_r
+from isoglot.errors import InputError
+from isoglot.evaluation import STREAM_ABOVE
+from isoglot.overlap import find_overlap, without_overlap
+from isoglot.pairs import ParallelPairs, write_pairs
+from isoglot.sources import load_pairs
+from isoglot.studies.recipe import BenchmarkSpec
+
+_PARAGRAPHS = ("xquad-r", "mlqa-r")
+
+
+def load_set(name: str, spec: BenchmarkSpec) -> RetrievalSet:
+    """A benchmark as the recipe wants it, called by the recipe's name for it.
+
+    Raises:
+        InputError: if it cannot be read.
+    """
+    if spec.benchmark in _PARAGRAPHS and spec.data is not None:
+        data = load_xquad_r(
+            spec.data, candidate=spec.candidate, every_nth_paragraph=spec.every, languages=spec.languages
+        )
+    else:
+        data = load_benchmark(spec.benchmark, spec.data, candidate=spec.candidate, languages=spec.languages)
+        data = every_nth_example(data, spec.every)
+    return replace(data, name=name)
+
+
+def every_nth_example(data: RetrievalSet, step: int) -> RetrievalSet:
+    """A smaller benchmark: every n-th example, what is relevant to it, and every n-th of the other passages.
+
+    Raises:
+        InputError: if relevance is by answer string, which a part of the passages would change.
+    """
+    if step == 1:
+        return data
+    if data.answers is not None:
+        raise InputError(f"{data.name}: relevance is by answer string, so no part of it can be taken; set every to 1")
+    number = {example: n for n, example in enumerate(dict.fromkeys(data.query_example))}
+    keep_query = np.array([number[example] % step == 0 for example in data.query_example])
+    judged = np.zeros(len(data.passage_texts), bool)
+    judged[data.judgement_passage] = True
+    keep_passage = np.zeros(len(judged), bool)
+    keep_passage[np.flatnonzero(~judged)[::step]] = True
+    keep_passage[data.judgement_passage[keep_query[data.judgement_query]]] = True
+    queries, passages = np.flatnonzero(keep_query), np.flatnonzero(keep_passage)
+    asked, found = queries.tolist(), passages.tolist()
+    kept = keep_query[data.judgement_query]
+    ignored = keep_query[data.ignored_query] & keep_passage[data.ignored_passage]
+    return replace(
+        data,
+        query_example=[data.query_example[n] for n in asked],
+        query_language=data.query_language[queries],
+        query_texts=[data.query_texts[n] for n in asked],
+        passage_ids=[data.passage_ids[n] for n in found],
+        passage_language=data.passage_language[passages],
+        passage_texts=[data.passage_texts[n] for n in found],
+        judgement_query=np.searchsorted(queries, data.judgement_query[kept]),
+        judgement_passage=np.searchsorted(passages, data.judgement_passage[kept]),
+        judgement_grade=data.judgement_grade[kept],
+        ignored_query=np.searchsorted(queries, data.ignored_query[ignored]),
+        ignored_passage=np.searchsorted(passages, data.ignored_passage[ignored]),
+    )
+
+
+def thin(pairs: ParallelPairs, keep: Mapping[str, float], seed: int) -> ParallelPairs:
+    """Pairs of which some languages keep a share of their rows only, drawn with the seed; rows keep their order.
+
+    A smaller share is part of a larger one with the same seed. A language that the pairs lack is passed over.
+
+    >>> pair = {"query": "q", "passage": "p"}
+    >>> rows = [{"id": str(n), "language": tag, **pair} for n in range(10) for tag in ("de", "en")]
+    >>> thinned = thin(ParallelPairs.from_rows(rows), {"de": 0.2}, seed=0)
+    >>> thinned.table["language"].to_pylist().count("de"), thinned.table["language"].to_pylist().count("en")
+    (2, 10)
+    """
+    language = np.array(pairs.table["language"].to_pylist())
+    kept = np.ones(len(pairs), bool)
+    for tag, share in sorted(keep.items()):
+        rows = np.flatnonzero(language == tag)
+        order = np.random.default_rng([seed, *tag.encode()]).permutation(len(rows))
+        kept[rows[order[round(share * len(rows)) :]]] = False
+    return ParallelPairs(pairs.table.filter(pa.array(kept)))
+
+
+def cleaned_file(
+    source: str, sets: Mapping[str, RetrievalSet], folder: Path, **reading: Any
+) -> tuple[str, dict[str, int]]:
+    """The path of a file with the pairs of a source that hold no text of the benchmarks; the source where all do not.
+
+    Args:
+        source: what `isoglot.load_pairs` takes.
+        sets: benchmarks by name. One of so many passages that they are not kept in memory is not looked through.
+        folder: where the file and what was found go, so that it is looked for once.
+        reading: `languages` and `parallel`, as a source of a training configuration has them.
+
+    Returns:
+        The path, and how many examples were left out for each benchmark, of those for which any were.
+    """
+    searched = {name: data for name, data in sets.items() if len(data.passage_texts) <= STREAM_ABOVE}
+    prints = {name: data.fingerprint for name, data in searched.items()}
+    key = digest({"source": fingerprint_of(source), **reading, "sets": prints})[:16]
+    file, found = folder / f"{key}.parquet", folder / f"{key}.json"
+    if not found.exists():
+        pairs, dropped = _read(source, reading), {}
+        for name, data in searched.items():
+            overlap = find_overlap(pairs, data)
+            if len(overlap):
+                dropped[name] = len(overlap.example_ids)
+                pairs = without_overlap(pairs, overlap)
+        if dropped:
+            write_pairs(pairs, file)
+        write_json(found, dropped)
+    dropped = json.loads(found.read_text(encoding="utf-8"))
+    return (str(file) if dropped else source), dropped
+
+
+def thinned_file(source: str, keep: Mapping[str, float], seed: int, folder: Path, **reading: Any) -> str:
+    """The path of a file with the thinned pairs of a source; written where it is not there yet.
+
+    Args:
+        source: what `isoglot.load_pairs` takes.
+        keep: shares by language.
+        seed: of the draw.
+        folder: where it goes.
+        reading: `languages` and `parallel`, as a source of a training configuration has them.
+    """
+    drawn = {"source": fingerprint_of(source), **reading, "keep": dict(keep), "seed": seed}
+    file = folder / f"{digest(drawn)[:16]}.parquet"
+    if not file.exists():
+        write_pairs(thin(_read(source, reading), keep, seed), file)
+    return str(file)
+
+
+def amounts(sources: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Pairs in each language over the sources of a training configuration."""
+    counts: Counter[str] = Counter()
+    for source in sources:
+        pairs = load_pairs(source["source"], languages=source.get("languages"))
+        counts.update(pairs.table["language"].to_pylist())
+    return dict(sorted(counts.items()))
+
+
+def _read(source: str, reading: Mapping[str, Any]) -> ParallelPairs:
+    pairs = load_pairs(source, languages=reading.get("languages"))
+    return pairs if reading.get("parallel", True) else pairs.without_translations()
+
+
+@cache
+def fingerprint_of(source: str) -> str:
+    """SHA-256 of a file's or a folder's content; of the name itself for data that is not a path, such as `debian`."""
+    path = Path(source)
+    if not path.exists():
+        return f"name:{source}"
+    total = hashlib.sha256()
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        if file.is_file():
+            total.update(f"{file.relative_to(path)}\0".encode() if path.is_dir() else b"")
+            with file.open("rb") as stream:
+                while block := stream.read(1 << 20):
+                    total.update(block)
+    return total.hexdigest()
+
+
+def digest(description: Any) -> str:
+    """SHA-256 of plain values, whatever the order of their keys."""
+    return hashlib.sha256(json.dumps(description, sort_keys=True, ensure_ascii=False).encode()).hexdigest()

@@ -1,0 +1,204 @@
+"""Figures in words. A difference is claimed here and nowhere else, and only where its corrected p-value allows it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from isoglot.comparison import NOT_SHOWN, SETTINGS, Contrast, Estimate
+from isoglot.report.systems import BIAS, Column, column_of
+from isoglot.report.tables import p_value, write_interval
+from isoglot.studies.curve import Optimum
+from isoglot.studies.figures import EVERYTHING, Figures, Part, contrasts, estimates
+from isoglot.studies.recipe import BASE
+
+CLAIMS = ("is better than", "is worse than", "better:", "worse:", "improves", "hinders")
+"""Every way in which an answer says that there is a difference."""
+_BIAS = {column.measure: column for column in BIAS}
+
+
+def said(contrast: Contrast, where: str = "") -> str:
+    """A contrast as a clause: a difference only where the verdict has one.
+
+    Args:
+        contrast: which.
+        where: the benchmark, if that is to be said.
+    """
+    what = f"{column_of(contrast).heading}{f' on {where}' if where else ''} ({_change(contrast)})"
+    if contrast.verdict == NOT_SHOWN:
+        return f"{NOT_SHOWN} between {contrast.system} and {contrast.baseline} in {what}"
+    return f"{contrast.system} is {contrast.verdict} than {contrast.baseline} in {what}"
+
+
+def sentences(found: Sequence[Contrast], whose: str = "") -> list[str]:
+    """Contrasts with one baseline, a sentence for each figure: who is better, who is worse, who shows no difference.
+
+    Args:
+        found: contrasts.
+        whose: whose queries they are, where not everybody's.
+    """
+    figures: dict[Column, list[Contrast]] = {}
+    for one in found:
+        figures.setdefault(column_of(one), []).append(one)
+    lines = []
+    for column, mine in figures.items():
+        sorted_out = []
+        for verdict in ("better", "worse", NOT_SHOWN):
+            named = [f"{one.system} ({_change(one)})" for one in mine if one.verdict == verdict]
+            if named:
+                sorted_out.append(f"{verdict}: {', '.join(named)}")
+        heading = f"{column.heading}{f' of {whose}' if whose else ''}"
+        lines.append(f"{_capital(heading)}, against {mine[0].baseline}: {'; '.join(sorted_out)}.")
+    return lines
+
+
+def leader(part: Part, setting: str, measure: str) -> str:
+    """Which system has the best figure, and whose interval overlaps with its; empty where nothing was measured."""
+    found = estimates(part, setting, measure)
+    if not found:
+        return ""
+    column = Column(setting, measure) if measure not in _BIAS else _BIAS[measure]
+    best = min(found, key=lambda one: one.value if column.lower_is_better else -one.value)
+    rivals = [one.system for one in found if one is not best and _overlap(one, best)]
+    text = f"The best figure in {column.heading} is that of {best.system}, {_with_interval(column, best)}"
+    if not rivals:
+        return f"{text}; no other system's interval overlaps with its."
+    return f"{text}; the intervals of {_listed(rivals)} overlap with its, so it is not told apart from them this way."
+
+
+def leaders(figures: Figures, benchmark: str, model: str, measure: str) -> str:
+    """`leader` in all settings that were measured, and in rank distance."""
+    part = figures.part(benchmark, model=model)
+    found = [leader(part, setting, measure) for setting in SETTINGS] + [leader(part, "multilingual", "rank_distance")]
+    return " ".join(sentence for sentence in found if sentence)
+
+
+def by_language(part: Part, system: str, setting: str, measure: str) -> str:
+    """For which query languages a system improves on or hinders what the baseline does."""
+    found = [one for one in contrasts(part, measure, languages=True) if one.system == system and one.setting == setting]
+    return changes(
+        [(str(one.language), one) for one in found], f"{system} against {part.comparison.baseline}", "query languages"
+    )
+
+
+def by_view(figures: Figures, benchmark: str, baseline: str, model: str, where: tuple[str, str, str]) -> str:
+    """For which views of the queries a system, by its name in `where`, improves on or hinders what the baseline does.
+
+    Args:
+        figures: of the study.
+        benchmark: the recipe's name.
+        baseline: of the comparisons.
+        model: short name of the initial model.
+        where: system, setting and measure.
+    """
+    found = []
+    for part in figures.parts:
+        if (part.benchmark, part.baseline, part.model) == (benchmark, baseline, model) and part.view != EVERYTHING:
+            mine = contrasts(part, where[2])
+            found += [(part.view, one) for one in mine if (one.system, one.setting) == where[:2]]
+    return changes(found, f"{where[0]} against {baseline}", "groups of queries")
+
+
+def changes(found: Sequence[tuple[str, Contrast]], who: str, what: str) -> str:
+    """Names in which a system improves, in which it hinders, and of how many nothing is shown."""
+    if not found:
+        return ""
+    column = column_of(found[0][1])
+    said_of = []
+    for verdict, word in (("better", "improves"), ("worse", "hinders")):
+        names = [
+            f"{name} ({column.write(one.difference, '+')} {write_interval(column, (one.low, one.high), '+')})"
+            for name, one in found
+            if one.verdict == verdict
+        ]
+        if names:
+            said_of.append(f"{word} {_listed(names)}")
+    if rest := [name for name, one in found if one.verdict == NOT_SHOWN]:
+        said_of.append(f"{NOT_SHOWN} in {_listed(rest)}")
+    return f"{_capital(who)}, {column.heading}, by {what}: {'; '.join(said_of)}."
+
+
+def optimum(found: Optimum) -> str:
+    """Where an optimum lies, and how flat it is."""
+    column = _BIAS.get(found.measure) or Column(found.setting, found.measure)
+    whose = "" if found.languages == "all" else f" of {found.languages}"
+    text = (
+        f"{column.heading}{whose} has its best mean, {column.write(found.value)}, at {found.x:g} "
+        f"(95 % interval of the place {found.low:g} to {found.high:g})"
+    )
+    flat = ", ".join(f"{x:g}" for x in found.flat)
+    return f"{_capital(text)}; not told apart from it: {flat}; over the whole axis it moves by {_size(column, found)}."
+
+
+def limits(figures: Figures) -> list[str]:
+    """What to know before trusting an answer."""
+    study = figures.study
+    lines = []
+    if study.quick:
+        lines.append(
+            "This is the quick form: a subset of the benchmarks, few steps, few seeds. It shows that the study runs; "
+            "its figures are no evidence."
+        )
+    seeds = len(study.seeds)
+    if study.arms:
+        steps = sorted({str(study.training_of(arm).get("steps", "by epochs")) for arm in study.arms})
+        lines.append(f"Trained arms: {seeds} seed{'s' if seeds > 1 else ''} each; steps: {', '.join(steps)}.")
+        if seeds == 1:
+            lines.append(
+                "With one seed the variance between training runs is not seen; intervals are of questions only."
+            )
+    for name, spec in study.benchmarks.items():
+        if spec.every > 1:
+            unit = "paragraph" if spec.benchmark in ("xquad-r", "mlqa-r") else "example"
+            lines.append(
+                f"{name}: 1 of {spec.every} {unit}s, with a smaller pool; its figures do not compare with others'."
+            )
+    lines.append(
+        "P-values are corrected (Holm) over systems and settings within a benchmark, a baseline and a measure, and "
+        "apart from that over query languages or over groups of queries; not over measures, benchmarks or baselines."
+    )
+    for part in figures.parts:
+        if (part.view, part.baseline) == (EVERYTHING, BASE):
+            lines += [f"{part.benchmark}: {note}." for note in part.comparison.notes if _is_of_examples(note)]
+    return [*dict.fromkeys(lines), *(" ".join(line.split()) for line in study.limits)]
+
+
+def _is_of_examples(note: str) -> bool:
+    """Whether a comparison's note is about too few examples; what the others say is said here already."""
+    return note[0].isdigit()
+
+
+def _change(contrast: Contrast) -> str:
+    """A difference with its interval and corrected p-value."""
+    column, p = column_of(contrast), p_value(contrast.p_corrected)
+    interval = write_interval(column, (contrast.low, contrast.high), "+")
+    return f"{column.write(contrast.difference, '+')} {interval}, p {p if p.startswith('<') else f'= {p}'}"
+
+
+def _overlap(one: Estimate, other: Estimate) -> bool:
+    return one.low <= other.high and other.low <= one.high
+
+
+def _with_interval(column: Column, one: Estimate) -> str:
+    return f"{column.write(one.value)} {write_interval(column, (one.low, one.high))}"
+
+
+def _size(column: Column, found: Optimum) -> str:
+    return column.write(found.spread, "+").lstrip("+")
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names in a row, the last behind an "and".
+
+    >>> _listed(["a", "b", "c"])
+    'a, b and c'
+    """
+    return " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
+
+
+def _capital(text: str) -> str:
+    """A sentence's first letter large, unless a name of a system stands there.
+
+    >>> _capital("no difference shown"), _capital("hybrid-10 is better")
+    ('No difference shown', 'hybrid-10 is better')
+    """
+    return text[0].upper() + text[1:] if text.startswith((NOT_SHOWN, *SETTINGS.values(), "rank")) else text

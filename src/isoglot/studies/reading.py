@@ -1,0 +1,188 @@
+"""Recipes from YAML, with the paths of the data put in, and whether that data is there.
+
+A recipe may extend another and then says only what differs. `quick` holds what differs in a short run. `$DATA` stands
+for the folder of data, `$NAME` for the path of an entry under `data`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from isoglot.errors import InputError
+from isoglot.sources import load_pairs
+from isoglot.studies.recipe import Content, Study, merge
+
+_RECIPES = files("isoglot.studies") / "recipes"
+
+
+def study_names() -> list[str]:
+    """The studies that come with isoglot."""
+    names = (file.name for file in _RECIPES.iterdir())
+    return sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml") and not name.startswith("_"))
+
+
+def load_study(name: str | Path, overrides: Sequence[str] = (), *, quick: bool = False) -> Study:
+    """Read a recipe.
+
+    Args:
+        name: of a study that comes with isoglot, or the path of a recipe.
+        overrides: `key=value`, keys dotted, values YAML, null takes a key away. `data_dir=FOLDER` says where the data
+            is, else the environment's `ISOGLOT_DATA` or `DATA` does.
+        quick: the short form.
+
+    Raises:
+        InputError: in one line, naming the recipe, the key and what would be right.
+    """
+    content, short = _whole(name)
+    for layer in short if quick else ():
+        content = merge(content, {**layer, "quick": True})
+    for override in overrides:
+        _assign(content, override)
+    folder = content.pop("data_dir", None) or os.environ.get("ISOGLOT_DATA") or os.environ.get("DATA")
+    content.setdefault("name", Path(name).stem)
+    try:
+        return Study.model_validate(_with_paths(content, folder))
+    except ValidationError as error:
+        raise InputError(f"study {content['name']}: {_first_problem(error)}") from error
+
+
+def with_data_at_hand(study: Study) -> tuple[Study, list[str]]:
+    """The study without those optional benchmarks and arms whose data is not there, and a line about each.
+
+    Data that has to be fetched, such as `debian`, is fetched here, so that it is not missed after hours.
+
+    Raises:
+        InputError: if other data is missing; the line says how to come by it.
+    """
+    notes: list[str] = []
+    benchmarks, arms = dict(study.benchmarks), dict(study.arms)
+    for name, spec in study.benchmarks.items():
+        lacking = _lacking(study, [spec.data] if spec.data else [])
+        if lacking and not spec.optional:
+            raise InputError(lacking)
+        if lacking:
+            del benchmarks[name]
+            notes.append(f"{name} is left out: {lacking}")
+    for name, arm in study.arms.items():
+        lacking = _lacking(study, sources_of(study.training_of(name)))
+        if lacking and not arm.optional:
+            raise InputError(lacking)
+        if lacking:
+            del arms[name]
+            notes.append(f"{name} is left out: {lacking}")
+    if lacking := _lacking(study, [remedy.source for remedy in study.remedies.values()]):
+        raise InputError(lacking)
+    if not benchmarks:
+        raise InputError(f"study {study.name}: none of its benchmarks is there; {notes[0]}")
+    gone = study.arms.keys() - arms.keys()
+    left = {
+        "benchmarks": benchmarks,
+        "arms": arms,
+        "gain_by_amount": tuple(name for name in study.gain_by_amount if name not in gone),
+        "comparisons": tuple(one for one in study.comparisons if not gone & {one.baseline, *(one.systems or ())}),
+    }
+    return study.model_copy(update=left), notes
+
+
+def sources_of(training: Content) -> list[str]:
+    """What a training configuration reads text from: its pairs, and what its remedy is fitted on."""
+    remedy = (training.get("debias") or {}).get("source")
+    return [str(entry["source"]) for entry in training.get("data", ())] + ([str(remedy)] if remedy else [])
+
+
+def _lacking(study: Study, sources: Sequence[str]) -> str | None:
+    """A line about the first source that is not there."""
+    for source in sources:
+        if source == "debian" or source.startswith("hub:"):
+            try:
+                load_pairs(source)
+            except InputError as error:
+                return f"{source}: {error}"
+        elif not Path(source).exists():
+            known = (entry for entry in study.data.values() if Path(source).is_relative_to(entry.path))
+            get = next((" ".join(entry.get.split()) for entry in known), "it")
+            return f"{source}: not there; study {study.name} needs {get}"
+    return None
+
+
+def _whole(name: str | Path) -> tuple[Content, list[Content]]:
+    """A recipe laid over what it extends; and what each says of the short form, the lowest first."""
+    content = _read(name)
+    extends, short = content.pop("extends", None), content.pop("quick", None) or {}
+    below, shorter = _whole(extends) if extends else ({}, [])
+    return merge(below, content), [*shorter, short]
+
+
+def _read(name: str | Path) -> Content:
+    own = Path(name)
+    source: Any = own if own.suffix in (".yaml", ".yml") else _RECIPES / f"{name}.yaml"
+    if not source.is_file():
+        raise InputError(f"study {str(name)!r} is unknown; use one of {', '.join(study_names())} or a recipe's .yaml")
+    try:
+        content = yaml.safe_load(source.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{name}: not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{name}: a recipe is a mapping of keys such as benchmarks, training and arms")
+    return content
+
+
+def _assign(content: Content, override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals or not key:
+        raise InputError(f"--set {override}: write key=value, for example --set training.steps=300")
+    *parents, last = key.split(".")
+    for parent in parents:
+        content = content.setdefault(parent, {})
+        if not isinstance(content, dict):
+            raise InputError(f"--set {override}: {parent} holds a value, not keys")
+    try:
+        content[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise InputError(f"--set {override}: the value is not YAML: {' '.join(str(error).split())}") from error
+    if content[last] is None:
+        del content[last]
+
+
+def _with_paths(content: Content, folder: str | None) -> Content:
+    known = {} if folder is None else {"DATA": str(Path(folder).expanduser())}
+    entries = _filled(content.get("data", {}), known)
+    for entry in entries.values() if isinstance(entries, dict) else ():
+        if isinstance(entry, dict) and isinstance(entry.get("path"), list) and entry["path"]:
+            places = entry["path"]
+            entry["path"] = next((place for place in places if Path(place).exists()), places[0])
+    paths = {name: entry["path"] for name, entry in entries.items() if isinstance(entry, dict) and "path" in entry}
+    return {**_filled({key: value for key, value in content.items() if key != "data"}, known | paths), "data": entries}
+
+
+def _filled(value: Any, known: Mapping[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {key: _filled(one, known) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_filled(one, known) for one in value]
+    if not isinstance(value, str) or "$" not in value:
+        return value
+    try:
+        return Template(value).substitute(known)
+    except KeyError as error:
+        if error.args[0] == "DATA":
+            raise InputError("no data folder: give --set data_dir=FOLDER or set ISOGLOT_DATA to it") from None
+        raise InputError(f"{value!r}: no entry {error.args[0]!r} under data; there are {', '.join(known)}") from None
+    except ValueError as error:
+        raise InputError(f"{value!r}: {error}") from None
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    where = ".".join(str(part) for part in problem["loc"]) or "the recipe"
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key {where}; docs/studies lists the keys"
+    return f"{where}: {problem['msg'].removeprefix('Value error, ')}"

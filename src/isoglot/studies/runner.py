@@ -1,0 +1,138 @@
+"""Runs a study: arm by arm, then figures, answer and report. What is finished is not done again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from isoglot.errors import InputError
+from isoglot.progress import console
+from isoglot.report.markup import plot_library
+from isoglot.results import Results
+from isoglot.studies.answers import AGREEMENT, ANSWERS
+from isoglot.studies.arms import (
+    RECORD_FILE,
+    Arm,
+    amounts_of,
+    arms_of,
+    check_record,
+    check_training,
+    clean_text,
+    run_arm,
+)
+from isoglot.studies.curve import Optimum, find_optimum
+from isoglot.studies.figures import EVERYTHING, Figures, compare_parts, mean_figures, views_of
+from isoglot.studies.material import load_set
+from isoglot.studies.reading import with_data_at_hand
+from isoglot.studies.recipe import Study
+from isoglot.studies.writing import write_study
+
+Outcome = dict[Arm, dict[str, Results]]
+_LOOKED_FOR = (
+    ("monolingual", ""),
+    ("cross_lingual", ""),
+    ("multilingual", ""),
+    ("multilingual", "rank_distance"),
+    ("multilingual", AGREEMENT),
+)
+"""Settings and measures whose optimum is looked for; the benchmark's main measure where empty."""
+
+
+def run_study(study: Study, folder: Path) -> dict[str, Any]:
+    """Run what is missing of a study and write its answer.
+
+    Everything that can be wrong with the recipe, the data and the folder is looked for before anything is trained.
+
+    Args:
+        study: as `load_study` gives it.
+        folder: where arms and the answer go; may hold an earlier, unfinished run of the same study.
+
+    Returns:
+        What `study.json` holds.
+
+    Raises:
+        InputError: in one line, if the recipe, the data or the folder cannot be used.
+        MissingExtraError: if the library that draws the plots is not installed.
+    """
+    if study.answer not in ANSWERS:
+        raise InputError(f"study {study.name}: answer {study.answer!r} is unknown; use one of {', '.join(ANSWERS)}")
+    plot_library()
+    study, notes = with_data_at_hand(study)
+    for arm in arms_of(study):
+        check_training(arm, folder)
+    sets = {name: load_set(name, spec) for name, spec in study.benchmarks.items()}
+    console.print("Looking for text of the benchmarks in the training text")
+    arms = arms_of(study, clean_text(study, sets, folder / "data"))
+    places = {arm.name: folder / "arms" / arm.name for arm in arms}
+    for arm in arms:
+        check_record(arm, places[arm.name])
+    notes += _left_out(arms)
+    for line in notes:
+        console.print(line, highlight=False, markup=False)
+    outcome: Outcome = {}
+    for number, arm in enumerate(arms, 1):
+        console.print(f"{study.name}: {arm.name}, {number} of {len(arms)}", highlight=False, markup=False)
+        outcome[arm] = run_arm(arm, sets, places[arm.name], folder / "data")
+    figures = figures_of(study, outcome, {arm.label: amounts_of(places[arm.name]) for arm in arms})
+    answer = [paragraph for paragraph in ANSWERS[study.answer](figures) if paragraph]
+    return write_study(figures, answer, notes, _records(outcome, places), folder)
+
+
+def figures_of(study: Study, outcome: Outcome, amounts: Mapping[str, Mapping[str, int]]) -> Figures:
+    """Comparisons, means and optima of all arms' results."""
+    parts, optima = [], []
+    means: dict[str, dict[str, Any]] = {}
+    for benchmark in study.benchmarks:
+        by_label: dict[str, list[Results]] = {}
+        for arm, results in outcome.items():
+            by_label.setdefault(arm.label, []).append(results[benchmark])
+        means[benchmark] = {label: mean_figures(runs) for label, runs in by_label.items()}
+        for model in study.models:
+            runs = {
+                system: [
+                    results[benchmark] for arm, results in outcome.items() if (arm.system, arm.model) == (system, model)
+                ]
+                for system in study.systems
+            }
+            parts += compare_parts(study, benchmark, runs, model)
+            named = benchmark if len(study.models) == 1 else f"{benchmark}, {model}"
+            optima += _optima(study, benchmark, named, runs)
+    return Figures(study, tuple(parts), means, amounts, tuple(optima))
+
+
+def _optima(study: Study, benchmark: str, called: str, runs: Mapping[str, list[Results]]) -> list[Optimum]:
+    """Optima over all languages, for every view by query language, and language by language."""
+    placed = {arm.x: runs[name] for name, arm in study.arms.items() if arm.x is not None}
+    if len(placed) < 2:
+        return []
+    languages = next(iter(placed.values()))[0].summary["languages"]
+    groups: dict[str, tuple[str, ...] | None] = {EVERYTHING: None}
+    groups |= {name: view.queries for name, view in views_of(study, languages).items() if not view.corpora}
+    groups |= {tag: (tag,) for tag in languages}
+    found = []
+    for setting, named in _LOOKED_FOR:
+        where = (called, setting, named or study.benchmarks[benchmark].measures[0])
+        found += [find_optimum(placed, where, name=name, languages=tags) for name, tags in groups.items()]
+    return [one for one in found if one is not None]
+
+
+def _left_out(arms: Sequence[Arm]) -> list[str]:
+    """A line about each source that lost examples to a benchmark."""
+    lines = [
+        f"{count:,} examples of {source} hold text of {benchmark} and are not trained on."
+        for arm in arms
+        for source, dropped in arm.left_out.items()
+        for benchmark, count in dropped.items()
+    ]
+    return list(dict.fromkeys(lines))
+
+
+def _records(outcome: Outcome, places: Mapping[str, Path]) -> list[dict[str, Any]]:
+    """What every arm was made of, and the whole of its results."""
+    records = []
+    for arm, results in outcome.items():
+        made = json.loads((places[arm.name] / RECORD_FILE).read_text(encoding="utf-8"))
+        records.append({"name": arm.name, **made, "results": {name: one.summary for name, one in results.items()}})
+    return records

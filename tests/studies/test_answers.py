@@ -1,0 +1,153 @@
+"""Answers never claim more than the corrected p-values allow."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from isoglot.comparison import LEVEL, NOT_SHOWN, Comparison, Contrast, Estimate
+from isoglot.studies.answers import AGREEMENT, ANSWERS
+from isoglot.studies.curve import Optimum
+from isoglot.studies.figures import EVERYTHING, Figures, Part
+from isoglot.studies.phrases import CLAIMS, leader, limits, said, sentences
+from isoglot.studies.recipe import Study
+
+SYSTEMS = ("base", "lir", "one", "two")
+TAGS = ("de", "en")
+PLACES = (
+    ("monolingual", "map"),
+    ("multilingual", "map"),
+    ("multilingual", "rank_distance"),
+    ("multilingual", AGREEMENT),
+)
+STUDY = Study.model_validate(
+    {
+        "name": "toy",
+        "title": "Toy",
+        "question": "What?",
+        "answer": "ratio",
+        "benchmarks": {"bench": {"benchmark": "parallel", "data": "x"}},
+        "models": {"m": "x"},
+        "remedies": {"lir": {"source": "x"}},
+        "arms": {"one": {"x": 0}, "two": {"x": 1}},
+        "comparisons": [{"baseline": "one"}],
+        "views": {"rare": {"queries": ["de"]}},
+        "gain_by_amount": ["one"],
+    }
+)
+finite = st.floats(-1, 1)
+seeds = st.integers(0, 2**32 - 1)
+
+
+def figures(seed: int, least: float = 0.0) -> Figures:
+    """Made-up figures with p-values of at least so much, many of them near the level."""
+    random = np.random.default_rng(seed)
+    parts = []
+    for baseline in ("base", "one"):
+        for view in (EVERYTHING, "rare"):
+            estimates, contrasts = [], []
+            for system in SYSTEMS:
+                for setting, measure in PLACES:
+                    for language in (None, *(TAGS if view == EVERYTHING else ())):
+                        value, half = random.uniform(-1, 1), random.uniform(0, 1)
+                        place = (setting, measure, language)
+                        estimates.append(Estimate(system, *place, value, value - half, value + half, 9))
+                        if system != baseline:
+                            chance = max(least, random.choice([0.0, 0.049, LEVEL, 0.051, 1.0]))
+                            ends = (value, value - half, value + half, 0.0, chance, 0.1, 0.5, 0.4)
+                            contrasts.append(Contrast(system, baseline, *place, *ends))
+            comparison = Comparison("bench", baseline, SYSTEMS, tuple(estimates), tuple(contrasts), 0, 10, ())
+            parts.append(Part("bench", "m", view, baseline, comparison))
+    mean = {"by_query_language": {tag: {AGREEMENT: 0.5} for tag in TAGS}, "alignment": {"linear_cka": 0.5}}
+    optima = [
+        Optimum("bench", setting, measure, name, 0.0, 0.0, 1.0, random.uniform(), (0.0, 1.0), 0.1)
+        for setting, measure in PLACES
+        for name in (EVERYTHING, "rare", *TAGS)
+    ]
+    return Figures(STUDY, tuple(parts), {"bench": dict.fromkeys(SYSTEMS, mean)}, {"one": {"de": 5}}, tuple(optima))
+
+
+@pytest.mark.parametrize("name", sorted(ANSWERS))
+@settings(deadline=None, max_examples=40)
+@given(seed=seeds)
+def test_without_a_difference_no_answer_claims_one(name: str, seed: int) -> None:
+    answer = "\n".join(ANSWERS[name](figures(seed, LEVEL)))
+    assert NOT_SHOWN in answer.lower()
+    assert not [claim for claim in CLAIMS if claim in answer]
+
+
+@pytest.mark.parametrize("name", sorted(ANSWERS))
+@settings(deadline=None, max_examples=40)
+@given(seed=seeds)
+def test_every_claimed_difference_is_in_the_figures(name: str, seed: int) -> None:
+    found = figures(seed)
+    answer = "\n".join(ANSWERS[name](found))
+    real = {
+        (one.system, one.verdict, one.baseline)
+        for part in found.parts
+        for one in part.comparison.contrasts
+        if one.p_corrected < LEVEL
+    }
+    claimed = set(re.findall(r"(\w+) is (better|worse) than (\w+)", answer))
+    for baseline, sorted_out in re.findall(r"against (\w+): (.*)", answer):
+        for verdict, systems in re.findall(r"(better|worse): ([^;]*)", sorted_out):
+            claimed |= {(system, verdict, baseline) for system in re.findall(r"(\w+) \(", systems)}
+    assert claimed <= real
+    for word, verdict in (("improves", "better"), ("hinders", "worse")):
+        for system, baseline in re.findall(rf"(\w+) against (\w+)[^\n]*?\b{word}\b", answer):
+            assert (system, verdict, baseline) in real
+
+
+@settings(deadline=None, max_examples=40)
+@given(seeds)
+def test_each_contrast_is_claimed_as_its_verdict_says(seed: int) -> None:
+    for part in figures(seed).parts:
+        for one in part.comparison.contrasts:
+            claims = [claim for claim in CLAIMS if claim in said(one)]
+            assert claims == ([] if one.verdict == NOT_SHOWN else [f"is {one.verdict} than"])
+            assert f"{one.verdict}: {one.system} (" in sentences([one])[0]
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.tuples(finite, st.floats(0, 1)), min_size=2, max_size=4), st.booleans())
+def test_the_best_is_named_alone_only_where_no_interval_overlaps(
+    ends: list[tuple[float, float]], lower_is_better: bool
+) -> None:
+    measure = "rank_distance" if lower_is_better else "map"
+    own = [
+        Estimate(system, "multilingual", measure, None, value, value - half, value + half, 9)
+        for system, (value, half) in zip(SYSTEMS, ends, strict=False)
+    ]
+    part = Part("bench", "m", EVERYTHING, "base", Comparison("bench", "base", SYSTEMS, tuple(own), (), 0, 1, ()))
+    text = leader(part, "multilingual", measure)
+    best = (min if lower_is_better else max)(own, key=lambda one: one.value)
+    assert f"is that of {best.system}," in text
+    overlapping = [one.system for one in own if one is not best and one.high >= best.low and one.low <= best.high]
+    for system in overlapping:
+        assert re.search(rf"\b{system}\b", text.split(";")[1])
+    assert ("no other" in text) == (not overlapping)
+
+
+def test_limits_say_seeds_steps_subsets_and_the_quick_form() -> None:
+    spec = STUDY.benchmarks["bench"].model_copy(update={"every": 4})
+    training = {"steps": 7, "data": []}
+    study = STUDY.model_copy(
+        update={"quick": True, "seeds": (0,), "benchmarks": {"bench": spec}, "training": training, "limits": ("Mine.",)}
+    )
+    note = Comparison("bench", "base", SYSTEMS, (), (), 0, 1, ("9 examples: too few",))
+    lines = "\n".join(limits(Figures(study, (Part("bench", "m", EVERYTHING, "base", note),), {}, {})))
+    for said_so in (
+        "quick form",
+        "1 seed each",
+        "steps: 7",
+        "bench: 1 of 4 examples",
+        "With one seed",
+        "9 examples",
+        "Mine.",
+    ):
+        assert said_so in lines
+    assert "quick" not in "\n".join(limits(Figures(STUDY, (), {}, {})))

@@ -1,0 +1,221 @@
+"""Recipes: those that come with isoglot, how they are put together, and what a wrong one is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from isoglot.benchmarks import retrieval_set_of
+from isoglot.errors import InputError
+from isoglot.measures import MEASURES
+from isoglot.pairs import ParallelPairs
+from isoglot.studies import Study, load_study, run_study, study_names
+from isoglot.studies.answers import ANSWERS
+from isoglot.studies.arms import _config, arms_of
+from isoglot.studies.material import every_nth_example, load_set, thin
+from isoglot.studies.reading import with_data_at_hand
+from isoglot.studies.recipe import merge
+from shared_data import SHARED_DATA
+
+ROOT = Path(__file__).parents[2]
+ALL = ("domains", "losses", "low-resource", "mkqa", "ratio", "strategies")
+Load = Callable[..., Study]
+
+
+def test_the_six_studies_are_there() -> None:
+    assert tuple(study_names()) == ALL
+
+
+@pytest.mark.parametrize("quick", [False, True], ids=["full", "quick"])
+@pytest.mark.parametrize("name", ALL)
+def test_every_arm_of_every_study_is_a_training_run(name: str, quick: bool, tmp_path: Path) -> None:
+    study = load_study(name, [f"data_dir={tmp_path}"], quick=quick)
+    assert study.quick == quick
+    assert study.answer in ANSWERS
+    assert study.remedies, "free remedies stand in every table"
+    steps = [_config(arm, arm.training, tmp_path).steps or 0 for arm in arms_of(study) if arm.training]
+    assert len(steps) == len(study.arms) * len(study.seeds)
+    assert sum(steps) * 1.9 / 60 < (10 if quick else 65), "minutes of training on two cores"
+    assert quick == (len(study.seeds) == 1)
+    known = {*MEASURES, "ranking_agreement@10", "answer_recall@20", "answer_recall@100"}
+    assert {measure for spec in study.benchmarks.values() for measure in spec.measures} <= known
+
+
+def test_the_shared_training_is_that_of_the_recipe() -> None:
+    recipe = yaml.safe_load((ROOT / "recipes" / "xquad-r-hybrid.yaml").read_text())
+    shared = yaml.safe_load((files("isoglot.studies") / "recipes" / "_hybrid.yaml").read_text())
+    training = {**shared["training"], "max_tokens": shared["max_tokens"]}
+    sources = {"$ntrex": "$DATA/ntrex", "$qa": "$DATA/qa-monolingual.jsonl"}
+    training["data"] = [{**entry, "source": sources[entry["source"]]} for entry in training["data"]]
+    training["debias"] = {**training["debias"], "source": "$DATA/flores200"}
+    del training["checkpoint_every"]
+    assert training == {
+        key: value for key, value in recipe.items() if key not in ("model", "output", "evaluation_sets")
+    }
+    assert list(shared["models"].values()) == [recipe["model"]]
+
+
+def test_ratio_asks_eleven_shares_with_three_seeds(tmp_path: Path) -> None:
+    study = load_study("ratio", [f"data_dir={tmp_path}"])
+    alphas = [study.training_of(name)["batches"]["alpha"] for name in study.arms]
+    assert alphas == pytest.approx(np.arange(11) / 10)
+    assert [arm.x for arm in study.arms.values()] == pytest.approx(alphas)
+    assert len(study.seeds) >= 3
+
+
+@pytest.mark.data
+@pytest.mark.skipif(not SHARED_DATA.exists(), reason="the benchmarks' data is not beside this checkout")
+@pytest.mark.parametrize("name", ALL)
+def test_the_benchmarks_of_the_quick_form_can_be_read(name: str) -> None:
+    study, _ = with_data_at_hand(load_study(name, [f"data_dir={SHARED_DATA}"], quick=True))
+    for called, spec in study.benchmarks.items():
+        data = load_set(called, spec)
+        assert data.name == called
+        assert len(data.judgement_query)
+
+
+def test_overrides_have_the_last_word(load: Load, tmp_path: Path) -> None:
+    load(quick={"training": {"steps": 2}, "arms": {"hybrid": None}, "comparisons": []})
+    file = tmp_path / "toy.yaml"
+    quick = load_study(file, quick=True)
+    assert (quick.training["steps"], list(quick.arms)) == (2, ["monolingual"])
+    chosen = load_study(file, ["training.steps=9", "seeds=[5]", "remedies.lir=null", "comparisons=[]"], quick=True)
+    assert (chosen.training["steps"], chosen.seeds, chosen.remedies) == (9, (5,), {})
+
+
+def test_a_recipe_that_extends_says_only_what_differs(load: Load, tmp_path: Path) -> None:
+    load(quick={"seeds": [1], "training": {"steps": 1}})
+    child = tmp_path / "child.yaml"
+    above = {
+        "arms": {"monolingual": None},
+        "comparisons": [],
+        "quick": {"training": {"steps": 3}, "remedies": {"lir": None}},
+    }
+    child.write_text(yaml.safe_dump({"extends": str(tmp_path / "toy.yaml"), **above}))
+    assert list(load_study(child).arms) == ["hybrid"]
+    quick = load_study(child, quick=True)
+    assert (quick.seeds, quick.training["steps"], quick.remedies) == ((1,), 3, {})
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"seed": 1}, "unknown key seed"),
+        ({"answer": "none"}, "answer 'none' is unknown; use one of strategies"),
+        ({"comparisons": [{"baseline": "best"}]}, "not 'best'"),
+        ({"seeds": [1, 1]}, "give each once"),
+        ({"arms": {"lir": {}}}, "two systems are called 'lir'"),
+        ({"keep": {"de": 2}}, "a share is from 0 to 1"),
+        ({"arms": {"hybrid": {"training": {"batches": {"alpha": 2}}}}, "comparisons": []}, "training.batches.alpha"),
+        ({"arms": {"hybrid": {"training": {"step": 2}}}, "comparisons": []}, "training.step"),
+        ({"benchmarks": {"b": {"benchmark": "parallel", "data": "$NOTHING/x"}}}, "no entry 'NOTHING' under data"),
+    ],
+)
+def test_a_wrong_recipe_is_one_line_and_nothing_is_written(
+    change: dict[str, Any], line: str, load: Load, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=line) as caught:
+        run_study(load(**change), tmp_path / "out")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_missing_data_is_named_with_the_way_to_get_it(load: Load, recipe: dict[str, Any], tmp_path: Path) -> None:
+    data = {"toy": {"path": str(tmp_path / "gone"), "get": "the toy pairs, from the toy shop"}}
+    training = recipe["training"] | {"data": [{"source": "$toy"}]}
+    with pytest.raises(InputError, match=r"gone: not there; study toy needs the toy pairs, from the toy shop"):
+        run_study(load(data=data, training=training), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_data_folder_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DATA", raising=False)
+    monkeypatch.delenv("ISOGLOT_DATA", raising=False)
+    with pytest.raises(InputError, match="--set data_dir=FOLDER or set ISOGLOT_DATA"):
+        load_study("strategies")
+    monkeypatch.setenv("ISOGLOT_DATA", "there")
+    assert load_study("strategies").data["flores"].path == str(Path("there") / "flores200")
+
+
+def test_the_first_place_that_is_there_is_taken(tmp_path: Path) -> None:
+    place = tmp_path / "training" / "ntrex"
+    place.mkdir(parents=True)
+    assert load_study("strategies", [f"data_dir={tmp_path}"]).data["ntrex"].path == str(place)
+
+
+def test_what_is_optional_is_left_out_with_a_line(load: Load, recipe: dict[str, Any], tmp_path: Path) -> None:
+    gone = str(tmp_path / "gone")
+    benchmarks = {**recipe["benchmarks"], "other": {"benchmark": "parallel", "data": gone, "optional": True}}
+    arms = {**recipe["arms"], "far": {"training": {"data": [{"source": gone}]}, "optional": True}}
+    comparisons = [*recipe["comparisons"], {"baseline": "far"}]
+    study, notes = with_data_at_hand(
+        load(benchmarks=benchmarks, arms=arms, comparisons=comparisons, gain_by_amount=["far"])
+    )
+    assert (list(study.benchmarks), sorted(study.arms)) == (["toy"], sorted(recipe["arms"]))
+    assert (len(study.comparisons), study.gain_by_amount) == (1, ())
+    assert [note.split(":")[0] for note in notes] == ["other is left out", "far is left out"]
+
+
+def test_an_unknown_study_is_told_the_names() -> None:
+    with pytest.raises(InputError, match=", ".join(ALL)):
+        load_study("fairness")
+
+
+plain = st.recursive(
+    st.none() | st.integers(), lambda inner: st.dictionaries(st.sampled_from("abc"), inner, max_size=3), max_leaves=8
+)
+mappings = st.dictionaries(st.sampled_from("abc"), plain, max_size=3)
+
+
+@settings(deadline=None, max_examples=40)
+@given(mappings, mappings)
+def test_merging_keeps_what_is_not_said_and_takes_what_is(below: dict[str, Any], above: dict[str, Any]) -> None:
+    merged = merge(below, above)
+    for key in "abc":
+        if key not in above:
+            assert merged.get(key, "absent") == below.get(key, "absent")
+        elif above[key] is None:
+            assert key not in merged
+        elif not isinstance(above[key], dict):
+            assert merged[key] == above[key]
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.floats(0, 1), st.floats(0, 1), st.integers(0, 5))
+def test_a_thinned_language_keeps_its_share_and_no_other_loses(
+    pairs: ParallelPairs, share: float, more: float, seed: int
+) -> None:
+    low, high = sorted((share, more))
+    few, many = (thin(pairs, {"de": part}, seed) for part in (low, high))
+    ids = [{row["id"] for row in one.table.to_pylist() if row["language"] == "de"} for one in (few, many)]
+    assert ids[0] <= ids[1]
+    assert len(ids[0]) == round(low * 60)
+    assert len(few) == 120 + len(ids[0])
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(1, 7))
+def test_a_part_of_a_benchmark_keeps_whole_examples_and_all_that_is_relevant_to_them(
+    pairs: ParallelPairs, step: int
+) -> None:
+    whole = retrieval_set_of(pairs, "toy")
+    part = every_nth_example(whole, step)
+    kept = set(part.query_example)
+    assert len(kept) == -(-60 // step)
+    relevant = {
+        (whole.query_ids[q], whole.passage_ids[p])
+        for q, p in zip(whole.judgement_query, whole.judgement_passage, strict=True)
+        if whole.query_example[q] in kept
+    }
+    assert relevant == {
+        (part.query_ids[q], part.passage_ids[p])
+        for q, p in zip(part.judgement_query, part.judgement_passage, strict=True)
+    }

@@ -1,0 +1,206 @@
+"""A study from recipe to report, and what it does when it is killed, moved or asked again."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from isoglot.cli import main
+from isoglot.errors import InputError
+from isoglot.studies import Study, run_study
+from isoglot.studies import arms as arms_module
+from isoglot.studies.arms import arms_of
+from isoglot.training import fitting
+
+pytest.importorskip("vl_convert", reason="needs the extra report")
+Load = Callable[..., Study]
+FILES = ("study.json", "answer.md", "tables.md", "report.html")
+
+
+def weights(out: Path) -> dict[str, dict[str, np.ndarray]]:
+    """Weights of every trained arm."""
+    return {file.parts[-4]: load_file(file) for file in sorted(out.glob("arms/*/run/model/*.safetensors"))}
+
+
+def figures(out: Path) -> dict[str, Any]:
+    return json.loads((out / "study.json").read_text())["means"]
+
+
+def test_a_study_leaves_tables_plots_tests_and_an_answer(load: Load, tmp_path: Path) -> None:
+    record = run_study(load(), tmp_path / "out")
+    assert all((tmp_path / "out" / name).stat().st_size for name in FILES)
+    kept = json.loads((tmp_path / "out" / "study.json").read_text())
+    assert kept["answer"] == record["answer"]
+    assert {arm["name"] for arm in kept["arms"]} == {
+        *("base", "lir", "monolingual-0", "monolingual-1", "hybrid-0", "hybrid-1")
+    }
+    tables = (tmp_path / "out" / "tables.md").read_text()
+    for system in ("base", "lir", "monolingual", "hybrid"):
+        assert f"| {system} |" in tables
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert page.count('class="plot"') == page.count('class="spec"') > 2
+    assert sorted(weights(tmp_path / "out")) == ["hybrid-0", "hybrid-1", "monolingual-0", "monolingual-1"]
+
+
+def test_a_finished_study_trains_and_encodes_nothing_again(
+    load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_study(load(), tmp_path / "out")
+    answer = (tmp_path / "out" / "answer.md").read_text()
+
+    def never(*_: Any, **__: Any) -> None:
+        raise AssertionError("done again")
+
+    monkeypatch.setattr(arms_module, "train", never)
+    monkeypatch.setattr(arms_module, "evaluate", never)
+    run_study(load(), tmp_path / "out")
+    assert (tmp_path / "out" / "answer.md").read_text() == answer
+
+
+@pytest.mark.parametrize("killed_at", [1, 3, 10])
+def test_a_study_that_is_killed_goes_on_to_the_same_weights(
+    killed_at: int, load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed at a step of the first or the second arm; before and after the checkpoint at every second step."""
+    study = load(seeds=[0])
+    run_study(study, tmp_path / "whole")
+    original, seen = fitting.TrainingLog.step, []
+
+    def step(log: Any, number: int, kind: str, loss: float) -> None:
+        seen.append(number)
+        if len(seen) == killed_at:
+            raise KeyboardInterrupt
+        original(log, number, kind, loss)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(fitting.TrainingLog, "step", step)
+        with pytest.raises(KeyboardInterrupt):
+            run_study(study, tmp_path / "killed")
+        run_study(study, tmp_path / "killed")
+    assert len(seen) <= 12 + 2  # two arms of six steps, and those since the last checkpoint once more
+    whole, killed = weights(tmp_path / "whole"), weights(tmp_path / "killed")
+    assert whole.keys() == killed.keys()
+    for name, tensors in whole.items():
+        assert all(np.array_equal(tensors[key], killed[name][key]) for key in tensors)
+    assert figures(tmp_path / "whole") == figures(tmp_path / "killed")
+
+
+def test_a_study_that_is_killed_while_scoring_does_not_train_again(
+    load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, trained = arms_module.train, []
+    monkeypatch.setattr(arms_module, "train", lambda *a, **k: (trained.append(a), original(*a, **k))[1])
+    with monkeypatch.context() as patched:
+        score = arms_module.evaluate
+
+        def evaluate(*given: Any, **named: Any) -> Any:
+            if named["name"] == "hybrid":
+                raise KeyboardInterrupt
+            return score(*given, **named)
+
+        patched.setattr(arms_module, "evaluate", evaluate)
+        with pytest.raises(KeyboardInterrupt):
+            run_study(load(seeds=[0]), tmp_path / "out")
+    run_study(load(seeds=[0]), tmp_path / "out")
+    assert len(trained) == 2
+
+
+def test_a_folder_whose_first_files_were_half_written_is_begun_again(load: Load, tmp_path: Path) -> None:
+    half = tmp_path / "out" / "arms" / "hybrid-0" / "run"
+    half.mkdir(parents=True)
+    (half / "config.yaml").write_text("model: x\n")
+    run_study(load(seeds=[0]), tmp_path / "out")
+    assert (half / "model").exists()
+
+
+def test_another_study_in_the_same_folder_is_refused_before_anything_is_made(load: Load, tmp_path: Path) -> None:
+    run_study(load(seeds=[0]), tmp_path / "out")
+    before = sorted(tmp_path.glob("out/**/*"))
+    changed = load().training | {"steps": 7}
+    with pytest.raises(InputError, match=r"hybrid-0|monolingual-0.*other settings.*another --out"):
+        run_study(load(training=changed), tmp_path / "out")
+    assert sorted(tmp_path.glob("out/**/*")) == before
+
+
+def test_more_seeds_and_another_benchmark_add_to_what_is_there(
+    load: Load, recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_study(load(seeds=[0]), tmp_path / "out")
+    original, trained = arms_module.train, []
+    monkeypatch.setattr(
+        arms_module, "train", lambda config, **k: (trained.append(config.seed), original(config, **k))[1]
+    )
+    more = {**recipe["benchmarks"], "half": {**recipe["benchmarks"]["toy"], "every": 2}}
+    run_study(load(benchmarks=more), tmp_path / "out")
+    assert trained == [1, 1]
+    assert set(figures(tmp_path / "out")) == {"toy", "half"}
+
+
+def test_data_that_moved_is_the_same_data(load: Load, recipe: dict[str, Any], tmp_path: Path) -> None:
+    run_study(load(seeds=[0], remedies={}, comparisons=[]), tmp_path / "out")
+    moved = tmp_path / "elsewhere.jsonl"
+    moved.write_bytes(Path(recipe["data"]["toy"]["path"]).read_bytes())
+    training = recipe["training"] | {"data": [{"source": str(moved)}]}
+    run_study(load(seeds=[0], remedies={}, comparisons=[], training=training), tmp_path / "out")
+    moved.write_text(moved.read_text().replace("rojo", "rosso"))
+    arms_module.fingerprint_of.cache_clear()
+    with pytest.raises(InputError, match="other settings, data"):
+        run_study(load(seeds=[0], remedies={}, comparisons=[], training=training), tmp_path / "out")
+
+
+def test_models_may_be_given_up_but_results_stay(load: Load, tmp_path: Path) -> None:
+    run_study(load(seeds=[0], keep_models=False), tmp_path / "out")
+    assert weights(tmp_path / "out") == {}
+    assert len(list(tmp_path.glob("out/arms/*/results/*/results.json"))) == 4
+
+
+def test_scarce_languages_lose_their_text_in_training_and_in_the_remedy(
+    load: Load, recipe: dict[str, Any], tmp_path: Path
+) -> None:
+    pairs = recipe["training"]["data"][0]["source"]
+    arm = {"keep": {"es": 0.5, "de": 0}, "training": {"debias": {"source": pairs, "directions": 1}}}
+    changes = {"arms": {"scarce": arm}, "comparisons": [], "remedies": {}, "gain_by_amount": ["scarce"]}
+    record = run_study(load(**changes, seeds=[0], answer="low-resource"), tmp_path / "out")
+    assert record["amounts"]["scarce"] == {"en": 30, "es": 15}
+    made = json.loads((tmp_path / "out" / "arms" / "scarce-0" / "run" / "run.json").read_text())
+    assert made["data"]["languages"] == ["en", "es"]
+    assert "30 examples of toy.jsonl hold text of toy and are not trained on." in record["limits"]
+    assert any("en 30" in paragraph and "de unseen" in paragraph for paragraph in record["answer"])
+
+
+def test_each_model_is_an_initial_model_of_every_arm(load: Load, tiny_encoder_folder: Path, tmp_path: Path) -> None:
+    models = {"one": str(tiny_encoder_folder), "two": str(tiny_encoder_folder)}
+    study = load(models=models, seeds=[0])
+    assert {arm.name for arm in arms_of(study)} == {
+        f"{model}-{rest}" for model in models for rest in ("base", "lir", "monolingual-0", "hybrid-0")
+    }
+    record = run_study(study, tmp_path / "out")
+    assert record["means"]["toy"]["one hybrid"] == record["means"]["toy"]["two hybrid"]
+
+
+def test_the_command_runs_a_recipe_and_says_its_answer(
+    recipe: dict[str, Any],
+    load: Load,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    load(quick={"seeds": [3]})
+    words = ["study", str(tmp_path / "toy.yaml"), "--out", str(tmp_path / "out"), "--quick", "--json"]
+    monkeypatch.setattr("sys.argv", ["isoglot", *words, "--set", "training.steps=2"])
+    with contextlib.suppress(SystemExit):
+        main()
+    told = json.loads(capsys.readouterr().out)
+    assert told["quick"]
+    assert any("quick form" in line for line in told["limits"])
+    for name in FILES[1:]:
+        if name != "tables.md":
+            assert "quick form" in (tmp_path / "out" / name).read_text()
+    assert (tmp_path / "out" / "arms" / "hybrid-3" / "run" / "model").exists()
