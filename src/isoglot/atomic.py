@@ -1,19 +1,33 @@
 """Files and folders that are written whole or not at all.
 
 Everything is written to a hidden sibling first, forced to disk and then renamed, so that whoever looks, even after a
-power cut or `kill -9`, finds the old content or the new, never a part.
+power cut or `kill -9`, finds the old content or the new, never a part. What a kill leaves of a sibling is taken away
+when something is next written to the same folder: writers lock their siblings, and a lock ends with its process.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
+from zlib import crc32
+
+try:
+    import fcntl
+except ImportError:  # Windows, where nothing is locked and so nothing taken away
+    fcntl = None  # type: ignore[assignment]
+
+_SIBLING = re.compile(r"\..*\.[0-9a-f]{16}\.writing(\..*)?", re.DOTALL)
+_SYSTEMS_WORDS = re.compile(r"\(os error (\d+)\)")  # how writers in Rust, such as safetensors, end their messages
+_FULL_BELOW = 16 << 20  # bytes; writers that fail without saying why have then met a full disk
 
 
 @contextmanager
@@ -23,7 +37,8 @@ def write_whole(path: str | Path) -> Iterator[Path]:
     The temporary path keeps the suffix, because some writers choose their format by it.
 
     Raises:
-        OSError: what the writing or the renaming raised; the temporary file is gone and `path` is untouched.
+        OSError: what the writing or the renaming raised; the temporary file is gone and `path` is untouched. Where the
+            system is why another error was raised, the disk being full most of all, it is made one that says so.
 
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
@@ -34,14 +49,10 @@ def write_whole(path: str | Path) -> Iterator[Path]:
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _sibling(target)
-    try:
+    with _sibling(target, folder=False) as temporary:
         yield temporary
         _sync(temporary)
         temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
     _sync(target.parent)
 
 
@@ -50,10 +61,11 @@ def write_whole_folder(path: str | Path) -> Iterator[Path]:
     """Give a new empty folder to fill; it becomes `path` when the block ends well.
 
     An existing folder is replaced. No portable call swaps two folders, so between two renames there is an instant
-    without either; a crash there leaves both, complete, under hidden names beside `path`.
+    without either; a crash there leaves the old one, complete, under a hidden name beside `path`.
 
     Raises:
-        OSError: what the writing or the renaming raised; the new folder is gone and `path` is untouched.
+        OSError: what the writing or the renaming raised, as from `write_whole`; the new folder is gone and `path` is
+            untouched.
 
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp()) / "model"
@@ -64,9 +76,8 @@ def write_whole_folder(path: str | Path) -> Iterator[Path]:
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary, previous = _sibling(target), _sibling(target)
-    temporary.mkdir()
-    try:
+    previous = target.with_name(f".{target.name}.{secrets.token_hex(8)}.replaced")
+    with _sibling(target, folder=True) as temporary:
         yield temporary
         for entry in [*temporary.rglob("*"), temporary]:
             _sync(entry)
@@ -78,10 +89,9 @@ def write_whole_folder(path: str | Path) -> Iterator[Path]:
             if previous.exists():
                 previous.rename(target)
             raise
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-    shutil.rmtree(previous, ignore_errors=True)
+        if previous.exists():
+            previous.rename(temporary)  # a name that is swept, should a kill leave part of it
+            _remove(temporary)
     _sync(target.parent)
 
 
@@ -100,17 +110,107 @@ def write_json(path: str | Path, obj: Any) -> None:
     write_text(path, json.dumps(obj, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
 
 
-def _sibling(target: Path) -> Path:
-    return target.with_name(f".{target.stem}.{secrets.token_hex(4)}.tmp{target.suffix}")
+def checksum(paths: Iterable[Path]) -> str:
+    """CRC-32 of the content of files, one after the other; at 4 GB a second it costs less than reading them does."""
+    value = 0
+    for path in paths:
+        if path.stat().st_size:
+            with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+                value = crc32(content, value)
+    return f"{value:08x}"
+
+
+def lock(descriptor: int) -> bool | None:
+    """Take the lock of an open file or folder, which is kept until that is closed.
+
+    Returns:
+        True if it is taken, False if another process has it, None where there are no locks, as on some network drives.
+    """
+    if fcntl is None:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return False if error.errno in (errno.EWOULDBLOCK, errno.EACCES) else None
+    return True
+
+
+@contextmanager
+def _sibling(target: Path, *, folder: bool) -> Iterator[Path]:
+    """A new hidden file or folder beside `target`, locked while the block runs and gone if it fails."""
+    sweep(target.parent)
+    temporary, held = _new_sibling(target, folder)
+    try:
+        yield temporary
+    except BaseException as error:
+        _remove(temporary)
+        reason = _reason_of_the_system(error, target)
+        if reason is None:
+            raise
+        raise reason from error
+    finally:
+        if held is not None:
+            os.close(held)
+
+
+def _new_sibling(target: Path, folder: bool) -> tuple[Path, int | None]:
+    while True:
+        temporary = target.with_name(f".{target.stem}.{secrets.token_hex(8)}.writing{target.suffix}")
+        temporary.mkdir() if folder else temporary.touch(exist_ok=False)
+        held = _open(temporary)
+        # Who sweeps between the making and the locking takes it away; then another is made.
+        if (held is None or lock(held) is not False) and temporary.exists():
+            return temporary, held
+        if held is not None:
+            os.close(held)
+
+
+def sweep(folder: Path) -> None:
+    """Take away what killed writers left in a folder."""
+    for entry in folder.iterdir():
+        if not _SIBLING.fullmatch(entry.name) or (held := _open(entry)) is None:
+            continue
+        try:
+            if lock(held):
+                _remove(entry)
+        finally:
+            os.close(held)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _reason_of_the_system(error: BaseException, target: Path) -> OSError | None:
+    """The error as one of the system that names the target, None if it is another or does so already."""
+    if isinstance(error, OSError) and error.errno and error.filename:
+        return None
+    code, words = getattr(error, "errno", None), _SYSTEMS_WORDS.search(str(error))
+    if words:
+        code = int(words[1])
+    elif not code and isinstance(error, (OSError, RuntimeError)):
+        code = errno.ENOSPC if shutil.disk_usage(target.parent).free < _FULL_BELOW else None
+    if code:
+        return OSError(code, os.strerror(code), str(target))
+    return OSError(errno.EIO, str(error), str(target)) if isinstance(error, OSError) else None
 
 
 def _sync(path: Path) -> None:
     """Force a file or a folder's list of names to disk, where the system can open it."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except PermissionError:  # Windows opens no folders
+    descriptor = _open(path)
+    if descriptor is None:
         return
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _open(path: Path) -> int | None:
+    try:
+        return os.open(path, os.O_RDONLY)
+    except (PermissionError, FileNotFoundError):  # Windows opens no folders; another process may have been quicker
+        return None

@@ -19,13 +19,14 @@ import torch
 from sentence_transformers import SentenceTransformer
 from transformers import PreTrainedTokenizerBase
 
-from isoglot.atomic import write_whole_folder
+from isoglot.atomic import checksum, write_whole_folder
 from isoglot.encoders import Role, fingerprint, has_routes, index_side_only, role_prompt, route_of, split_head
 
 FloatArray = npt.NDArray[np.float32]
 
 TASKS: dict[Role, str] = {"query": "query", "passage": "document"}
 """sentence-transformers' names for the roles, by which a model with routes chooses."""
+_SHARD_FILES = ("keys.npy", "vectors.npy")
 _SHARD_TEXTS = 2048  # texts encoded between two writes to the store; what an interrupt can lose
 
 
@@ -33,7 +34,7 @@ class EmbeddingStore:
     """Vectors on disk, found by content; safe to share between runs and to delete at any time.
 
     A folder per space (model, prompt, limit, arithmetic) holds shards of two files, `keys.npy` and `vectors.npy`,
-    each written whole. A shard that cannot be read is dropped and its texts are encoded again.
+    with their checksum, each shard written whole. One that is damaged is dropped and its texts are encoded again.
 
     Args:
         folder: where to keep them; made when first written to.
@@ -49,8 +50,11 @@ class EmbeddingStore:
     def read(self, space: str) -> dict[bytes, FloatArray]:
         """All vectors of a space by the key of their text."""
         found: dict[bytes, FloatArray] = {}
-        for shard in sorted((self.folder / space).glob("*")) if (self.folder / space).exists() else []:
+        for shard in sorted((self.folder / space).glob("[!.]*")):  # hidden ones are another process's, in the making
             try:
+                written = shard / "crc32"  # missing in shards of versions that kept none
+                if written.exists() and written.read_text() != checksum(shard / name for name in _SHARD_FILES):
+                    raise ValueError("the content is not what was written")
                 keys = np.load(shard / "keys.npy", allow_pickle=False)
                 vectors = np.load(shard / "vectors.npy", mmap_mode="r", allow_pickle=False)
                 if len(keys) != len(vectors):
@@ -62,11 +66,18 @@ class EmbeddingStore:
         return found
 
     def write(self, space: str, keys: Sequence[bytes], vectors: FloatArray) -> None:
-        """Add a shard."""
-        shard = hashlib.sha256(b"".join(keys)).hexdigest()[:32]
-        with write_whole_folder(self.folder / space / shard) as target:
-            np.save(target / "keys.npy", np.frombuffer(b"".join(keys), np.uint8).reshape(len(keys), -1))
-            np.save(target / "vectors.npy", vectors)
+        """Add a shard; one that another process added meanwhile stays."""
+        shard = self.folder / space / hashlib.sha256(b"".join(keys)).hexdigest()[:32]
+        if shard.exists():
+            return
+        try:
+            with write_whole_folder(shard) as target:
+                np.save(target / "keys.npy", np.frombuffer(b"".join(keys), np.uint8).reshape(len(keys), -1))
+                np.save(target / "vectors.npy", vectors)
+                (target / "crc32").write_text(checksum(target / name for name in _SHARD_FILES))
+        except OSError:
+            if not shard.exists():
+                raise
 
 
 def embed(

@@ -71,7 +71,7 @@ def load_encoder(
                 local_files_only=not Path(source).exists() and not _hub_is_reachable(),
                 model_kwargs={"use_safetensors": True},
             )
-    except (OSError, ValueError) as error:
+    except Exception as error:  # of a damaged folder or a lost connection the libraries may raise anything
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(
             f"cannot load the model {name!r}: {first_line} Name a folder, a hub id that can be reached from here, "

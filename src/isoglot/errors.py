@@ -13,3 +13,10 @@ class InputError(IsoglotError, ValueError):
 
 class MissingExtraError(IsoglotError, ImportError):
     """An optional part of isoglot is not installed; the message says what to install."""
+
+
+def hub_errors() -> tuple[type[Exception], ...]:
+    """What the hub's client raises when it cannot fetch; a connection lost amid an answer is no OSError to it."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    return (OSError, ValueError, RuntimeError, *HfHubHTTPError.__bases__)

@@ -11,8 +11,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import astuple, dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Literal, get_args
+from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
@@ -156,7 +158,7 @@ def mine_negatives(
                 rng = np.random.default_rng([settings.seed, start])
                 return _draw(*_candidates(some, passages, rows, pool, settings), settings, rng)
 
-            found.append(_kept(None if folder is None else folder / f"rows-{start:010d}.npy", len(rows), number, mine))
+            found.append(_kept(None if folder is None else folder / f"rows-{start:010d}.npy", mine))
             advance(len(rows))
     return _with_negatives(pairs, asked, np.concatenate(found))
 
@@ -200,19 +202,22 @@ def _key(pairs: ParallelPairs, queries: FloatArray, passages: FloatArray, settin
     return digest.hexdigest()[:32]
 
 
-def _kept(path: Path | None, rows: int, number: int, mine: Callable[[], IntArray]) -> IntArray:
-    """The negatives in a file, `(rows, number)`; mined and written whole where it is not there or not readable."""
+def _kept(path: Path | None, mine: Callable[[], IntArray]) -> IntArray:
+    """The negatives in a file, as `mine` gives them; mined and written whole where it is not there or damaged.
+
+    The file is the array's and, at its end, its CRC-32: a number that changed would name another passage.
+    """
     if path is not None and path.exists():
-        try:
-            found: IntArray = np.load(path, allow_pickle=False)
-            if found.shape == (rows, number):
-                return found
-        except (OSError, ValueError, EOFError):
-            pass
+        content = path.read_bytes()
+        if content[-8:] == f"{crc32(content[:-8]):08x}".encode():
+            kept: IntArray = np.load(BytesIO(content), allow_pickle=False)
+            return kept
     found = mine()
     if path is not None:
-        with write_whole(path) as temporary:
-            np.save(temporary, found)
+        with write_whole(path) as temporary, temporary.open("wb") as file:
+            array = BytesIO()
+            np.save(array, found)
+            file.write(array.getvalue() + f"{crc32(array.getvalue()):08x}".encode())
     return found
 
 

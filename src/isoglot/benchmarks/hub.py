@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from isoglot.errors import InputError
+from isoglot.errors import InputError, hub_errors
 
 _ROWS_AT_A_TIME = 1 << 12
 
@@ -79,7 +79,7 @@ def fetch_file(hub_id: str, name: str) -> Path:
 
     try:
         return Path(hf_hub_download(hub_id, name, repo_type="dataset"))
-    except (OSError, ValueError, RuntimeError) as error:
+    except hub_errors() as error:
         raise _unreadable(f"hub:{hub_id} {name}", error) from error
 
 
@@ -89,7 +89,7 @@ def _load(table: HubTable) -> Any:
 
     try:
         return datasets.load_dataset(table.hub_id, table.config, split=table.split)
-    except (DatasetsError, OSError, ValueError, RuntimeError) as error:
+    except (DatasetsError, *hub_errors()) as error:
         raise _unreadable(str(table), error) from error
 
 

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 import datasets
 from datasets.exceptions import DatasetsError
 
-from isoglot.errors import InputError
+from isoglot.errors import InputError, hub_errors
 from isoglot.languages import normalize_language
 from isoglot.pairs import ParallelPairs
 from isoglot.sources.registry import SOURCES, HubTable
@@ -131,7 +131,7 @@ def _read(table: HubTable, config: str | None, limit: int | None, cache_dir: str
             table.hub_id, config, split=table.split, streaming=limit is not None, cache_dir=folder
         )
         yield from islice(rows, limit)
-    except (DatasetsError, OSError, ValueError, RuntimeError) as error:
+    except (DatasetsError, *hub_errors()) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(f"hub:{table.hub_id}: cannot be read ({reason})") from error
 

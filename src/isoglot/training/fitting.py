@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 from sentence_transformers import SentenceTransformer, SentenceTransformerTrainingArguments
-from transformers import EarlyStoppingCallback, TrainerCallback
+from transformers import TrainerCallback
 from transformers.integrations.integration_utils import (
     INTEGRATION_TO_CALLBACK,
     TensorBoardCallback,
@@ -26,7 +26,7 @@ from isoglot.training.config import TrainConfig
 from isoglot.training.data import Collator, Targets, make_targets, planned_dataset
 from isoglot.training.preparation import Prepared
 from isoglot.training.student import average, embedding_store, in_bf16, trained_weights
-from isoglot.training.trainer import CompleteCheckpoints, PlannedTrainer, ProgressCallback, TrainingLog
+from isoglot.training.trainer import CompleteCheckpoints, EarlyStopping, PlannedTrainer, ProgressCallback, TrainingLog
 
 
 def check_report_to(names: Sequence[str]) -> None:
@@ -78,10 +78,10 @@ class Fit:
         log = TrainingLog(log_file, int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0)
         callbacks: list[TrainerCallback] = [ProgressCallback(log, self.prepared.plan.steps), CompleteCheckpoints()]
         if self.prepared.held_out is not None:
-            callbacks.append(EarlyStoppingCallback(self.config.validation.patience))
+            callbacks.append(EarlyStopping(self.config.validation.patience))
         with quiet_transformers():
             trainer = self.trainer(output / "checkpoints", targets, log, callbacks)
-            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+            trainer.train_from(checkpoint)
         self.model.max_seq_length = own_limit
         average(self.model, initial, self.config.average)
         return self.model.eval()
@@ -157,7 +157,6 @@ class Fit:
             eval_steps=every if looks else None,
             save_strategy="steps",
             save_steps=every,
-            save_total_limit=2,
             load_best_model_at_end=looks,
             metric_for_best_model="eval_loss" if looks else None,
             greater_is_better=False if looks else None,

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,7 +19,7 @@ import torch
 import yaml
 from sentence_transformers import SentenceTransformer
 
-from isoglot.atomic import write_json, write_text, write_whole, write_whole_folder
+from isoglot.atomic import lock, sweep, write_json, write_text, write_whole, write_whole_folder
 from isoglot.benchmarks import retrieval_set_of
 from isoglot.builtin_encoder import quiet_transformers
 from isoglot.encoders import fingerprint, load_encoder
@@ -54,11 +55,14 @@ def train(config: TrainConfig, *, resume: bool = False) -> Path:
     """
     processes.join()
     output = Path(config.output)
+    if resume and processes.in_turn(lambda: _is_finished(output, config)):
+        return output / "model"
     fit, record = processes.in_turn(lambda: _begin(config, output, resume=resume))
-    checkpoint = last_checkpoint(output / "checkpoints") if resume else None
-    with processes.one_voice():
-        trained = fit.run(output, checkpoint)
-    processes.first(lambda: _finish(fit, trained, record, output))
+    with processes.first(lambda: _alone_in(output)) or nullcontext():
+        checkpoint = last_checkpoint(output / "checkpoints") if resume else None
+        with processes.one_voice():
+            trained = fit.run(output, checkpoint)
+        processes.first(lambda: _finish(fit, trained, record, output))
     return output / "model"
 
 
@@ -81,10 +85,10 @@ def _begin(config: TrainConfig, output: Path, *, resume: bool) -> tuple[Fit, dic
         return begin(config)
     if (output / "model").exists():
         raise InputError(f"{output}: holds a finished model; choose another output")
-    if not resume and output.exists() and any(output.iterdir()):
+    if not resume and output.exists() and _holds_anything(output):
         raise InputError(f"{output}: exists already; continue it with --resume or choose another output")
     if resume and not (output / "run.json").exists():
-        raise InputError(f"{output}: no run to resume here")
+        raise InputError(f"{output}: no run to resume here; start it without --resume")
     fit, record = begin(config)
     if resume:
         _check_same(output, config, record)
@@ -93,6 +97,35 @@ def _begin(config: TrainConfig, output: Path, *, resume: bool) -> tuple[Fit, dic
     for line in plan_lines(fit.prepared):
         console.print(line)
     return fit, record
+
+
+def _is_finished(output: Path, config: TrainConfig) -> bool:
+    """Whether a run is finished; if it was killed just before its end, what it no longer needs goes."""
+    if not (output / "model").exists() or not (output / "run.json").exists():
+        return False
+    _check_config(output, config)
+    shutil.rmtree(output / "checkpoints", ignore_errors=True)
+    return True
+
+
+def _holds_anything(output: Path) -> bool:
+    """Whether there is more in a folder than a start that was killed, of which nothing depends."""
+    sweep(output)
+    names = {path.name for path in output.iterdir()}
+    return bool(names) and not ("plan.parquet" in names and names <= {"plan.parquet", "config.yaml"})
+
+
+def _alone_in(output: Path) -> IO[bytes]:
+    """Hold the run's folder as long as the result is open.
+
+    Raises:
+        InputError: if another process does.
+    """
+    file = (output / "run.json").open("rb")
+    if lock(file.fileno()) is False:
+        file.close()
+        raise InputError(f"{output}: another process is training here; wait for its end, or end it")
+    return file
 
 
 def _finish(fit: Fit, trained: SentenceTransformer, record: dict[str, Any], output: Path) -> None:
@@ -119,18 +152,22 @@ def _record(config: TrainConfig, model: SentenceTransformer, prepared: Prepared)
 
 
 def _write_start(output: Path, config: TrainConfig, prepared: Prepared, record: dict[str, Any]) -> None:
-    settings = config.model_dump(mode="json")
-    write_text(output / "config.yaml", yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
     with write_whole(output / "plan.parquet") as temporary:
         ids = pa.array(prepared.pairs.example_ids).take(pa.array(prepared.plan.example))
         columns = {**prepared.plan.columns(), "example": ids}
         pq.write_table(pa.table(columns), temporary, compression="zstd")
-    write_json(output / "run.json", record)
+    settings = config.model_dump(mode="json")
+    write_text(output / "config.yaml", yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
+    write_json(output / "run.json", record)  # last: with it, there is a run to resume
+
+
+def _check_config(output: Path, config: TrainConfig) -> None:
+    if yaml.safe_load((output / "config.yaml").read_text(encoding="utf-8")) != config.model_dump(mode="json"):
+        raise InputError(f"{output}: cannot resume, the configuration is not what the run began with; start a new one")
 
 
 def _check_same(output: Path, config: TrainConfig, record: dict[str, Any]) -> None:
-    if yaml.safe_load((output / "config.yaml").read_text(encoding="utf-8")) != config.model_dump(mode="json"):
-        raise InputError(f"{output}: cannot resume, the configuration is not what the run began with; start a new one")
+    _check_config(output, config)
     earlier = json.loads((output / "run.json").read_text(encoding="utf-8"))
     for part, what in (("model", "the initial model"), ("data", "the training data"), ("plan", "the plan of batches")):
         if earlier[part] != record[part]:

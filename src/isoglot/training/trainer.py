@@ -25,15 +25,24 @@ from sentence_transformers import SentenceTransformer, SentenceTransformerTraine
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
-from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import (
+    EarlyStoppingCallback,
+    PrinterCallback,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+from transformers.trainer import TRAINER_STATE_NAME
 
+from isoglot.atomic import checksum, write_json, write_text
 from isoglot.batches import KINDS, BatchPlan
 from isoglot.errors import IsoglotError
 from isoglot.progress import console
 from isoglot.training import processes
 from isoglot.training.data import Collator
 
-COMPLETE = "complete"  # a file in a checkpoint that says it was written to its end
+COMPLETE = "complete"  # a file in a checkpoint that says it was written to its end, and holds its files' checksums
 _FULL_BELOW = 16 << 20  # bytes; writers that fail without saying why have then met a full disk
 
 
@@ -68,6 +77,15 @@ class PlannedTrainer(SentenceTransformerTrainer):
         self.training_log = log
         self.plan, self.held_out_plan = plan, held_out_plan
         self.remove_callback(PrinterCallback)
+
+    def train_from(self, checkpoint: Path | None) -> None:
+        """Train, from a checkpoint if there is one; where early stopping had ended the run, take its best weights."""
+        if checkpoint is not None:
+            state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
+            if EarlyStopping.had_ended(state):
+                self._load_from_checkpoint(str(checkpoint.with_name(Path(str(state.best_model_checkpoint)).name)))
+                return
+        self.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
 
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
         """Nothing: isoglot writes the card, and the library's would read the data for examples to show."""
@@ -171,16 +189,8 @@ class TrainingLog:
 
     def __init__(self, path: Path, resume_from: int = 0) -> None:
         self.path = path
-        kept = []
-        if resume_from and path.exists():
-            for line in path.read_text(encoding="utf-8").splitlines():
-                try:
-                    entry = json.loads(line)
-                except json.JSONDecodeError:  # a line cut short by a kill
-                    continue
-                if entry["step"] <= resume_from:
-                    kept.append(line + "\n")
-        path.write_text("".join(kept), encoding="utf-8")
+        if path.is_file():  # the null device, which takes the log of all processes but one, is none
+            write_text(path, "".join(_lines_to(path, resume_from)))
         self.start = time.perf_counter()
         self.recent: dict[str, list[float]] = {}
 
@@ -201,6 +211,17 @@ class TrainingLog:
         entry["seconds"] = round(time.perf_counter() - self.start, 2)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
+
+
+def _lines_to(path: Path, step: int) -> Iterator[str]:
+    """The lines of a log up to a step."""
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            entry = json.loads(line)
+        except json.JSONDecodeError:  # a line cut short by a kill
+            continue
+        if entry["step"] <= step:
+            yield line + "\n"
 
 
 class ProgressCallback(TrainerCallback):
@@ -247,20 +268,66 @@ class ProgressCallback(TrainerCallback):
         self.bar.stop()
 
 
+class EarlyStopping(EarlyStoppingCallback):
+    """Early stopping that goes on counting where a checkpoint had counted to; the library would begin anew."""
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Take over the count."""
+        super().on_train_begin(args, state, control)
+        saved = state.stateful_callbacks.get(type(self).__name__) or self.state()
+        self.early_stopping_patience_counter = saved["attributes"]["early_stopping_patience_counter"]
+
+    @classmethod
+    def had_ended(cls, state: TrainerState) -> bool:
+        """Whether a run was over when this state was saved."""
+        saved = state.stateful_callbacks.get(cls.__name__)
+        if saved is None:
+            return False
+        return bool(saved["attributes"]["early_stopping_patience_counter"] >= saved["args"]["early_stopping_patience"])
+
+
 class CompleteCheckpoints(TrainerCallback):
-    """Marks each checkpoint once it is whole, so that one cut short by a kill is never resumed from."""
+    """Marks each checkpoint once it is whole, so that one cut short by a kill is never resumed from.
+
+    Only then are older ones taken away, but for the best and the one before: the trainer would do so earlier, and a
+    kill in between could leave the best alone, which may be many steps back.
+    """
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Called when a process has written its part of the checkpoint."""
         processes.wait()
         if state.is_world_process_zero:
-            (Path(str(args.output_dir)) / f"checkpoint-{state.global_step}" / COMPLETE).touch()
+            folder = Path(str(args.output_dir))
+            newest = folder / f"checkpoint-{state.global_step}"
+            write_json(newest / COMPLETE, _checksums(newest))
+            best = folder / Path(state.best_model_checkpoint or newest).name
+            others = sorted(set(folder.glob("checkpoint-*")) - {newest, best}, key=_step_of)
+            for checkpoint in others if best != newest else others[:-1]:
+                (checkpoint / COMPLETE).unlink(missing_ok=True)
+                shutil.rmtree(checkpoint, ignore_errors=True)
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The newest whole checkpoint of a run, None if there is none."""
-    found = [path.parent for path in folder.glob(f"checkpoint-*/{COMPLETE}")]
-    return max(found, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+    """The newest whole checkpoint of a run whose files are as they were written, None if there is none."""
+    found = sorted((path.parent for path in folder.glob(f"checkpoint-*/{COMPLETE}")), key=_step_of, reverse=True)
+    return next(filter(_is_sound, found), None)
+
+
+def _step_of(checkpoint: Path) -> int:
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+def _checksums(checkpoint: Path) -> dict[str, str]:
+    files = sorted(path for path in checkpoint.rglob("*") if path.is_file() and path.name != COMPLETE)
+    return {str(path.relative_to(checkpoint)): checksum([path]) for path in files if not path.name.startswith(".")}
+
+
+def _is_sound(checkpoint: Path) -> bool:
+    try:
+        written = json.loads((checkpoint / COMPLETE).read_text(encoding="utf-8") or "null")
+    except ValueError:
+        return False
+    return written is None or written == _checksums(checkpoint)  # those of versions without checksums have none
 
 
 def has_bf16(device: str) -> bool:

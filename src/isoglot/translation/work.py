@@ -10,8 +10,9 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
+from isoglot.atomic import lock
 from isoglot.errors import InputError
 
 Record = dict[str, Any]
@@ -25,14 +26,21 @@ class WorkFile:
         run: what makes the run this one: input, languages, engine.
 
     Raises:
-        InputError: if the file is of another run.
+        InputError: if the file is of another run, in use by one, or damaged.
     """
 
     def __init__(self, path: Path, run: Mapping[str, Any]) -> None:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
-        whole, self.done = _whole_lines(path)
-        self._file: IO[bytes] = path.open("ab")
+        self._file = path.open("ab", buffering=0)  # a buffer would be written once more after a failure
+        if lock(self._file.fileno()) is False:
+            self.close()
+            raise InputError(f"{path}: another process is at work on it; wait for its end, or write to another file")
+        try:
+            whole, self.done = _whole_lines(path)
+        except InputError:
+            self.close()
+            raise
         self._file.truncate(whole)
         if whole == 0:
             self._write([{"run": dict(run)}])
@@ -57,9 +65,15 @@ class WorkFile:
 
     def _write(self, records: Iterable[Record]) -> int:
         lines = [json.dumps(record, ensure_ascii=False).encode() + b"\n" for record in records]
-        self._file.write(b"".join(lines))
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        rest = b"".join(lines)
+        try:
+            while rest:
+                rest = rest[self._file.write(rest) :]
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise InputError(
+                f"{self.path}: {error.strerror or error}; make room, then go on by the same call"
+            ) from error
         return len(lines)
 
     def _refuse_another(self, run: Mapping[str, Any]) -> None:
@@ -78,13 +92,23 @@ class WorkFile:
         )
 
 
+def _is_record(line: bytes) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except ValueError:
+        return False
+
+
 def _whole_lines(path: Path) -> tuple[int, int]:
     """Bytes up to the end of the last whole line, and how many lines that are."""
-    if not path.exists():
-        return 0, 0
     whole = count = 0
     with path.open("rb") as file:
         for line in file:
-            if line.endswith(b"\n"):
-                whole, count = whole + len(line), count + 1
+            if not line.endswith(b"\n"):
+                break
+            whole, count = whole + len(line), count + 1
+            if count > 1 and not _is_record(line):
+                raise InputError(
+                    f"{path} line {count}: damaged; cut the file before it to go on from there, or delete it"
+                )
     return whole, count
