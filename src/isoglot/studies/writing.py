@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from isoglot.atomic import write_json, write_text
-from isoglot.report.markup import Html, details, element, figure, join, plot_library, table
+from isoglot.report.frame import Section, html_page
+from isoglot.report.markup import Html, details, element, figure, join, table
 from isoglot.report.tables import markdown_table, markdown_text
 from isoglot.results import versions
 from isoglot.studies.drawing import plots_of
@@ -19,10 +19,6 @@ from isoglot.studies.phrases import limits
 from isoglot.studies.tables import Table, tables_of
 
 STUDY_FILE = "study.json"
-_POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data: blob:; "
-    "base-uri 'none'; form-action 'none'"
-)
 
 
 def write_study(
@@ -96,39 +92,19 @@ def _page(
 ) -> str:
     """One page that needs nothing from outside itself, in the style of `isoglot.report`."""
     plots = [figure(spec, caption, _html_table(behind)) for spec, caption, behind in plots_of(figures)]
-    sections = {
-        "answer": ("Answer", [element("p", element("em", _question(figures))), *(element("p", one) for one in answer)]),
-        "limits": ("Limits", [element("ul", *(element("li", line) for line in known))]),
-        "plots": ("Plots", plots),
-        "tables": ("Tables", [details(one.title, _html_table(one)) for one in tables]),
-        "arms": ("Where this comes from", [_provenance(arms)]),
-    }
-    contents = element(
-        "ul", *(element("li", element("a", title, href=f"#{key}")) for key, (title, _) in sections.items())
-    )
-    body = [
-        element(
-            "section", element("h2", title, id=f"{key}-title"), join(inside), id=key, aria_labelledby=f"{key}-title"
-        )
-        for key, (title, inside) in sections.items()
-    ]
-    head = [
-        Html('<meta charset="utf-8">'),
-        Html(f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'),
-        Html('<meta name="viewport" content="width=device-width, initial-scale=1">'),
-        element("title", _title(figures)),
-        element("style", _asset("report.css")),
-    ]
-    whole = [
-        element("a", "Skip to the answer", href="#answer", class_="skip"),
-        element("header", element("h1", _title(figures), dir="auto")),
-        element("nav", contents, aria_label="Contents"),
-        element("main", join(body)),
-        element("script", plot_library()),
-        element("script", _asset("report.js")),
-    ]
-    return (
-        f'<!doctype html>\n<html lang="en">\n<head>\n{join(head)}\n</head>\n<body>\n{join(whole)}\n</body>\n</html>\n'
+    return html_page(
+        _title(figures),
+        [
+            Section(
+                "answer",
+                "Answer",
+                join([element("p", element("em", _question(figures))), *(element("p", one) for one in answer)]),
+            ),
+            Section("limits", "Limits", element("ul", *(element("li", line) for line in known))),
+            Section("plots", "Plots", join(plots)),
+            Section("tables", "Tables", join([details(one.title, _html_table(one)) for one in tables])),
+            Section("arms", "Where this comes from", _provenance(arms)),
+        ],
     )
 
 
@@ -145,7 +121,3 @@ def _provenance(arms: Sequence[Mapping[str, Any]]) -> Html:
 
 def _html_table(one: Table) -> Html:
     return table(one.title, one.header, one.rows)
-
-
-def _asset(name: str) -> Html:
-    return Html((files("isoglot.report") / "assets" / name).read_text(encoding="utf-8"))
