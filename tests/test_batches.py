@@ -155,9 +155,17 @@ def test_cross_lingual_languages_are_uniform_in_both_roles() -> None:
 
 
 def test_data_sets_are_drawn_by_size_or_weight() -> None:
-    data = make(0, examples=300, share=1.0)
-    sizes = np.bincount(data.dataset) / len(data.dataset)
-    for weights, expected in ((None, sizes), ({"set0": 3.0, "set1": 1.0}, [0.75, 0.25]), ({"set1": 1.0}, [0, 1])):
+    data = make(0, examples=900, share=1.0)
+    data = replace(data, dataset=(np.arange(len(data.dataset)) % 10 == 0).astype(np.int64))
+    sizes = np.array([0.9, 0.1])
+    roots = np.sqrt(sizes) / np.sqrt(sizes).sum()
+    for weights, expected in (
+        ("size", sizes),
+        (2.0, roots),
+        ("uniform", [0.5, 0.5]),
+        ({"set0": 3.0, "set1": 1.0}, [0.75, 0.25]),
+        ({"set1": 1.0}, [0, 1]),
+    ):
         for strategy in ("monolingual", "cross-lingual"):
             plan = plan_batches(data, strategy, batch_size=4, steps=3000, dataset_weights=weights)  # type: ignore[arg-type]
             drawn = np.bincount(data.dataset[plan.example], minlength=2) / len(plan.example)
@@ -246,6 +254,8 @@ def test_language_weights_leave_out_what_is_not_there() -> None:
         ({"dataset_weights": {"nope": 1.0}}, "not among set0, set1"),
         ({"dataset_weights": {"set0": -1.0}}, "not negative"),
         ({"dataset_weights": {"set0": 0.0}}, "not all zero"),
+        ({"dataset_weights": "largest"}, "'size', 'uniform', a temperature"),
+        ({"dataset_weights": 0.5}, "'size', 'uniform', a temperature"),
         ({"batch_size": 500}, "needs; use a smaller batch"),
         ({"strategy": "cross-lingual", "batch_size": 500}, "add translations"),
     ],

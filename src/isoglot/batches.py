@@ -170,7 +170,7 @@ def plan_batches(
     steps: int,
     alpha: float = 0.5,
     language_sampling: LanguageSampling = "uniform",
-    dataset_weights: Mapping[str, float] | None = None,
+    dataset_weights: Mapping[str, float] | LanguageSampling = "size",
     neighbours: int = 1,
     seed: int = 0,
 ) -> BatchPlan:
@@ -192,7 +192,8 @@ def plan_batches(
         alpha: probability of a monolingual batch under `hybrid`, 0 to 1.
         language_sampling: `uniform` over languages, by `size`, or a temperature T >= 1 that draws a language of n
             examples in proportion to `n ** (1 / T)` (1 is by size, large is uniform).
-        dataset_weights: relative weight of each data set; in proportion to its size where not given.
+        dataset_weights: relative weight of each data set by name, 0 for one that is not named; or how weights follow
+            from sizes, as for languages.
         neighbours: how many consecutive examples of a data set a monolingual batch keeps together; where examples
             follow the order of a document, they are hard negatives in the query's language. Divides `batch_size`.
         seed: equal seeds give equal plans.
@@ -244,12 +245,13 @@ class _Planner:
         translations: Translations,
         batch_size: int,
         language_sampling: LanguageSampling,
-        dataset_weights: Mapping[str, float] | None,
+        dataset_weights: Mapping[str, float] | LanguageSampling,
         neighbours: int,
         rng: np.random.Generator,
     ) -> None:
         self.data, self.batch_size, self.neighbours, self.rng = translations, batch_size, neighbours, rng
         self.language_sampling = language_sampling
+        self.dataset_sampling: LanguageSampling = "size" if isinstance(dataset_weights, Mapping) else dataset_weights
         self.dataset_weights = _weights_of(translations.datasets, dataset_weights)
 
     def one_language(self, batches: int, *, english: bool) -> tuple[IntArray, IntArray, IntArray]:
@@ -322,8 +324,8 @@ class _Planner:
         return self.rng.choice(len(weights), size=count, p=weights / weights.sum())
 
     def _draw_datasets(self, sizes: IntArray, count: int) -> IntArray:
-        given = ~np.isnan(self.dataset_weights)
-        return self._draw(np.where(given.any(), np.nan_to_num(self.dataset_weights) * (sizes > 0), sizes), count)
+        by_size = language_weights(sizes, self.dataset_sampling)
+        return self._draw(np.where(np.isnan(self.dataset_weights), by_size, self.dataset_weights * (sizes > 0)), count)
 
     def _draw_languages(self, rates: FloatArray, cards: IntArray, *, crossing: bool) -> tuple[IntArray, IntArray]:
         """Draw each row's languages in proportion to their rates: one of them, or two different ones.
@@ -357,9 +359,13 @@ def draw_kinds(strategy: Strategy, steps: int, alpha: float, rng: np.random.Gene
     return np.full(steps, number, np.int64)
 
 
-def _weights_of(datasets: tuple[str, ...], weights: Mapping[str, float] | None) -> FloatArray:
-    """Weights in the order of `datasets`; all nan where none were given."""
-    if weights is None:
+def _weights_of(datasets: tuple[str, ...], weights: Mapping[str, float] | LanguageSampling) -> FloatArray:
+    """Weights in the order of `datasets`; all nan where they follow from sizes."""
+    if not isinstance(weights, Mapping):
+        if weights not in ("uniform", "size") and (isinstance(weights, str) or not weights >= 1):
+            raise InputError(
+                f"dataset_weights {weights!r}: use 'size', 'uniform', a temperature of at least 1, or weights by name"
+            )
         return np.full(len(datasets), np.nan)
     unknown = sorted(set(weights) - set(datasets))
     if unknown:

@@ -85,7 +85,7 @@ class Batches(_Section):
     alpha: float = Field(default=0.5, ge=0, le=1)
     size: int = Field(default=32, ge=2)
     language_sampling: Literal["uniform", "size"] | float = "uniform"
-    dataset_weights: dict[str, float] | None = None
+    dataset_weights: dict[str, float] | Literal["uniform", "size"] | float = "size"
     neighbours: PositiveInt = 1
 
     @property
