@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from isoglot.comparison import SETTINGS, Contrast
+from isoglot.comparison import NOT_SHOWN, SETTINGS, Contrast
 from isoglot.studies.curve import pareto_front
 from isoglot.studies.figures import EVERYTHING, Figures, Part, consistency, contrasts, estimates
 from isoglot.studies.phrases import by_language, by_view, leaders, optimum, said, sentences
@@ -74,9 +74,9 @@ def losses(figures: Figures) -> list[str]:
             found = list(_against(figures, system, baseline, model))
             if not found:
                 continue
-            english = [said(one, name) for name, one, alone in found if alone]
-            fair = [said(one, name) for name, one, alone in found if not alone]
-            answer.append(f"{system}. English alone: {_joined(english)} Over languages: {_joined(fair)}")
+            english = _differences([(name, one) for name, one, alone in found if alone])
+            fair = _differences([(name, one) for name, one, alone in found if not alone])
+            answer.append(f"{system} against {baseline}. English alone: {english} Over languages: {fair}")
         for benchmark in figures.study.benchmarks:
             measure = figures.study.benchmarks[benchmark].measures[0]
             answer.append(f"{benchmark}: {leaders(figures, benchmark, model, measure)}")
@@ -216,5 +216,11 @@ def _spreads(figures: Figures, benchmark: str, model: str) -> Iterator[str]:
         yield f"{benchmark}, agreement of rankings over translations, mean ± spread over languages: {', '.join(rows)}."
 
 
-def _joined(lines: list[str]) -> str:
-    return "; ".join(lines) + "." if lines else "not measured."
+def _differences(found: list[tuple[str, Contrast]]) -> str:
+    """What differs, each with its benchmark, and in how many figures nothing was shown to."""
+    if not found:
+        return "not measured."
+    lines = [said(one, name) for name, one in found if one.verdict != NOT_SHOWN]
+    if rest := len(found) - len(lines):
+        lines.append(f"{NOT_SHOWN} in {'the other ' if lines else ''}{rest} figures")
+    return "; ".join(lines) + "."
