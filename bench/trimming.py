@@ -27,13 +27,13 @@ def measure(folder, texts, frozen):
 
     from isoglot.builtin_encoder import quiet_transformers
     from isoglot.encoders import load_encoder
-    from isoglot.losses import contrastive_loss
+    from isoglot.losses import Objective
     from isoglot.training.data import Collator
 
     with quiet_transformers():
         model = load_encoder(folder, device="cpu").train()
     model[0].auto_model.get_input_embeddings().requires_grad_(not frozen)
-    collate, loss = Collator(model, LIMITS), contrastive_loss(model, temperature=0.02)
+    collate, loss = Collator(model, LIMITS), Objective(model, temperature=0.02)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=1e-5, weight_decay=0.01, fused=True)
     batches = [collate(rows) for rows in texts]

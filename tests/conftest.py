@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -150,3 +151,14 @@ def tiny_encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def tiny_encoder(tiny_encoder_folder: Path) -> SentenceTransformer:
     return SentenceTransformer(str(tiny_encoder_folder), device="cpu").eval()
+
+
+@pytest.fixture
+def short_training(pairs_file: Path) -> dict[str, Any]:
+    """Settings of training that takes seconds, but for the model, where it is written, and how long."""
+    return {
+        "data": [{"source": str(pairs_file)}],
+        "batches": {"size": 8},
+        "optimizer": {"learning_rate": 1e-3},
+        "bf16": False,
+    }

@@ -9,18 +9,9 @@ from pathlib import Path
 import pytest
 from sentence_transformers import SentenceTransformer
 
-from isoglot.cli import main
+from command import run
 
 GOOD = '{"id": "1", "language": "de", "query": "rot", "passage": "rot und gruen"}\n'
-
-
-def run(monkeypatch: pytest.MonkeyPatch, *words: str | Path) -> int:
-    monkeypatch.setattr("sys.argv", ["isoglot", *map(str, words)])
-    try:
-        main()
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return 0
 
 
 @pytest.fixture

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 from sentence_transformers import SentenceTransformer
 
+from command import run as run_isoglot
 from isoglot.benchmarks import load_benchmark
-from isoglot.cli import main
 from isoglot.mining import mine_negatives
 from isoglot.overlap import find_overlap
 from isoglot.pairs import ParallelPairs, read_pairs, write_pairs
@@ -23,16 +24,7 @@ Run = Callable[..., int]
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs `isoglot data` with these words in an empty folder."""
     monkeypatch.chdir(tmp_path)
-
-    def call(*words: object) -> int:
-        monkeypatch.setattr("sys.argv", ["isoglot", "data", *map(str, words)])
-        try:
-            main()
-        except SystemExit as stop:
-            return int(stop.code or 0)
-        return 0
-
-    return call
+    return partial(run_isoglot, monkeypatch, "data")
 
 
 @pytest.mark.parametrize("name", SOURCES)

@@ -15,7 +15,7 @@ from sentence_transformers.sentence_transformer.modules import Normalize, Poolin
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import BertConfig, BertModel, RobertaConfig, RobertaModel
 
-from isoglot.cli import main
+from command import run
 from isoglot.debiasing import debias
 from isoglot.encoders import load_encoder
 from isoglot.errors import InputError
@@ -295,15 +295,6 @@ def test_what_cannot_be_trimmed_is_refused_in_one_line(
         trim(model, ["text"])
 
 
-def command(monkeypatch: pytest.MonkeyPatch, *words: str | Path) -> int:
-    monkeypatch.setattr("sys.argv", ["isoglot", "trim", *map(str, words)])
-    try:
-        main()
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return 0
-
-
 def test_the_command_writes_a_model_and_says_what_it_saved(
     tiny_encoder_folder: Path,
     pairs_file: Path,
@@ -312,7 +303,7 @@ def test_the_command_writes_a_model_and_says_what_it_saved(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     call = [tiny_encoder_folder, "--pairs", pairs_file, "--languages", "de", "--spare", "0", "--out"]
-    assert command(monkeypatch, *call, tmp_path / "a", "--json") == 0
+    assert run(monkeypatch, "trim", *call, tmp_path / "a", "--json") == 0
     report = json.loads(capsys.readouterr().out)
     trimmed = load_encoder(tmp_path / "a", device="cpu")
     assert len(table(trimmed).weight) == report["rows_after"] < report["rows_before"]
@@ -320,7 +311,7 @@ def test_the_command_writes_a_model_and_says_what_it_saved(
     texts = list({text for column in ("query", "passage") for text in pairs.texts(column) if text})
     assert report["texts"] == len(texts)
     assert trimmed.encode(texts) == pytest.approx(load_encoder(tiny_encoder_folder).encode(texts), abs=1e-6)
-    assert command(monkeypatch, *call, tmp_path / "b", "--keep-all-of", "en") == 0
+    assert run(monkeypatch, "trim", *call, tmp_path / "b", "--keep-all-of", "en") == 0
     said = capsys.readouterr().out.replace("\n", " ")
     rows = len(table(load_encoder(tmp_path / "b", device="cpu")).weight)
     assert f"Kept {rows:,} of {report['rows_before']:,} pieces" in said
@@ -357,7 +348,7 @@ def test_bad_calls_are_one_line_exit_code_2_and_write_nothing(
     SentenceTransformer(modules=[static], device="cpu").save_pretrained("static", create_model_card=False)
     before = sorted(tmp_path.rglob("*"))
     named = {"MODEL": str(tiny_encoder_folder), "PAIRS": str(pairs_file), "STATIC": "./static"}
-    assert command(monkeypatch, *[named.get(word, word) for word in words]) == 2
+    assert run(monkeypatch, "trim", *[named.get(word, word) for word in words]) == 2
     error = capsys.readouterr().err
     assert error.startswith("isoglot: ")
     assert error.count("\n") == 1, error
@@ -397,10 +388,12 @@ def test_a_model_that_reads_more_from_numbers_than_embeddings_is_refused(
 
 @pytest.mark.slow
 @pytest.mark.data
+@pytest.mark.skipif(
+    not (SHARED_DATA / "flores200").is_dir(),
+    reason="the size is of a vocabulary for FLORES-200, which is not part of the project; a checkout may lie beside it",
+)
 def test_the_real_encoder_falls_under_200_mb_and_embeds_the_same(tmp_path: Path) -> None:
     folder = SHARED_DATA / "flores200"
-    if not folder.exists():
-        pytest.skip("the FLORES-200 data is not beside the checkout")
     names = "arb_Arab deu_Latn ell_Grek eng_Latn spa_Latn hin_Deva rus_Cyrl tha_Thai tur_Latn vie_Latn zho_Hans"
     texts = [line for name in names.split() for line in (folder / f"{name}.txt").read_text("utf-8").splitlines()]
     model = load_encoder("builtin:multilingual-e5-small", device="cpu")

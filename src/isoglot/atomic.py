@@ -144,7 +144,7 @@ def _sibling(target: Path, *, folder: bool) -> Iterator[Path]:
         yield temporary
     except BaseException as error:
         _remove(temporary)
-        reason = _reason_of_the_system(error, target)
+        reason = reason_of_the_system(error, target)
         if reason is None:
             raise
         raise reason from error
@@ -184,7 +184,7 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _reason_of_the_system(error: BaseException, target: Path) -> OSError | None:
+def reason_of_the_system(error: BaseException, target: Path) -> OSError | None:
     """The error as one of the system that names the target, None if it is another or does so already."""
     if isinstance(error, OSError) and error.errno and error.filename:
         return None

@@ -14,7 +14,6 @@ from typing import Any, cast
 import torch
 import torch.distributed as dist
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity, log_softmax, normalize, softplus
 from torch.utils.checkpoint import checkpoint
@@ -331,12 +330,3 @@ def _of_all_processes(rows: Tensor) -> Tensor:
         return rows
     gathered: Tensor = _Gathered.apply(rows)  # type: ignore[no-untyped-call]
     return gathered
-
-
-def contrastive_loss(
-    model: SentenceTransformer, *, temperature: float, symmetric: bool = False
-) -> MultipleNegativesRankingLoss:
-    """InfoNCE as sentence-transformers has it, in this field's terms: what `Objective` is held against."""
-    directions = ("query_to_doc", "doc_to_query") if symmetric else ("query_to_doc",)
-    mode = "per_direction" if symmetric else "joint"
-    return MultipleNegativesRankingLoss(model, scale=1.0 / temperature, directions=directions, partition_mode=mode)

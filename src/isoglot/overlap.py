@@ -166,9 +166,17 @@ def check_no_overlap(pairs: ParallelPairs, retrieval_set: RetrievalSet) -> None:
     """Refuse training pairs that hold texts of an evaluation set.
 
     Raises:
+        InputError: as `refuse_overlap`.
+    """
+    refuse_overlap(find_overlap(pairs, retrieval_set))
+
+
+def refuse_overlap(overlap: Overlap) -> None:
+    """Refuse training pairs in which something was found.
+
+    Raises:
         InputError: naming how many there are of what kind, one of them, and what to do.
     """
-    overlap = find_overlap(pairs, retrieval_set)
     if not len(overlap):
         return
     counts: dict[str, int] = {}

@@ -17,17 +17,13 @@ def _warm(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 @pytest.fixture
-def training(tiny_encoder_folder: Path, pairs_file: Path) -> dict[str, Any]:
-    return {
+def training(tiny_encoder_folder: Path, short_training: dict[str, Any]) -> dict[str, Any]:
+    return short_training | {
         "model": str(tiny_encoder_folder),
         "output": "run",
-        "data": [{"source": str(pairs_file)}],
-        "batches": {"size": 8},
-        "optimizer": {"learning_rate": 1e-3},
         "loss": {"distillation": {"weight": 1.0, "target": "english"}},
         "steps": 24,
         "validation": {"examples": 20, "every": 4},
-        "bf16": False,
     }
 
 

@@ -14,7 +14,9 @@ from isoglot.studies import Study, load_study
 
 
 @pytest.fixture
-def recipe(tiny_encoder_folder: Path, pairs_file: Path, tmp_path: Path) -> dict[str, Any]:
+def recipe(
+    tiny_encoder_folder: Path, pairs_file: Path, short_training: dict[str, Any], tmp_path: Path
+) -> dict[str, Any]:
     """Two arms and a remedy; every second training pair is in the benchmark, so half are left out of training."""
     rows = [json.loads(line) for line in pairs_file.read_text().splitlines()]
     test = tmp_path / "test.jsonl"
@@ -29,15 +31,7 @@ def recipe(tiny_encoder_folder: Path, pairs_file: Path, tmp_path: Path) -> dict[
         "models": {"tiny": str(tiny_encoder_folder)},
         "seeds": [0, 1],
         "bf16": False,
-        "training": {
-            "data": [{"source": str(pairs_file)}],
-            "batches": {"size": 8},
-            "optimizer": {"learning_rate": 1e-3},
-            "steps": 6,
-            "validation": {"examples": 0},
-            "checkpoint_every": 2,
-            "bf16": False,
-        },
+        "training": short_training | {"steps": 6, "validation": {"examples": 0}, "checkpoint_every": 2},
         "remedies": {"lir": {"source": str(pairs_file), "directions": 2}},
         "arms": {
             "monolingual": {"training": {"batches": {"strategy": "monolingual"}}, "x": 1, "series": "alpha"},

@@ -115,6 +115,7 @@ def test_a_study_that_is_killed_while_scoring_does_not_train_again(
 def test_a_folder_whose_first_files_were_half_written_is_begun_again(load: Load, tmp_path: Path) -> None:
     half = tmp_path / "out" / "arms" / "hybrid-0" / "run"
     half.mkdir(parents=True)
+    (half / "plan.parquet").write_bytes(b"PAR1")  # written first
     (half / "config.yaml").write_text("model: x\n")
     run_study(load(seeds=[0]), tmp_path / "out")
     assert (half / "model").exists()

@@ -9,15 +9,11 @@ import pytest
 
 
 @pytest.fixture
-def settings(tiny_encoder_folder: Path, pairs_file: Path, tmp_path: Path) -> dict[str, Any]:
-    return {
+def settings(tiny_encoder_folder: Path, short_training: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
+    return short_training | {
         "model": str(tiny_encoder_folder),
         "output": str(tmp_path / "run"),
-        "data": [{"source": str(pairs_file)}],
-        "batches": {"size": 8},
-        "optimizer": {"learning_rate": 1e-3},
         "steps": 12,
         "validation": {"examples": 0},
         "checkpoint_every": 4,
-        "bf16": False,
     }

@@ -40,6 +40,8 @@ def test_overrides_reach_nested_keys(tmp_path: Path) -> None:
         (MINIMAL, ["batches.strategy=bilingual"], "batches.strategy: .*'monolingual'"),
         (MINIMAL, ["epochs=1"], "give either steps or epochs"),
         (MINIMAL, ["steps"], "write key=value"),
+        (MINIMAL, ["steps=[1"], "the value is not YAML"),
+        (MINIMAL, ["data=null"], "data: Field required"),
         (MINIMAL, ["loss={weight: 0}"], "nothing to minimise"),
         (MINIMAL, ["loss={weight: 0, jensen_shannon: 1}"], "nothing to minimise in some batches"),
         (MINIMAL, ["loss.jensen_shannon=1", "batches.strategy=monolingual"], "need cross-lingual batches"),

@@ -20,7 +20,6 @@ from safetensors import SafetensorError
 
 from isoglot.errors import InputError, IsoglotError
 from isoglot.training import TrainConfig, fitting, train
-from isoglot.training import trainer as trainer_module
 
 FULL = [
     OSError(errno.ENOSPC, "No space left on device"),
@@ -43,7 +42,7 @@ def test_a_full_disk_is_one_clear_line_and_costs_only_the_steps_since_the_last_c
 
     with monkeypatch.context() as patched:
         patched.setattr(torch, "save", save)
-        patched.setattr(trainer_module, "_FULL_BELOW", 1 << 60)  # the writer of torch does not say why it failed
+        patched.setattr("isoglot.atomic._FULL_BELOW", 1 << 60)  # the writer of torch does not say why it failed
         line = r"cannot write the checkpoint of step 8, the disk is full; make room, then continue with --resume"
         with pytest.raises(IsoglotError, match=line) as caught:
             train(TrainConfig.model_validate(settings))

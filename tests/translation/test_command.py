@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from engines import Habit, backwards
 
-from isoglot.cli import main
+from command import run as run_isoglot
 from isoglot.errors import IsoglotError
 from isoglot.pairs import read_pairs
 from isoglot.translation import ENGINES, load_engine
@@ -28,16 +29,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs `isoglot data translate pairs.jsonl` with more words in a folder that holds the file."""
     monkeypatch.chdir(tmp_path)
     Path("pairs.jsonl").write_text(ROW)
-
-    def call(*words: str) -> int:
-        monkeypatch.setattr("sys.argv", ["isoglot", "data", "translate", "pairs.jsonl", *words])
-        try:
-            main()
-        except SystemExit as stop:
-            return int(stop.code or 0)
-        return 0
-
-    return call
+    return partial(run_isoglot, monkeypatch, "data", "translate", "pairs.jsonl")
 
 
 @pytest.fixture

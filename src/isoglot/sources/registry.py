@@ -49,7 +49,7 @@ class Source:
         summary: what it is, in a line.
         languages: tags of its languages.
         licence: the terms the data comes under.
-        url: where it is described.
+        url: where it is described; empty for what the machine's own package lists hold.
         citation: whom to cite.
         size: about how many rows are read.
         non_commercial: whether its terms forbid commercial use, or grant research use only.
@@ -116,7 +116,7 @@ SOURCES: Mapping[str, Source] = {
                 "translations under those of the Debian Description Translation Project, by their translators. "
                 "No single licence covers them; check both before you pass on the texts themselves."
             ),
-            url="https://www.debian.org/international/l10n/ddtp",
+            url="",
             citation="The Debian Description Translation Project",
             size="about 230,000 translations of 61,000 packages; depends on the release",
         ),

@@ -224,12 +224,9 @@ def _train(arm: Arm, folder: Path, data_folder: Path) -> Path:
     run = folder / "run"
     if (run / "model").exists():
         return run / "model"
-    begun = (run / "run.json").exists()
-    if run.exists() and not begun:
-        shutil.rmtree(run)  # stopped while its first files were written
     training = _with_own_text(arm, data_folder)
     write_json(folder / "amounts.json", amounts(training["data"]))
-    return train(_config(arm, training, folder), resume=begun)
+    return train(_config(arm, training, folder), resume=(run / "run.json").exists())
 
 
 def _with_own_text(arm: Arm, data_folder: Path) -> Content:

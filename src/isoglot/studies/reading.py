@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from isoglot.errors import InputError
 from isoglot.sources import load_pairs
 from isoglot.studies.recipe import Content, Study, merge
+from isoglot.training.config import apply_override
 
 _RECIPES = files("isoglot.studies") / "recipes"
 
@@ -45,7 +46,7 @@ def load_study(name: str | Path, overrides: Sequence[str] = (), *, quick: bool =
     for layer in short if quick else ():
         content = merge(content, {**layer, "quick": True})
     for override in overrides:
-        _assign(content, override)
+        apply_override(content, override)
     folder = content.pop("data_dir", None) or os.environ.get("ISOGLOT_DATA") or os.environ.get("DATA")
     content.setdefault("name", Path(name).stem)
     try:
@@ -133,23 +134,6 @@ def _read(name: str | Path) -> Content:
     if not isinstance(content, dict):
         raise InputError(f"{name}: a recipe is a mapping of keys such as benchmarks, training and arms")
     return content
-
-
-def _assign(content: Content, override: str) -> None:
-    key, equals, value = override.partition("=")
-    if not equals or not key:
-        raise InputError(f"--set {override}: write key=value, for example --set training.steps=300")
-    *parents, last = key.split(".")
-    for parent in parents:
-        content = content.setdefault(parent, {})
-        if not isinstance(content, dict):
-            raise InputError(f"--set {override}: {parent} holds a value, not keys")
-    try:
-        content[last] = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise InputError(f"--set {override}: the value is not YAML: {' '.join(str(error).split())}") from error
-    if content[last] is None:
-        del content[last]
 
 
 def _with_paths(content: Content, folder: str | None) -> Content:

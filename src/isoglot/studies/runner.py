@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -75,6 +76,7 @@ def run_study(study: Study, folder: Path) -> dict[str, Any]:
     for number, arm in enumerate(arms, 1):
         console.print(f"{study.name}: {arm.name}, {number} of {len(arms)}", highlight=False, markup=False)
         outcome[arm] = run_arm(arm, sets, places[arm.name], folder / "data")
+        gc.collect()  # a trainer refers to itself; its model would stay beside the next
     figures = figures_of(study, outcome, {arm.label: amounts_of(places[arm.name]) for arm in arms})
     answer = [paragraph for paragraph in ANSWERS[study.answer](figures) if paragraph]
     return write_study(figures, answer, notes, _records(outcome, places), folder)

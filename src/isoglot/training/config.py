@@ -307,23 +307,39 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> TrainConfig:
     if not isinstance(content, dict):
         raise InputError(f"{path}: a configuration is a mapping of keys such as model, output and data")
     for override in overrides:
-        _set(content, override)
+        apply_override(content, override)
     try:
         return TrainConfig.model_validate(content)
     except ValidationError as error:
         raise InputError(f"{path}: {_first_problem(error)}") from error
 
 
-def _set(content: dict[str, Any], override: str) -> None:
-    key, equals, value = override.partition("=")
+def apply_override(content: dict[str, Any], override: str) -> None:
+    """Set a key of nested mappings, in place: `batches.alpha=0.3`. The value is YAML, null takes the key away.
+
+    Raises:
+        InputError: if the override is not of that form, or leads through a value.
+
+    >>> content = {"batches": {"alpha": 0.5}, "dropout": 0.0}
+    >>> apply_override(content, "batches.size=64"), apply_override(content, "dropout=null"), content
+    (None, None, {'batches': {'alpha': 0.5, 'size': 64}})
+    """
+    key, equals, text = override.partition("=")
     if not equals or not key:
-        raise InputError(f"--set {override}: write key=value, for example --set batches.alpha=0.3")
+        raise InputError(f"--set {override}: write key=value, for example --set seed=1")
     *parents, last = key.split(".")
     for parent in parents:
         content = content.setdefault(parent, {})
         if not isinstance(content, dict):
             raise InputError(f"--set {override}: {parent} holds a value, not keys")
-    content[last] = yaml.safe_load(value)
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"--set {override}: the value is not YAML: {' '.join(str(error).split())}") from error
+    if value is None:
+        content.pop(last, None)
+    else:
+        content[last] = value
 
 
 def _first_problem(error: ValidationError) -> str:

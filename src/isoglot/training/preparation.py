@@ -15,7 +15,7 @@ import numpy as np
 from isoglot.batches import BatchPlan, plan_batches
 from isoglot.benchmarks import load_benchmark
 from isoglot.errors import InputError
-from isoglot.overlap import check_no_overlap, find_overlap, without_overlap
+from isoglot.overlap import find_overlap, refuse_overlap, without_overlap
 from isoglot.pairs import ParallelPairs
 from isoglot.training import processes
 from isoglot.training.config import EvaluationSet, TrainConfig
@@ -88,9 +88,9 @@ def _checked(pairs: ParallelPairs, sets: Sequence[EvaluationSet]) -> tuple[Paral
     found, kept = [], pairs
     for settings in sets:
         evaluation = load_benchmark(settings.benchmark, settings.data, languages=settings.languages)
-        if settings.on_overlap == "refuse":
-            check_no_overlap(pairs, evaluation)
         overlap = find_overlap(kept, evaluation)
+        if settings.on_overlap == "refuse":
+            refuse_overlap(overlap)
         found.append(
             {
                 "benchmark": settings.benchmark,

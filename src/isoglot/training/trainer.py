@@ -35,7 +35,7 @@ from transformers import (
 )
 from transformers.trainer import TRAINER_STATE_NAME
 
-from isoglot.atomic import checksum, write_json, write_text
+from isoglot.atomic import checksum, reason_of_the_system, write_json, write_text
 from isoglot.batches import KINDS, BatchPlan
 from isoglot.errors import IsoglotError
 from isoglot.progress import console
@@ -43,7 +43,6 @@ from isoglot.training import processes
 from isoglot.training.data import Collator
 
 COMPLETE = "complete"  # a file in a checkpoint that says it was written to its end, and holds its files' checksums
-_FULL_BELOW = 16 << 20  # bytes; writers that fail without saying why have then met a full disk
 
 
 class PlannedTrainer(SentenceTransformerTrainer):
@@ -172,9 +171,8 @@ def saving(what: str, folder: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError, SafetensorError) as error:
-        code = error.errno if isinstance(error, OSError) else None
-        full = code in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error)
-        if full or shutil.disk_usage(folder).free < _FULL_BELOW:
+        cause = reason_of_the_system(error, folder) or error
+        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
             reason = "the disk is full; make room"
         else:
             reason = f"{(str(error) or type(error).__name__).splitlines()[0]}; mend that"
