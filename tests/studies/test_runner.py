@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -21,7 +23,7 @@ from isoglot.training import fitting
 
 pytest.importorskip("vl_convert", reason="needs the extra report")
 Load = Callable[..., Study]
-FILES = ("study.json", "answer.md", "tables.md", "report.html")
+FILES = ("study.json", "answer.md", "page.md", "report.html")
 
 
 def weights(out: Path) -> dict[str, dict[str, np.ndarray]]:
@@ -41,9 +43,12 @@ def test_a_study_leaves_tables_plots_tests_and_an_answer(load: Load, tmp_path: P
     assert {arm["name"] for arm in kept["arms"]} == {
         *("base", "lir", "monolingual-0", "monolingual-1", "hybrid-0", "hybrid-1")
     }
-    tables = (tmp_path / "out" / "tables.md").read_text()
+    everything = (tmp_path / "out" / "page.md").read_text()
     for system in ("base", "lir", "monolingual", "hybrid"):
-        assert f"| {system} |" in tables
+        assert f"| {system} |" in everything
+    drawings = sorted((tmp_path / "out" / "plots").iterdir())
+    assert re.findall(r"!\[.*\]\((plots/.*)\)", everything) == [f"plots/{file.name}" for file in drawings]
+    assert all(ElementTree.parse(file).getroot().tag.endswith("svg") for file in drawings)
     page = (tmp_path / "out" / "report.html").read_text()
     assert page.count('class="plot"') == page.count('class="spec"') > 2
     assert sorted(weights(tmp_path / "out")) == ["hybrid-0", "hybrid-1", "monolingual-0", "monolingual-1"]
@@ -202,6 +207,7 @@ def test_the_command_runs_a_recipe_and_says_its_answer(
     assert told["quick"]
     assert any("quick form" in line for line in told["limits"])
     for name in FILES[1:]:
-        if name != "tables.md":
-            assert "quick form" in (tmp_path / "out" / name).read_text()
+        assert "quick form" in (tmp_path / "out" / name).read_text()
+    assert "isoglot study" in (page := (tmp_path / "out" / "page.md").read_text())
+    assert "--quick --set=training.steps=2" in page
     assert (tmp_path / "out" / "arms" / "hybrid-3" / "run" / "model").exists()

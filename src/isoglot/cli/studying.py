@@ -37,4 +37,4 @@ def study(
         return
     for paragraph in (*record["answer"], *record["limits"]):
         say(f"{paragraph}\n")
-    say(f"The report is {folder / 'report.html'}; answer.md, tables.md and study.json are beside it")
+    say(f"The report is {folder / 'report.html'}; answer.md, page.md and study.json are beside it")

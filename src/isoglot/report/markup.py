@@ -86,11 +86,31 @@ def plot_library() -> Html:
     Raises:
         MissingExtraError: if `vl-convert-python`, which carries it, is not installed.
     """
+    return _bundle(_converter().javascript_bundle)
+
+
+def plot_svg(spec: dict[str, Any]) -> str:
+    """A plot as a drawing of its own, dark on white.
+
+    Raises:
+        MissingExtraError: as `plot_library`.
+    """
+    config = {
+        "font": "Arial, Helvetica, sans-serif",
+        "padding": 12,
+        "view": {"stroke": None},
+        "axis": {"grid": True, "gridOpacity": 0.4},
+    }
+    drawing: str = _converter().vegalite_to_svg({**spec, "background": "white", "config": config})
+    return drawing.replace("currentColor", "#222")  # a drawing alone has no page to take its colour from
+
+
+def _converter() -> Any:
     try:
         import vl_convert
     except ImportError:
         raise MissingExtraError("a report as a page needs an extra: pip install 'isoglot[report]'") from None
-    return _bundle(vl_convert.javascript_bundle)
+    return vl_convert
 
 
 @cache

@@ -74,8 +74,8 @@ def losses(figures: Figures) -> list[str]:
             found = list(_against(figures, system, baseline, model))
             if not found:
                 continue
-            english = _differences([(name, one) for name, one, alone in found if alone])
-            fair = _differences([(name, one) for name, one, alone in found if not alone])
+            english = _differences(figures, [(name, one) for name, one, alone in found if alone])
+            fair = _differences(figures, [(name, one) for name, one, alone in found if not alone])
             answer.append(f"{system} against {baseline}. English alone: {english} Over languages: {fair}")
         for benchmark in figures.study.benchmarks:
             measure = figures.study.benchmarks[benchmark].measures[0]
@@ -216,11 +216,19 @@ def _spreads(figures: Figures, benchmark: str, model: str) -> Iterator[str]:
         yield f"{benchmark}, agreement of rankings over translations, mean ± spread over languages: {', '.join(rows)}."
 
 
-def _differences(found: list[tuple[str, Contrast]]) -> str:
-    """What differs, each with its benchmark, and in how many figures nothing was shown to."""
+def _differences(figures: Figures, found: list[tuple[str, Contrast]]) -> str:
+    """What differs in main measures and rank distance; of other measures, in how many figures which way."""
     if not found:
         return "not measured."
-    lines = [said(one, name) for name, one in found if one.verdict != NOT_SHOWN]
-    if rest := len(found) - len(lines):
-        lines.append(f"{NOT_SHOWN} in {'the other ' if lines else ''}{rest} figures")
+    main = {name: (spec.measures[0], "rank_distance") for name, spec in figures.study.benchmarks.items()}
+    lines = [said(one, name) for name, one in found if one.verdict != NOT_SHOWN and one.measure in main[name]]
+    for verdict in ("better", "worse"):
+        if many := sum(one.verdict == verdict and one.measure not in main[name] for name, one in found):
+            lines.append(f"{verdict} in {_figures(many)} of other measures")
+    if many := sum(one.verdict == NOT_SHOWN for _, one in found):
+        lines.append(f"{NOT_SHOWN} in {'the other ' if lines else ''}{_figures(many)}")
     return "; ".join(lines) + "."
+
+
+def _figures(many: int) -> str:
+    return f"{many} figure{'s' if many > 1 else ''}"

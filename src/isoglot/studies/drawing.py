@@ -12,23 +12,31 @@ from isoglot.studies.figures import EVERYTHING, Figures, Part
 from isoglot.studies.recipe import BASE
 from isoglot.studies.tables import Table, column_for, columns_of, gain_rows, systems_table
 
+_ACROSS = 4  # panels in a row
 Plot = tuple[Spec, str, Table]
 """Specification, caption, and the figures as a table."""
 
 
 def plots_of(figures: Figures) -> Iterator[Plot]:
-    """All plots: systems with intervals, curves and front along the axis, gain by amount, language by language."""
-    for part in figures.parts:
-        if part.view != EVERYTHING or part.baseline != BASE:
-            continue
+    """What to look at first: systems with intervals, curves and front along the axis, gain by amount."""
+    for part in _against_base(figures):
         named, behind = f"{part.benchmark}, {part.model}", systems_table(figures, part)
         yield _dots(part), f"{named}: systems with 95 % intervals", behind
         if any(arm.x is not None for arm in figures.study.arms.values()):
             yield _curves(figures, part), f"{named}: along {figures.study.x_title}", behind
             yield from _front(figures, part, named, behind)
-        yield from _grids(figures, part, named)
     for system in figures.study.gain_by_amount:
         yield from _gains(figures, system)
+
+
+def grids_of(figures: Figures) -> Iterator[Plot]:
+    """Every system's difference to the base by query and corpus language."""
+    for part in _against_base(figures):
+        yield from _grids(figures, part, f"{part.benchmark}, {part.model}")
+
+
+def _against_base(figures: Figures) -> list[Part]:
+    return [part for part in figures.parts if (part.view, part.baseline) == (EVERYTHING, BASE)]
 
 
 def _dots(part: Part) -> Spec:
@@ -37,7 +45,7 @@ def _dots(part: Part) -> Spec:
     for number, column in enumerate(columns_of(part)):
         rows = _rows(part, column)
         y: Spec = {"field": "system", "type": "nominal", "sort": list(part.comparison.systems), "title": None}
-        y["axis"] = {"labelLimit": 190, "domain": False, "ticks": False} if number == 0 else None
+        y["axis"] = {"labelLimit": 190, "domain": False, "ticks": False} if number % _ACROSS == 0 else None
         x: Spec = {"type": "quantitative", "scale": {"zero": False}, "axis": {"tickCount": 3, "title": None}}
         tooltip = [{"field": name} for name in ("system", "value", "low", "high")]
         layers: list[Spec] = [
@@ -56,7 +64,12 @@ def _dots(part: Part) -> Spec:
                 "layer": layers,
             }
         )
-    return {"description": f"Figures of each system on {part.benchmark}", "hconcat": panels, "spacing": 14}
+    return {
+        "description": f"Figures of each system on {part.benchmark}",
+        "concat": panels,
+        "columns": _ACROSS,
+        "spacing": 14,
+    }
 
 
 def _curves(figures: Figures, part: Part) -> Spec:
@@ -140,7 +153,6 @@ def _gains(figures: Figures, system: str) -> Iterator[Plot]:
 
 
 def _grids(figures: Figures, part: Part, named: str) -> Iterator[Plot]:
-    """Every system's difference to the base by query and corpus language."""
     means = figures.means[part.benchmark]
     base = means[figures.label(BASE, part.model)]["grid"]
     tags = list(means[figures.label(BASE, part.model)]["by_query_language"])
@@ -187,8 +199,9 @@ def _scatter(rows: list[dict[str, Any]], fields: tuple[str, str, str], titles: t
 
 
 def _rows(part: Part, column: Column) -> list[dict[str, Any]]:
+    """Figures with their intervals, to six places: rounding errors of equal means would be all that an axis shows."""
     return [
-        {"system": one.system, "value": one.value, "low": one.low, "high": one.high}
+        {"system": one.system, "value": round(one.value, 6), "low": round(one.low, 6), "high": round(one.high, 6)}
         for one in part.comparison.estimates
         if one.language is None and column_for(one.setting, one.measure) == column
     ]

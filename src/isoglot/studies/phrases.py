@@ -62,7 +62,8 @@ def leader(part: Part, setting: str, measure: str) -> str:
     text = f"The best figure in {column.heading} is that of {best.system}, {_with_interval(column, best)}"
     if not rivals:
         return f"{text}; no other system's interval overlaps with its."
-    return f"{text}; the intervals of {_listed(rivals)} overlap with its, so it is not told apart from them this way."
+    whose = f"every other system ({len(rivals)})" if len(rivals) == len(found) - 1 else _listed(rivals)
+    return f"{text}; not told apart from it, by intervals that overlap: {whose}."
 
 
 def leaders(figures: Figures, benchmark: str, model: str, measure: str) -> str:

@@ -49,6 +49,7 @@ def load_study(name: str | Path, overrides: Sequence[str] = (), *, quick: bool =
         apply_override(content, override)
     folder = content.pop("data_dir", None) or os.environ.get("ISOGLOT_DATA") or os.environ.get("DATA")
     content.setdefault("name", Path(name).stem)
+    content["command"] = (str(name), *(["--quick"] if quick else []), *(f"--set={one}" for one in overrides))
     try:
         return Study.model_validate(_with_paths(content, folder))
     except ValidationError as error:

@@ -155,6 +155,7 @@ class Study(_Section):
         published: figures of others.
         limits: what to know before trusting the answer, beside what every study says.
         quick: whether this is the short form.
+        command: words behind `isoglot study` that ask for it.
     """
 
     name: str
@@ -180,6 +181,7 @@ class Study(_Section):
     published: tuple[Published, ...] = ()
     limits: tuple[str, ...] = ()
     quick: bool = False
+    command: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Study:

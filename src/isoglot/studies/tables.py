@@ -21,11 +21,13 @@ class Table:
         title: what it shows.
         header: of its columns; the first names the rows.
         rows: of its cells.
+        words: whether the cells are words, not figures.
     """
 
     title: str
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    words: bool = False
 
 
 def tables_of(figures: Figures) -> list[Table]:

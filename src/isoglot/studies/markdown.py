@@ -1,0 +1,92 @@
+"""A study in Markdown: the answer alone, and a page of everything with the plots as drawings beside it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from isoglot.report.tables import markdown_table, markdown_text
+from isoglot.results import versions
+from isoglot.studies.drawing import Plot
+from isoglot.studies.figures import Figures
+from isoglot.studies.origins import origins
+from isoglot.studies.recipe import Study
+from isoglot.studies.tables import Table
+
+
+def answer_page(figures: Figures, answer: Sequence[str], known: Sequence[str]) -> str:
+    """Question, answer and limits."""
+    return _joined([*_beginning(figures), *_paragraphs(answer), "## Limits", _listed(known)])
+
+
+def study_page(
+    figures: Figures,
+    answer: Sequence[str],
+    known: Sequence[str],
+    tables: Sequence[Table],
+    plots: Sequence[Plot],
+    arms: Sequence[Mapping[str, Any]],
+) -> str:
+    """Everything: how to repeat it, answer, limits, plots, tables, and where the figures come from.
+
+    Args:
+        figures: of the study.
+        answer: sentences.
+        known: limits.
+        tables: of all figures.
+        plots: which lie beside the page under `plot_names`.
+        arms: as in `study.json`.
+    """
+    parts = [*_beginning(figures), f"```bash\n{command(figures.study)}\n```"]
+    parts += ["## Answer", *_paragraphs(answer), "## Limits", _listed(known), "## Plots"]
+    for (_, caption, _), name in zip(plots, plot_names(plots), strict=True):
+        parts += [f"### {markdown_text(caption)}", f"![{markdown_text(caption)}]({name})"]
+    parts.append("## Tables")
+    for one in tables:
+        parts += [f"### {markdown_text(one.title)}", markdown_table(one.header, one.rows)]
+    parts.append("## Where this comes from")
+    for one in origins(arms):
+        parts += [f"### {markdown_text(one.title)}", markdown_table(one.header, one.rows)]
+    parts.append(f"Versions: {', '.join(f'{name} {version}' for name, version in versions().items())}.")
+    return _joined(parts)
+
+
+def plot_names(plots: Sequence[Plot]) -> list[str]:
+    """Where drawings of plots lie, beside the page."""
+    return [f"plots/{number:02}.svg" for number, _ in enumerate(plots, 1)]
+
+
+def command(study: Study) -> str:
+    """The command that repeats a study.
+
+    >>> command(Study.model_construct(name="ratio", command=("ratio", "--quick", "--set=seeds=[0]")))
+    "isoglot study ratio --quick '--set=seeds=[0]' --out studies/ratio"
+    """
+    return shlex.join(["isoglot", "study", *(study.command or [study.name]), "--out", f"studies/{study.name}"])
+
+
+def title(figures: Figures) -> str:
+    """The recipe's title."""
+    return figures.study.title + (" (quick form)" if figures.study.quick else "")
+
+
+def question(figures: Figures) -> str:
+    """The recipe's question, in one line."""
+    return " ".join(figures.study.question.split())
+
+
+def _beginning(figures: Figures) -> list[str]:
+    return [f"# {markdown_text(title(figures))}", f"*{markdown_text(question(figures))}*"]
+
+
+def _paragraphs(answer: Sequence[str]) -> list[str]:
+    return [markdown_text(paragraph) for paragraph in answer]
+
+
+def _listed(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {markdown_text(line)}" for line in lines)
+
+
+def _joined(parts: Sequence[str]) -> str:
+    return "\n\n".join(parts) + "\n"
