@@ -123,15 +123,26 @@ def test_the_best_is_named_alone_only_where_no_interval_overlaps(
         for system, (value, half) in zip(SYSTEMS, ends, strict=False)
     ]
     part = Part("bench", "m", EVERYTHING, "base", Comparison("bench", "base", SYSTEMS, tuple(own), (), 0, 1, ()))
-    text = leader(part, "multilingual", measure)
+    text = leader([part], "multilingual", measure)
     best = (min if lower_is_better else max)(own, key=lambda one: one.value)
     assert f"is that of {best.system}," in text
     overlapping = [one.system for one in own if one is not best and one.high >= best.low and one.low <= best.high]
     everybody = len(overlapping) == len(own) - 1
-    assert (f"overlap: every other system ({len(overlapping)})." in text) == (everybody and bool(overlapping))
+    assert (f"from it: every other system ({len(overlapping)})." in text) == (everybody and bool(overlapping))
     for system in [] if everybody else overlapping:
         assert re.search(rf"\b{system}\b", text.split(";")[1])
     assert ("no other" in text) == (not overlapping)
+
+
+def test_a_paired_test_tells_apart_what_overlaps() -> None:
+    own = [Estimate(name, "multilingual", "map", None, value, 0.1, 0.9, 9) for name, value in (("a", 0.5), ("b", 0.6))]
+    for p, said_of in (
+        (0.01, "no other system is level with it"),
+        (0.4, "not told apart from it: every other system (1)"),
+    ):
+        test = Contrast("a", "b", "multilingual", "map", None, -0.1, -0.2, -0.05, p, p, -1.0, 0.1, 0.8)
+        part = Part("bench", "m", EVERYTHING, "b", Comparison("bench", "b", ("b", "a"), tuple(own), (test,), 0, 1, ()))
+        assert said_of in leader([part], "multilingual", "map")
 
 
 def test_limits_say_seeds_steps_subsets_and_the_quick_form() -> None:

@@ -51,26 +51,41 @@ def sentences(found: Sequence[Contrast], whose: str = "") -> list[str]:
     return lines
 
 
-def leader(part: Part, setting: str, measure: str) -> str:
-    """Which system has the best figure, and whose interval overlaps with its; empty where nothing was measured."""
-    found = estimates(part, setting, measure)
+def leader(parts: Sequence[Part], setting: str, measure: str) -> str:
+    """Which system has the best figure, and which are not told apart from it; empty where nothing was measured.
+
+    Two systems are told apart by their paired test where one of them is a baseline, elsewhere by intervals that do not
+    overlap, which asks for more.
+
+    Args:
+        parts: comparisons of the same systems over the same queries, one for each baseline.
+        setting: one of `SETTINGS`.
+        measure: any.
+    """
+    found = estimates(parts[0], setting, measure)
     if not found:
         return ""
     column = Column(setting, measure) if measure not in _BIAS else _BIAS[measure]
     best = min(found, key=lambda one: one.value if column.lower_is_better else -one.value)
-    rivals = [one.system for one in found if one is not best and _overlap(one, best)]
+    tests = [one for part in parts for one in contrasts(part, measure) if one.setting == setting]
+    tested = {frozenset((one.system, one.baseline)): one.verdict != NOT_SHOWN for one in tests}
+    rivals = [
+        one.system
+        for one in found
+        if one is not best and not tested.get(frozenset((one.system, best.system)), not _overlap(one, best))
+    ]
     text = f"The best figure in {column.heading} is that of {best.system}, {_with_interval(column, best)}"
     if not rivals:
-        return f"{text}; no other system's interval overlaps with its."
+        return f"{text}; no other system is level with it."
     whose = f"every other system ({len(rivals)})" if len(rivals) == len(found) - 1 else _listed(rivals)
-    return f"{text}; not told apart from it, by intervals that overlap: {whose}."
+    return f"{text}; not told apart from it: {whose}."
 
 
 def leaders(figures: Figures, benchmark: str, model: str, measure: str) -> str:
     """`leader` in all settings that were measured, and in rank distance."""
-    part = figures.part(benchmark, model=model)
-    found = [leader(part, setting, measure) for setting in SETTINGS] + [leader(part, "multilingual", "rank_distance")]
-    return " ".join(sentence for sentence in found if sentence)
+    whole = [one for one in figures.parts if (one.benchmark, one.model, one.view) == (benchmark, model, EVERYTHING)]
+    found = [leader(whole, setting, measure) for setting in SETTINGS]
+    return " ".join(sentence for sentence in [*found, leader(whole, "multilingual", "rank_distance")] if sentence)
 
 
 def by_language(part: Part, system: str, setting: str, measure: str) -> str:

@@ -69,19 +69,19 @@ def with_data_at_hand(study: Study) -> tuple[Study, list[str]]:
     for name, spec in study.benchmarks.items():
         lacking = _lacking(study, [spec.data] if spec.data else [])
         if lacking and not spec.optional:
-            raise InputError(lacking)
+            raise InputError(": ".join(lacking))
         if lacking:
             del benchmarks[name]
-            notes.append(f"{name} is left out: {lacking}")
+            notes.append(f"{name} is left out: {lacking[1]}")
     for name, arm in study.arms.items():
         lacking = _lacking(study, sources_of(study.training_of(name)))
         if lacking and not arm.optional:
-            raise InputError(lacking)
+            raise InputError(": ".join(lacking))
         if lacking:
             del arms[name]
-            notes.append(f"{name} is left out: {lacking}")
+            notes.append(f"{name} is left out: {lacking[1]}")
     if lacking := _lacking(study, [remedy.source for remedy in study.remedies.values()]):
-        raise InputError(lacking)
+        raise InputError(": ".join(lacking))
     if not benchmarks:
         raise InputError(f"study {study.name}: none of its benchmarks is there; {notes[0]}")
     gone = study.arms.keys() - arms.keys()
@@ -100,18 +100,18 @@ def sources_of(training: Content) -> list[str]:
     return [str(entry["source"]) for entry in training.get("data", ())] + ([str(remedy)] if remedy else [])
 
 
-def _lacking(study: Study, sources: Sequence[str]) -> str | None:
-    """A line about the first source that is not there."""
+def _lacking(study: Study, sources: Sequence[str]) -> tuple[str, str] | None:
+    """The first source that is not there, and how to come by it."""
     for source in sources:
         if source == "debian" or source.startswith("hub:"):
             try:
                 load_pairs(source)
             except InputError as error:
-                return f"{source}: {error}"
+                return source, str(error)
         elif not Path(source).exists():
             known = (entry for entry in study.data.values() if Path(source).is_relative_to(entry.path))
             get = next((" ".join(entry.get.split()) for entry in known), "it")
-            return f"{source}: not there; study {study.name} needs {get}"
+            return source, f"not there; study {study.name} needs {get}"
     return None
 
 
