@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: install demo test test-slow check format bench docs clean
+.PHONY: install demo test test-slow check format bench docs study-pages clean
 
 install: $(STAMP)
 
@@ -37,6 +37,13 @@ format: install
 
 bench: install
 	for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+# The documentation's pages of studies, from folders that `isoglot study` wrote: make study-pages FROM=studies
+study-pages:
+	for page in $(FROM)/*/page.md; do \
+		from=$$(dirname $$page); to=docs/studies/$$(basename $$from); \
+		rm -rf $$to && mkdir $$to && cp $$page $$to/index.md && cp -r $$from/plots $$to/ || exit 1; \
+	done
 
 docs: install
 	$(BIN)/mkdocs serve
