@@ -178,7 +178,7 @@ def test_early_stopping_comes_at_the_same_step_whenever_a_run_was_interrupted(
     }
     whole = train(config_of(training, tmp_path / "whole", **changes))
     steps = [json.loads(line)["step"] for line in (whole.parent / "log.jsonl").read_text().splitlines()]
-    assert max(steps) == 6, "it was to stop early"
+    assert 4 < max(steps) < 40, "it was to stop early, and not before it is killed"
     original = TrainingLog.step
 
     def killed(*_: Any) -> None:
