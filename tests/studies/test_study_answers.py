@@ -13,7 +13,7 @@ from isoglot.comparison import LEVEL, NOT_SHOWN, Comparison, Contrast, Estimate
 from isoglot.studies.answers import AGREEMENT, ANSWERS
 from isoglot.studies.curve import Optimum
 from isoglot.studies.figures import EVERYTHING, Figures, Part
-from isoglot.studies.phrases import CLAIMS, leader, limits, said, sentences
+from isoglot.studies.phrases import CLAIMS, changes, leader, limits, said, sentences
 from isoglot.studies.recipe import Study
 
 SYSTEMS = ("base", "lir", "one", "two")
@@ -143,6 +143,22 @@ def test_a_paired_test_tells_apart_what_overlaps() -> None:
         test = Contrast("a", "b", "multilingual", "map", None, -0.1, -0.2, -0.05, p, p, -1.0, 0.1, 0.8)
         part = Part("bench", "m", EVERYTHING, "b", Comparison("bench", "b", ("b", "a"), tuple(own), (test,), 0, 1, ()))
         assert said_of in leader([part], "multilingual", "map")
+
+
+@pytest.mark.parametrize(
+    ("p_values", "said_of"),
+    [
+        ((0.01, 0.01, 0.01, 0.01), "improves all 4, from a (+0.100 [+0.000, +0.200]) to d (+0.400 [+0.300, +0.500])."),
+        ((0.01, 0.4, 0.4, 0.4), "improves a (+0.100 [+0.000, +0.200]); no difference shown in b, c and d."),
+    ],
+)
+def test_what_all_gain_is_said_by_its_range(p_values: tuple[float, ...], said_of: str) -> None:
+    tests = [
+        (tag, Contrast("one", "base", "multilingual", "map", tag, d, d - 0.1, d + 0.1, p, p, 1.0, 0.8, 0.1))
+        for tag, d, p in zip("abcd", (0.1, 0.2, 0.3, 0.4), p_values, strict=True)
+    ]
+    text = changes(tests, "one against base", "query languages")
+    assert text == f"one against base, multilingual mAP, by query languages: {said_of}"
 
 
 def test_limits_say_seeds_steps_subsets_and_the_quick_form() -> None:

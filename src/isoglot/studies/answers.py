@@ -50,16 +50,14 @@ def mkqa(figures: Figures) -> list[str]:
     """Whether the strategies improve or hinder alignment, for which languages, families and scripts."""
     answer = []
     for benchmark, model, measure in _each(figures):
-        part = figures.part(benchmark, model=model)
-        settings = {one.setting for one in contrasts(part, measure)}
-        setting = "multilingual" if "multilingual" in settings else "cross_lingual"
         answer.append(f"{benchmark}: {leaders(figures, benchmark, model, measure)}")
-        for baseline in _parts(figures, benchmark, model):
-            answer += sentences(contrasts(baseline, measure))
-        for system in figures.study.systems:
-            if system != BASE:
+        for part in _parts(figures, benchmark, model):
+            found = contrasts(part, measure)
+            answer += sentences(found)
+            setting = "multilingual" if any(one.setting == "multilingual" for one in found) else "cross_lingual"
+            for system in dict.fromkeys(one.system for one in found):
                 answer.append(by_language(part, system, setting, measure))
-                answer.append(by_view(figures, benchmark, BASE, model, (system, setting, measure)))
+                answer.append(by_view(figures, benchmark, part.baseline, model, (system, setting, measure)))
     return [*answer, *_alignment(figures)]
 
 

@@ -121,16 +121,12 @@ def changes(found: Sequence[tuple[str, Contrast]], who: str, what: str) -> str:
     column = column_of(found[0][1])
     said_of = []
     for verdict, word in (("better", "improves"), ("worse", "hinders")):
-        names = [
-            f"{name} ({column.write(one.difference, '+')} {write_interval(column, (one.low, one.high), '+')})"
-            for name, one in found
-            if one.verdict == verdict
-        ]
-        if names:
-            said_of.append(f"{word} {_listed(names)}")
+        mine = [(name, one) for name, one in found if one.verdict == verdict]
+        if mine:
+            said_of.append(f"{word} {_range(mine) if len(mine) == len(found) > 3 else _each(mine)}")
     if rest := [name for name, one in found if one.verdict == NOT_SHOWN]:
         said_of.append(f"{NOT_SHOWN} in {_listed(rest)}")
-    return f"{_capital(who)}, {column.heading}, by {what}: {'; '.join(said_of)}."
+    return f"{who}, {column.heading}, by {what}: {'; '.join(said_of)}."
 
 
 def optimum(found: Optimum) -> str:
@@ -183,11 +179,27 @@ def _is_of_examples(note: str) -> bool:
     return note[0].isdigit()
 
 
+def _each(found: Sequence[tuple[str, Contrast]]) -> str:
+    """Names with what each gains or loses."""
+    return _listed([f"{name} ({_gain(one)})" for name, one in found])
+
+
+def _range(found: Sequence[tuple[str, Contrast]]) -> str:
+    """The least and the most of what all gain or lose."""
+    ordered = sorted(found, key=lambda row: abs(row[1].difference))
+    (least, low), (most, high) = ordered[0], ordered[-1]
+    return f"all {len(found)}, from {least} ({_gain(low)}) to {most} ({_gain(high)})"
+
+
+def _gain(one: Contrast) -> str:
+    column = column_of(one)
+    return f"{column.write(one.difference, '+')} {write_interval(column, (one.low, one.high), '+')}"
+
+
 def _change(contrast: Contrast) -> str:
     """A difference with its interval and corrected p-value."""
-    column, p = column_of(contrast), p_value(contrast.p_corrected)
-    interval = write_interval(column, (contrast.low, contrast.high), "+")
-    return f"{column.write(contrast.difference, '+')} {interval}, p {p if p.startswith('<') else f'= {p}'}"
+    p = p_value(contrast.p_corrected)
+    return f"{_gain(contrast)}, p {p if p.startswith('<') else f'= {p}'}"
 
 
 def _overlap(one: Estimate, other: Estimate) -> bool:
