@@ -161,6 +161,16 @@ def test_every_plot_compiles_and_stands_beside_its_table(study: Study) -> None:
         assert {len(row) for row in table.rows} == {len(table.header)}, table.title
 
 
+def test_everything_is_tested_against_the_best(study: Study) -> None:
+    levels = {"base": 0.5, "lir": 0.55, "monolingual": 0.6, "hybrid": 0.4}
+    outcome = {arm: {"toy": results(levels[arm.system], arm.seed or 0)} for arm in arms_of(study)}
+    found = figures_of(study, outcome, {})
+    (part,) = found.against_best
+    assert part.baseline == "monolingual"
+    assert {one.system for one in part.comparison.contrasts} == set(levels) - {"monolingual"}
+    assert part not in found.parts
+
+
 def test_published_figures_are_marked_as_such(study: Study) -> None:
     published = {"system": "X", "benchmark": "toy", "figures": {"multilingual_map": 0.25}, "source": "arXiv 1"}
     study = Study.model_validate({**study.model_dump(), "published": [published]})

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from isoglot import significance as stats
-from isoglot.comparison import BIAS, Comparison, Contrast, Estimate, compare
+from isoglot.comparison import BIAS, LOWER_IS_BETTER, SETTINGS, Comparison, Contrast, Estimate, compare
 from isoglot.results import Results
 from isoglot.studies.families import family_of
 from isoglot.studies.recipe import BASE, BenchmarkSpec, ComparisonSpec, Study, ViewSpec
@@ -52,6 +52,8 @@ class Figures:
         means: benchmark, then system's label: `results.json`'s figures, averaged over seeds.
         amounts: system's label: pairs that it was trained on, by language.
         optima: what `isoglot.studies.curve` finds, where arms have a place on an axis.
+        against_best: comparisons of everything with systems that have the best figure somewhere, so that what is level
+            with the best is found by paired tests, too.
     """
 
     study: Study
@@ -59,6 +61,7 @@ class Figures:
     means: Mapping[str, Mapping[str, Mapping[str, Any]]]
     amounts: Mapping[str, Mapping[str, int]]
     optima: tuple[Any, ...] = ()
+    against_best: tuple[Part, ...] = ()
 
     def part(self, benchmark: str, baseline: str = BASE, model: str | None = None, view: str = EVERYTHING) -> Part:
         """The comparison of these; of the first model where none is named.
@@ -97,8 +100,37 @@ def compare_parts(study: Study, benchmark: str, runs: Runs, model: str) -> list[
             seen = {name: [_restrict(run, restriction) for run in runs[name]] for name in (wanted.baseline, *others)}
             if _too_few(seen[wanted.baseline][0]):
                 continue
-            parts.append(Part(benchmark, model, view, wanted.baseline, _compare(seen, spec, view)))
+            parts.append(Part(benchmark, model, view, wanted.baseline, _compare(seen, spec, view == EVERYTHING)))
     return _corrected_over_views(parts)
+
+
+def compare_best(study: Study, benchmark: str, runs: Runs, model: str, parts: Sequence[Part]) -> list[Part]:
+    """Comparisons with those systems that have the best main figure in a setting, or in rank distance.
+
+    Args:
+        study: the recipe.
+        benchmark: the recipe's name.
+        runs: as for `compare_parts`.
+        model: short name of the initial model.
+        parts: what `compare_parts` gave; a baseline that everything was compared with is not compared with again.
+    """
+    spec = study.benchmarks[benchmark]
+    wanted = [*((setting, spec.measures[0]) for setting in SETTINGS), ("multilingual", "rank_distance")]
+    whole = [part for part in parts if part.view == EVERYTHING]
+    leaders = [one.system for where in wanted if (one := best_of(whole[0], *where)) is not None]
+    done = {part.baseline for part in whole if len(part.comparison.systems) == len(runs)}
+    made = []
+    for leader in dict.fromkeys(leaders):
+        if leader not in done:
+            seen = {name: [_restrict(run, ViewSpec()) for run in runs[name]] for name in (leader, *runs)}
+            made.append(Part(benchmark, model, EVERYTHING, leader, _compare(seen, spec, languages=False)))
+    return made
+
+
+def best_of(part: Part, setting: str, measure: str) -> Estimate | None:
+    """The best system's estimate over all query languages; None where nothing was measured."""
+    sign = -1.0 if measure in LOWER_IS_BETTER else 1.0
+    return max(estimates(part, setting, measure), key=lambda one: sign * one.value, default=None)
 
 
 def views_of(study: Study, languages: Sequence[str]) -> dict[str, ViewSpec]:
@@ -159,11 +191,11 @@ def consistency(figures: Mapping[str, Any], measure: str) -> tuple[float, float]
     return (round(float(values.mean()), 6), round(float(values.std()), 6)) if len(values) else (np.nan, np.nan)
 
 
-def _compare(runs: Runs, spec: BenchmarkSpec, view: str) -> Comparison:
+def _compare(runs: Runs, spec: BenchmarkSpec, languages: bool) -> Comparison:
     table = next(iter(runs.values()))[0].per_query
     measured = {name for name in table.column_names if table[name].null_count < len(table)}
     measures = [measure for measure in spec.measures if measure in measured]
-    return compare(list(runs.values()), names=list(runs), measures=measures, languages=view == EVERYTHING)
+    return compare(list(runs.values()), names=list(runs), measures=measures, languages=languages)
 
 
 def _restrict(run: Results, view: ViewSpec) -> Results:

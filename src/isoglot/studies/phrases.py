@@ -8,7 +8,7 @@ from isoglot.comparison import NOT_SHOWN, SETTINGS, Contrast, Estimate
 from isoglot.report.systems import BIAS, Column, column_of
 from isoglot.report.tables import p_value, write_interval
 from isoglot.studies.curve import Optimum
-from isoglot.studies.figures import EVERYTHING, Figures, Part, contrasts, estimates
+from isoglot.studies.figures import EVERYTHING, Figures, Part, best_of, contrasts, estimates
 from isoglot.studies.recipe import BASE
 
 CLAIMS = ("is better than", "is worse than", "better:", "worse:", "improves", "hinders")
@@ -54,19 +54,18 @@ def sentences(found: Sequence[Contrast], whose: str = "") -> list[str]:
 def leader(parts: Sequence[Part], setting: str, measure: str) -> str:
     """Which system has the best figure, and which are not told apart from it; empty where nothing was measured.
 
-    Two systems are told apart by their paired test where one of them is a baseline, elsewhere by intervals that do not
-    overlap, which asks for more.
+    Two systems are told apart by their paired test; where there is none, by intervals that do not overlap, which
+    asks for more.
 
     Args:
         parts: comparisons of the same systems over the same queries, one for each baseline.
         setting: one of `SETTINGS`.
         measure: any.
     """
-    found = estimates(parts[0], setting, measure)
-    if not found:
+    found, best = estimates(parts[0], setting, measure), best_of(parts[0], setting, measure)
+    if best is None:
         return ""
     column = Column(setting, measure) if measure not in _BIAS else _BIAS[measure]
-    best = min(found, key=lambda one: one.value if column.lower_is_better else -one.value)
     tests = [one for part in parts for one in contrasts(part, measure) if one.setting == setting]
     tested = {frozenset((one.system, one.baseline)): one.verdict != NOT_SHOWN for one in tests}
     rivals = [
@@ -83,7 +82,8 @@ def leader(parts: Sequence[Part], setting: str, measure: str) -> str:
 
 def leaders(figures: Figures, benchmark: str, model: str, measure: str) -> str:
     """`leader` in all settings that were measured, and in rank distance."""
-    whole = [one for one in figures.parts if (one.benchmark, one.model, one.view) == (benchmark, model, EVERYTHING)]
+    parts = (*figures.parts, *figures.against_best)
+    whole = [one for one in parts if (one.benchmark, one.model, one.view) == (benchmark, model, EVERYTHING)]
     found = [leader(whole, setting, measure) for setting in SETTINGS]
     return " ".join(sentence for sentence in [*found, leader(whole, "multilingual", "rank_distance")] if sentence)
 

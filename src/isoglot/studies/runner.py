@@ -24,7 +24,7 @@ from isoglot.studies.arms import (
     run_arm,
 )
 from isoglot.studies.curve import Optimum, find_optimum
-from isoglot.studies.figures import EVERYTHING, Figures, compare_parts, mean_figures, views_of
+from isoglot.studies.figures import EVERYTHING, Figures, compare_best, compare_parts, mean_figures, views_of
 from isoglot.studies.material import load_set
 from isoglot.studies.reading import with_data_at_hand
 from isoglot.studies.recipe import Study
@@ -84,7 +84,7 @@ def run_study(study: Study, folder: Path) -> dict[str, Any]:
 
 def figures_of(study: Study, outcome: Outcome, amounts: Mapping[str, Mapping[str, int]]) -> Figures:
     """Comparisons, means and optima of all arms' results."""
-    parts, optima = [], []
+    parts, optima, against_best = [], [], []
     means: dict[str, dict[str, Any]] = {}
     for benchmark in study.benchmarks:
         by_label: dict[str, list[Results]] = {}
@@ -98,10 +98,12 @@ def figures_of(study: Study, outcome: Outcome, amounts: Mapping[str, Mapping[str
                 ]
                 for system in study.systems
             }
-            parts += compare_parts(study, benchmark, runs, model)
+            found = compare_parts(study, benchmark, runs, model)
+            parts += found
+            against_best += compare_best(study, benchmark, runs, model, found)
             named = benchmark if len(study.models) == 1 else f"{benchmark}, {model}"
             optima += _optima(study, benchmark, named, runs)
-    return Figures(study, tuple(parts), means, amounts, tuple(optima))
+    return Figures(study, tuple(parts), means, amounts, tuple(optima), tuple(against_best))
 
 
 def _optima(study: Study, benchmark: str, called: str, runs: Mapping[str, list[Results]]) -> list[Optimum]:

@@ -47,7 +47,7 @@ def write_study(
         "limits": known,
         "comparisons": [
             {"benchmark": p.benchmark, "model": p.model, "view": p.view, **p.comparison.as_dict()}
-            for p in figures.parts
+            for p in (*figures.parts, *figures.against_best)
         ],
         "optima": [asdict(one) for one in figures.optima],
         "amounts": {label: dict(counts) for label, counts in figures.amounts.items()},
