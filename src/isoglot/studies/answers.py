@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from isoglot.comparison import NOT_SHOWN, SETTINGS, Contrast
-from isoglot.studies.curve import pareto_front
+from isoglot.comparison import NOT_SHOWN, Contrast
+from isoglot.studies.curve import Optimum, pareto_front
 from isoglot.studies.figures import EVERYTHING, Figures, Part, consistency, contrasts, estimates
-from isoglot.studies.phrases import by_language, by_view, leaders, optimum, said, sentences
+from isoglot.studies.phrases import by_language, by_view, leaders, optimum, place, said, sentences
 from isoglot.studies.recipe import BASE
 
 AGREEMENT = "ranking_agreement@10"
@@ -85,9 +85,7 @@ def ratio(figures: Figures) -> list[str]:
     """Where the optimum lies on the axis, how flat it is, and for whom it differs."""
     study = figures.study
     answer = [f"Places are of {study.x_title}."]
-    answer += [optimum(found) for found in figures.optima if found.languages == EVERYTHING]
-    answer += [optimum(found) for found in figures.optima if found.languages in study.views]
-    answer += _apart(figures)
+    answer += [_optimum(figures, found) for found in figures.optima if found.languages == EVERYTHING]
     for benchmark, model, measure in _each(figures):
         part = figures.part(benchmark, model=model)
         score = {one.system: one.value for one in estimates(part, "monolingual", measure)}
@@ -183,24 +181,19 @@ def _alignment(figures: Figures) -> Iterator[str]:
                 yield f"{benchmark}, {measure.replace('_', ' ')} (means, not tested): {', '.join(known)}."
 
 
-def _apart(figures: Figures) -> Iterator[str]:
-    """Languages whose optimum's interval does not overlap with that of all languages."""
-    whole = {(o.benchmark, o.setting, o.measure): o for o in figures.optima if o.languages == EVERYTHING}
-    alone = [o for o in figures.optima if o.languages != EVERYTHING and o.languages not in figures.study.views]
-    for key, all_ in whole.items():
-        mine = [o for o in alone if (o.benchmark, o.setting, o.measure) == key]
-        if not mine:
-            continue
-        differ = [
-            f"{o.languages} at {o.x:g} ({o.low:g} to {o.high:g})"
-            for o in mine
-            if o.low > all_.high or o.high < all_.low
-        ]
-        text = ", ".join(differ) if differ else "none"
-        yield (
-            f"{key[0]}, {SETTINGS[key[1]]} {key[2]}: languages whose optimum lies apart from that of all, by intervals "
-            f"that do not overlap and are not corrected for their number: {text}."
-        )
+def _optimum(figures: Figures, whole: Optimum) -> str:
+    """Where the optimum lies, then where it lies for parts of the queries and for single languages."""
+    figure = (whole.benchmark, whole.setting, whole.measure)
+    others = [o for o in figures.optima if (o.benchmark, o.setting, o.measure) == figure and o is not whole]
+    parts = [place(o) for o in others if o.languages in figures.study.views]
+    alone = [o for o in others if o.languages not in figures.study.views]
+    apart = [place(o) for o in alone if o.low > whole.high or o.high < whole.low]
+    text = f"{whole.benchmark}: {optimum(whole)}"
+    if parts:
+        text += f" The place for {'; for '.join(parts)}."
+    if alone:
+        text += f" Single languages whose interval of the place does not overlap with it: {', '.join(apart) or 'none'}."
+    return text
 
 
 def _spreads(figures: Figures, benchmark: str, model: str) -> Iterator[str]:

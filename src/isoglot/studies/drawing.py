@@ -121,14 +121,16 @@ def _curves(figures: Figures, part: Part) -> Spec:
 
 def _front(figures: Figures, part: Part, named: str, behind: Table) -> Iterator[Plot]:
     """Monolingual score against rank distance, a point per system."""
-    measure = figures.study.benchmarks[part.benchmark].measures[0]
-    scores = {row["system"]: row["value"] for row in _rows(part, Column("monolingual", measure))}
+    column = Column("monolingual", figures.study.benchmarks[part.benchmark].measures[0])
+    scores = {row["system"]: row["value"] for row in _rows(part, column)}
     bias = {row["system"]: row["value"] for row in _rows(part, column_for("multilingual", "rank_distance"))}
     rows = [{"system": name, "score": scores[name], "bias": bias[name]} for name in scores if name in bias]
     if rows:
-        caption = f"{named}: monolingual {measure} against rank distance; the best corner is above on the left"
-        titles = ("rank distance", f"monolingual {measure}")
-        yield _scatter(rows, ("bias", "score", "system"), titles, caption), caption, behind
+        caption = f"{named}: {column.heading} against rank distance; the best corner is above on the left"
+        plot = _scatter(rows, ("bias", "score", "system"), ("rank distance", column.heading), caption)
+        if all(row["bias"] > 0 for row in rows):  # the base lies far off
+            plot["layer"][0]["encoding"]["x"]["scale"] = {"type": "log", "nice": False, "padding": 20}
+        yield plot, caption, behind
 
 
 def _gains(figures: Figures, system: str) -> Iterator[Plot]:
@@ -143,7 +145,10 @@ def _gains(figures: Figures, system: str) -> Iterator[Plot]:
             if not rows:
                 continue
             caption = f"{name}, {figures.label(system, model)}: gain over {BASE} against pairs of training text"
-            titles = ("pairs of training text in the language, and 1", f"gain in multilingual {spec.measures[0]}")
+            titles = (
+                "pairs of training text in the language, and 1",
+                f"gain in {Column('multilingual', spec.measures[0]).heading}",
+            )
             plot = _scatter(rows, ("pairs", "gain", "language"), titles, caption)
             points = plot["layer"][0]["encoding"]
             points["x"]["scale"] = {"type": "log"}

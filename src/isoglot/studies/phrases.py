@@ -47,7 +47,7 @@ def sentences(found: Sequence[Contrast], whose: str = "") -> list[str]:
             if named:
                 sorted_out.append(f"{verdict}: {', '.join(named)}")
         heading = f"{column.heading}{f' of {whose}' if whose else ''}"
-        lines.append(f"{_capital(heading)}, against {mine[0].baseline}: {'; '.join(sorted_out)}.")
+        lines.append(f"{heading[0].upper()}{heading[1:]}, against {mine[0].baseline}: {'; '.join(sorted_out)}.")
     return lines
 
 
@@ -132,13 +132,17 @@ def changes(found: Sequence[tuple[str, Contrast]], who: str, what: str) -> str:
 def optimum(found: Optimum) -> str:
     """Where an optimum lies, and how flat it is."""
     column = _BIAS.get(found.measure) or Column(found.setting, found.measure)
-    whose = "" if found.languages == "all" else f" of {found.languages}"
-    text = (
-        f"{column.heading}{whose} has its best mean, {column.write(found.value)}, at {found.x:g} "
-        f"(95 % interval of the place {found.low:g} to {found.high:g})"
-    )
     flat = ", ".join(f"{x:g}" for x in found.flat)
-    return f"{_capital(text)}; not told apart from it: {flat}; over the whole axis it moves by {_size(column, found)}."
+    return (
+        f"{column.heading} has its best mean, {column.write(found.value)}, at {found.x:g} (95 % interval of the place "
+        f"{found.low:g} to {found.high:g}); not told apart from it: {flat}; over the whole axis it moves by "
+        f"{_size(column, found)}."
+    )
+
+
+def place(found: Optimum) -> str:
+    """Where the optimum lies for some languages, with its interval."""
+    return f"{found.languages}: {found.x:g} ({found.low:g} to {found.high:g})"
 
 
 def limits(figures: Figures) -> list[str]:
@@ -221,12 +225,3 @@ def _listed(names: Sequence[str]) -> str:
     'a, b and c'
     """
     return " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
-
-
-def _capital(text: str) -> str:
-    """A sentence's first letter large, unless a name of a system stands there.
-
-    >>> _capital("no difference shown"), _capital("hybrid-10 is better")
-    ('No difference shown', 'hybrid-10 is better')
-    """
-    return text[0].upper() + text[1:] if text.startswith((NOT_SHOWN, *SETTINGS.values(), "rank")) else text
