@@ -15,7 +15,7 @@ from isoglot import significance as stats
 from isoglot.comparison import BIAS, LOWER_IS_BETTER, SETTINGS, Comparison, Contrast, Estimate, compare
 from isoglot.results import Results
 from isoglot.studies.families import family_of
-from isoglot.studies.recipe import BASE, BenchmarkSpec, ComparisonSpec, Study, ViewSpec
+from isoglot.studies.recipe import BASE, ComparisonSpec, Study, ViewSpec
 
 EVERYTHING = "all"
 """The view that leaves nothing out."""
@@ -100,7 +100,11 @@ def compare_parts(study: Study, benchmark: str, runs: Runs, model: str) -> list[
             seen = {name: [_restrict(run, restriction) for run in runs[name]] for name in (wanted.baseline, *others)}
             if _too_few(seen[wanted.baseline][0]):
                 continue
-            parts.append(Part(benchmark, model, view, wanted.baseline, _compare(seen, spec, view == EVERYTHING)))
+            parts.append(
+                Part(
+                    benchmark, model, view, wanted.baseline, _compare(seen, spec.measures, languages=view == EVERYTHING)
+                )
+            )
     return _corrected_over_views(parts)
 
 
@@ -123,7 +127,7 @@ def compare_best(study: Study, benchmark: str, runs: Runs, model: str, parts: Se
     for leader in dict.fromkeys(leaders):
         if leader not in done:
             seen = {name: [_restrict(run, ViewSpec()) for run in runs[name]] for name in (leader, *runs)}
-            made.append(Part(benchmark, model, EVERYTHING, leader, _compare(seen, spec, languages=False)))
+            made.append(Part(benchmark, model, EVERYTHING, leader, _compare(seen, spec.measures[:1], languages=False)))
     return made
 
 
@@ -191,10 +195,10 @@ def consistency(figures: Mapping[str, Any], measure: str) -> tuple[float, float]
     return (round(float(values.mean()), 6), round(float(values.std()), 6)) if len(values) else (np.nan, np.nan)
 
 
-def _compare(runs: Runs, spec: BenchmarkSpec, languages: bool) -> Comparison:
+def _compare(runs: Runs, wanted: Sequence[str], *, languages: bool) -> Comparison:
     table = next(iter(runs.values()))[0].per_query
     measured = {name for name in table.column_names if table[name].null_count < len(table)}
-    measures = [measure for measure in spec.measures if measure in measured]
+    measures = [measure for measure in wanted if measure in measured]
     return compare(list(runs.values()), names=list(runs), measures=measures, languages=languages)
 
 

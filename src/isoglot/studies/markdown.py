@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from isoglot.report.tables import markdown_table, markdown_text
@@ -15,39 +16,42 @@ from isoglot.studies.recipe import Study
 from isoglot.studies.tables import Table
 
 
-def answer_page(figures: Figures, answer: Sequence[str], known: Sequence[str]) -> str:
-    """Question, answer and limits."""
-    return _joined([*_beginning(figures), *_paragraphs(answer), "## Limits", _listed(known)])
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """What the pages of a study are made of.
 
-
-def study_page(
-    figures: Figures,
-    answer: Sequence[str],
-    known: Sequence[str],
-    tables: Sequence[Table],
-    plots: Sequence[Plot],
-    arms: Sequence[Mapping[str, Any]],
-) -> str:
-    """Everything: how to repeat it, answer, limits, plots, tables, and where the figures come from.
-
-    Args:
+    Attributes:
         figures: of the study.
-        answer: sentences.
-        known: limits.
+        answer: its sentences.
+        limits: what to know before trusting it.
         tables: of all figures.
-        plots: which lie beside the page under `plot_names`.
+        plots: what to look at first; they lie beside the page under `plot_names`.
         arms: as in `study.json`.
     """
-    parts = [*_beginning(figures), f"```bash\n{command(figures.study)}\n```"]
-    parts += ["## Answer", *_paragraphs(answer), "## Limits", _listed(known), "## Plots"]
-    for (_, caption, _), name in zip(plots, plot_names(plots), strict=True):
+
+    figures: Figures
+    answer: Sequence[str]
+    limits: Sequence[str]
+    tables: Sequence[Table]
+    plots: Sequence[Plot]
+    arms: Sequence[Mapping[str, Any]]
+
+
+def answer_page(found: Findings) -> str:
+    """Question, answer and limits."""
+    return _joined([*_beginning(found.figures), *_paragraphs(found.answer), "## Limits", _listed(found.limits)])
+
+
+def study_page(found: Findings) -> str:
+    """Everything: how to repeat it, answer, limits, plots, tables, and where the figures come from."""
+    parts = [*_beginning(found.figures), f"```bash\n{command(found.figures.study)}\n```"]
+    parts += ["## Answer", *_paragraphs(found.answer), "## Limits", _listed(found.limits), "## Plots"]
+    for (_, caption, _), name in zip(found.plots, plot_names(found.plots), strict=True):
         parts += [f"### {markdown_text(caption)}", f"![{markdown_text(caption)}]({name})"]
-    parts.append("## Tables")
-    for one in tables:
-        parts += [f"### {markdown_text(one.title)}", markdown_table(one.header, one.rows)]
-    parts.append("## Where this comes from")
-    for one in origins(arms):
-        parts += [f"### {markdown_text(one.title)}", markdown_table(one.header, one.rows)]
+    for heading, tables in (("Tables", found.tables), ("Where this comes from", origins(found.arms))):
+        parts.append(f"## {heading}")
+        for one in tables:
+            parts += [f"### {markdown_text(one.title)}", markdown_table(one.header, one.rows)]
     parts.append(f"Versions: {', '.join(f'{name} {version}' for name, version in versions().items())}.")
     return _joined(parts)
 

@@ -12,9 +12,9 @@ from isoglot.atomic import write_json, write_text
 from isoglot.report.frame import Section, html_page
 from isoglot.report.markup import Html, details, element, figure, join, plot_svg, table
 from isoglot.results import versions
-from isoglot.studies.drawing import Plot, grids_of, plots_of
+from isoglot.studies.drawing import grids_of, plots_of
 from isoglot.studies.figures import Figures
-from isoglot.studies.markdown import answer_page, plot_names, question, study_page, title
+from isoglot.studies.markdown import Findings, answer_page, plot_names, question, study_page, title
 from isoglot.studies.origins import origins
 from isoglot.studies.phrases import limits
 from isoglot.studies.tables import Table, tables_of
@@ -38,7 +38,6 @@ def write_study(
         What `study.json` holds.
     """
     known = [*limits(figures), *notes]
-    tables = tables_of(figures)
     record: dict[str, Any] = {
         "study": figures.study.model_dump(mode="json"),
         "quick": figures.study.quick,
@@ -55,43 +54,32 @@ def write_study(
         "arms": list(arms),
         "versions": versions(),
     }
-    plots = list(plots_of(figures))
-    for (spec, _, _), name in zip(plots, plot_names(plots), strict=True):
+    found = Findings(figures, answer, known, tables_of(figures), list(plots_of(figures)), arms)
+    for (spec, _, _), name in zip(found.plots, plot_names(found.plots), strict=True):
         write_text(folder / name, plot_svg(spec))
-    write_text(folder / "answer.md", answer_page(figures, answer, known))
-    write_text(folder / "page.md", study_page(figures, answer, known, tables, plots, record["arms"]))
-    write_text(folder / "report.html", _page(figures, answer, known, tables, plots, record["arms"]))
+    write_text(folder / "answer.md", answer_page(found))
+    write_text(folder / "page.md", study_page(found))
+    write_text(folder / "report.html", _html(found))
     write_json(folder / STUDY_FILE, json.loads(json.dumps(record), parse_constant=lambda _: None))
     return record
 
 
-def _page(
-    figures: Figures,
-    answer: Sequence[str],
-    known: Sequence[str],
-    tables: Sequence[Table],
-    plots: Sequence[Plot],
-    arms: Sequence[Mapping[str, Any]],
-) -> str:
+def _html(found: Findings) -> str:
     """One page that needs nothing from outside itself, in the style of `isoglot.report`."""
-    drawn = [figure(spec, caption, _html_table(behind)) for spec, caption, behind in (*plots, *grids_of(figures))]
+    figures = found.figures
+    asked = element("p", element("em", question(figures)))
+    plots = [*found.plots, *grids_of(figures)]
     return html_page(
         title(figures),
         [
-            Section(
-                "answer",
-                "Answer",
-                join([element("p", element("em", question(figures))), *(element("p", one) for one in answer)]),
-            ),
-            Section("limits", "Limits", element("ul", *(element("li", line) for line in known))),
-            Section("plots", "Plots", join(drawn)),
-            Section("tables", "Tables", join([details(one.title, _html_table(one)) for one in tables])),
-            Section("arms", "Where this comes from", join([_html_table(one) for one in origins(arms)])),
+            Section("answer", "Answer", join([asked, *(element("p", one) for one in found.answer)])),
+            Section("limits", "Limits", element("ul", *(element("li", line) for line in found.limits))),
+            Section("plots", "Plots", join([figure(spec, said, _html_table(behind)) for spec, said, behind in plots])),
+            Section("tables", "Tables", join([details(one.title, _html_table(one)) for one in found.tables])),
+            Section("arms", "Where this comes from", join([_html_table(one) for one in origins(found.arms)])),
         ],
     )
 
 
 def _html_table(one: Table) -> Html:
-    return (
-        table(one.title, one.header, one.rows, class_="words") if one.words else table(one.title, one.header, one.rows)
-    )
+    return table(one.title, one.header, one.rows, class_="words" if one.words else "figures")
