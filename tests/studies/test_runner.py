@@ -179,6 +179,10 @@ def test_scarce_languages_lose_their_text_in_training_and_in_the_remedy(
     assert made["data"]["languages"] == ["en", "es"]
     assert "30 examples of toy.jsonl hold text of toy and are not trained on." in record["limits"]
     assert any("en 30" in paragraph and "de unseen" in paragraph for paragraph in record["answer"])
+    (found,) = made["data"]["evaluation_sets"]
+    assert (found["benchmark"], found["examples_with_overlap"], found["on_overlap"]) == ("toy", 30, "drop")
+    card = (tmp_path / "out" / "arms" / "scarce-0" / "run" / "model" / "README.md").read_text()
+    assert "Training examples that hold texts of evaluation sets: toy: 30 (left out of training)." in card
 
 
 def test_each_model_is_an_initial_model_of_every_arm(load: Load, tiny_encoder_folder: Path, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from sentence_transformers import SentenceTransformer
 
 from isoglot.errors import InputError, IsoglotError
 from isoglot.training import TrainConfig, fitting, train
+from isoglot.training.preparation import OverlapFound
 
 
 def test_a_run_leaves_a_plain_model_and_its_provenance(settings: dict[str, Any]) -> None:
@@ -160,6 +161,14 @@ def test_resuming_other_data_is_refused(settings: dict[str, Any], pairs_file: Pa
         train(TrainConfig.model_validate(settings))
     with pytest.raises(InputError, match="cannot resume, the configuration"):
         train(TrainConfig.model_validate(settings | {"seed": 1}), resume=True)
+    looked_for: OverlapFound = {
+        "benchmark": "new",
+        "fingerprint": "0",
+        "examples_with_overlap": 0,
+        "on_overlap": "drop",
+    }
+    with pytest.raises(IsoglotError, match="the loss is nan"):  # it goes on: the data is what it was
+        train(TrainConfig.model_validate(settings), resume=True, checked=[looked_for])
     file.write_text("\n".join(pairs_file.read_text().splitlines()[:-3]))
     with pytest.raises(InputError, match="cannot resume, the training data"):
         train(TrainConfig.model_validate(settings), resume=True)

@@ -27,9 +27,10 @@ from isoglot.errors import InputError
 from isoglot.evaluation import evaluate
 from isoglot.results import RESULTS_FILE, Results, load_results
 from isoglot.sources import load_pairs
-from isoglot.studies.material import amounts, cleaned_file, digest, fingerprint_of, thinned_file
+from isoglot.studies.material import amounts, cleaned_file, digest, fingerprint_of, searched, thinned_file
 from isoglot.studies.recipe import BASE, Content, Study
 from isoglot.training import TrainConfig, train
+from isoglot.training.preparation import OverlapFound
 from isoglot.training.student import embedding_store
 from isoglot.training.trainer import has_bf16
 
@@ -183,7 +184,7 @@ def run_arm(arm: Arm, sets: Mapping[str, RetrievalSet], folder: Path, data_folde
     places = {name: folder / "results" / f"{name}-{data.fingerprint[:8]}" for name, data in sets.items()}
     missing = [name for name, place in places.items() if not (place / RESULTS_FILE).exists()]
     if missing:
-        model = _make(arm, folder, data_folder)
+        model = _make(arm, sets, folder, data_folder)
         bf16 = has_bf16(str(model.device)) if arm.study.bf16 is None else arm.study.bf16
         for name in missing:
             results = evaluate(model, sets[name], name=arm.label, store=embedding_store(), bf16=bf16)
@@ -199,10 +200,10 @@ def amounts_of(folder: Path) -> dict[str, int]:
     return dict(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else {}
 
 
-def _make(arm: Arm, folder: Path, data_folder: Path) -> SentenceTransformer:
+def _make(arm: Arm, sets: Mapping[str, RetrievalSet], folder: Path, data_folder: Path) -> SentenceTransformer:
     study, name = arm.study, arm.study.models[arm.model]
     if arm.training:
-        return load_encoder(_train(arm, folder, data_folder), max_tokens=study.max_tokens)
+        return load_encoder(_train(arm, sets, folder, data_folder), max_tokens=study.max_tokens)
     model = load_encoder(name, max_tokens=study.max_tokens)
     if arm.system == BASE:
         return model
@@ -219,14 +220,28 @@ def _make(arm: Arm, folder: Path, data_folder: Path) -> SentenceTransformer:
     )
 
 
-def _train(arm: Arm, folder: Path, data_folder: Path) -> Path:
+def _train(arm: Arm, sets: Mapping[str, RetrievalSet], folder: Path, data_folder: Path) -> Path:
     """The folder of the trained model; a run that got as far as its record goes on."""
     run = folder / "run"
     if (run / "model").exists():
         return run / "model"
     training = _with_own_text(arm, data_folder)
     write_json(folder / "amounts.json", amounts(training["data"]))
-    return train(_config(arm, training, folder), resume=(run / "run.json").exists())
+    resume = (run / "run.json").exists()
+    return train(_config(arm, training, folder), resume=resume, checked=_overlap_found(arm, sets))
+
+
+def _overlap_found(arm: Arm, sets: Mapping[str, RetrievalSet]) -> list[OverlapFound]:
+    """What `clean_text` left out for each benchmark, as a training run records it."""
+    return [
+        {
+            "benchmark": name,
+            "fingerprint": data.fingerprint,
+            "examples_with_overlap": sum(dropped.get(name, 0) for dropped in arm.left_out.values()),
+            "on_overlap": "drop",
+        }
+        for name, data in searched(sets).items()
+    ]
 
 
 def _with_own_text(arm: Arm, data_folder: Path) -> Content:

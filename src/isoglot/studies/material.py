@@ -106,20 +106,20 @@ def cleaned_file(
 
     Args:
         source: what `isoglot.load_pairs` takes.
-        sets: benchmarks by name. One of so many passages that they are not kept in memory is not looked through.
+        sets: benchmarks by name; see `searched`.
         folder: where the file and what was found go, so that it is looked for once.
         reading: `languages` and `parallel`, as a source of a training configuration has them.
 
     Returns:
         The path, and how many examples were left out for each benchmark, of those for which any were.
     """
-    searched = {name: data for name, data in sets.items() if len(data.passage_texts) <= STREAM_ABOVE}
-    prints = {name: data.fingerprint for name, data in searched.items()}
+    looked_through = searched(sets)
+    prints = {name: data.fingerprint for name, data in looked_through.items()}
     key = digest({"source": fingerprint_of(source), **reading, "sets": prints})[:16]
     file, found = folder / f"{key}.parquet", folder / f"{key}.json"
     if not found.exists():
         pairs, dropped = _read(source, reading), {}
-        for name, data in searched.items():
+        for name, data in looked_through.items():
             overlap = find_overlap(pairs, data)
             if len(overlap):
                 dropped[name] = len(overlap.example_ids)
@@ -129,6 +129,11 @@ def cleaned_file(
         write_json(found, dropped)
     dropped = json.loads(found.read_text(encoding="utf-8"))
     return (str(file) if dropped else source), dropped
+
+
+def searched(sets: Mapping[str, RetrievalSet]) -> dict[str, RetrievalSet]:
+    """Benchmarks whose texts are looked for in training text: all but those with too many passages for memory."""
+    return {name: data for name, data in sets.items() if len(data.passage_texts) <= STREAM_ABOVE}
 
 
 def thinned_file(source: str, keep: Mapping[str, float], seed: int, folder: Path, **reading: Any) -> str:

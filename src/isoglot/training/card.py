@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
@@ -9,6 +10,7 @@ import yaml
 from isoglot.batches import BatchPlan
 from isoglot.results import Results
 from isoglot.training.config import TrainConfig
+from isoglot.training.preparation import OverlapFound
 
 _USE = """```python
 from sentence_transformers import SentenceTransformer
@@ -58,7 +60,7 @@ def model_card(config: TrainConfig, record: dict[str, Any], plan: BatchPlan, res
     return "\n\n".join(parts) + "\n"
 
 
-def _overlap(checked: list[dict[str, Any]]) -> str:
+def _overlap(checked: Sequence[OverlapFound]) -> str:
     if not checked:
         return "Overlap with evaluation sets was not checked."
     done = {"drop": "left out of training", "keep": "kept", "refuse": "none found"}

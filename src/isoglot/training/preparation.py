@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 
@@ -23,6 +23,15 @@ from isoglot.training.data import check_targets, read_sources
 
 _HELD_OUT_BATCHES = 16
 _SHOWN_LANGUAGE_PAIRS = 8
+
+
+class OverlapFound(TypedDict):
+    """What an evaluation set has in common with training text, and what was done about it."""
+
+    benchmark: str
+    fingerprint: str
+    examples_with_overlap: int
+    on_overlap: Literal["refuse", "drop", "keep"]
 
 
 @dataclass(frozen=True)
@@ -41,11 +50,15 @@ class Prepared:
     held_out: ParallelPairs | None
     plan: BatchPlan
     held_out_plan: BatchPlan | None
-    checked: tuple[dict[str, Any], ...] = ()
+    checked: tuple[OverlapFound, ...] = ()
 
 
-def prepare(config: TrainConfig) -> Prepared:
+def prepare(config: TrainConfig, checked: Sequence[OverlapFound] = ()) -> Prepared:
     """Read the data and plan the batches.
+
+    Args:
+        config: everything about the run.
+        checked: evaluation sets whose texts the caller has looked for in the data already.
 
     Raises:
         InputError: if the data cannot be used as the configuration wants it.
@@ -56,7 +69,7 @@ def prepare(config: TrainConfig) -> Prepared:
             f"batches.size {size}: cannot be divided evenly over {workers} processes; use a multiple of {workers}, "
             f"for example {math.ceil(size / workers) * workers}"
         )
-    pairs, checked = _checked(read_sources(config.data, config.seed), config.evaluation_sets)
+    pairs, found = _checked(read_sources(config.data, config.seed), config.evaluation_sets)
     held_out = None
     if config.validation.examples:
         if config.validation.examples >= pairs.example_count:
@@ -76,16 +89,17 @@ def prepare(config: TrainConfig) -> Prepared:
             raise InputError(
                 f"held-out pairs are too few: {error}; raise validation.examples or set it to 0"
             ) from error
-    return Prepared(pairs, held_out, plan, held_out_plan, checked)
+    return Prepared(pairs, held_out, plan, held_out_plan, (*checked, *found))
 
 
-def _checked(pairs: ParallelPairs, sets: Sequence[EvaluationSet]) -> tuple[ParallelPairs, tuple[dict[str, Any], ...]]:
+def _checked(pairs: ParallelPairs, sets: Sequence[EvaluationSet]) -> tuple[ParallelPairs, tuple[OverlapFound, ...]]:
     """The pairs without what evaluation sets hold, and what was found of each set.
 
     Raises:
         InputError: if there is overlap that is to be refused, or nothing is left.
     """
-    found, kept = [], pairs
+    found: list[OverlapFound] = []
+    kept = pairs
     for settings in sets:
         evaluation = load_benchmark(settings.benchmark, settings.data, languages=settings.languages)
         overlap = find_overlap(kept, evaluation)

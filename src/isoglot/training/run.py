@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import IO, Any
@@ -31,12 +32,12 @@ from isoglot.training import processes
 from isoglot.training.card import model_card
 from isoglot.training.config import TrainConfig
 from isoglot.training.fitting import Fit, check_report_to
-from isoglot.training.preparation import Prepared, describe_data, describe_plan, plan_lines, prepare
+from isoglot.training.preparation import OverlapFound, Prepared, describe_data, describe_plan, plan_lines, prepare
 from isoglot.training.student import embedding_store, in_bf16, initial_model, make_trainable, merge_adapters
 from isoglot.training.trainer import last_checkpoint, saving
 
 
-def train(config: TrainConfig, *, resume: bool = False) -> Path:
+def train(config: TrainConfig, *, resume: bool = False, checked: Sequence[OverlapFound] = ()) -> Path:
     """Train a model.
 
     In processes that torchrun started, all train together: call it in each.
@@ -45,6 +46,7 @@ def train(config: TrainConfig, *, resume: bool = False) -> Path:
         config: everything about the run; see `load_config`.
         resume: continue a run that was interrupted, from its last checkpoint, to the same weights that it would have
             reached (on a CPU, with as many threads and processes).
+        checked: evaluation sets whose texts the caller has looked for in the data already; for the record.
 
     Returns:
         The folder of the finished model, an ordinary sentence-transformers model.
@@ -57,7 +59,7 @@ def train(config: TrainConfig, *, resume: bool = False) -> Path:
     output = Path(config.output)
     if resume and processes.in_turn(lambda: _is_finished(output, config)):
         return output / "model"
-    fit, record = processes.in_turn(lambda: _begin(config, output, resume=resume))
+    fit, record = processes.in_turn(lambda: _begin(config, output, resume=resume, checked=checked))
     with processes.first(lambda: _alone_in(output)) or nullcontext():
         checkpoint = last_checkpoint(output / "checkpoints") if resume else None
         with processes.one_voice():
@@ -66,30 +68,32 @@ def train(config: TrainConfig, *, resume: bool = False) -> Path:
     return output / "model"
 
 
-def begin(config: TrainConfig) -> tuple[Fit, dict[str, Any]]:
+def begin(config: TrainConfig, checked: Sequence[OverlapFound] = ()) -> tuple[Fit, dict[str, Any]]:
     """Everything that a run needs, made without writing, and the record of what its outcome depends on.
 
     Raises:
         InputError: if the configuration or the data cannot be used.
     """
     check_report_to(config.report_to)
-    prepared = prepare(config)
+    prepared = prepare(config, checked)
     model = initial_model(config, prepared.pairs)
     record = _record(config, model, prepared)
     return Fit(config, model, make_trainable(model, config), prepared), record
 
 
-def _begin(config: TrainConfig, output: Path, *, resume: bool) -> tuple[Fit, dict[str, Any]]:
+def _begin(
+    config: TrainConfig, output: Path, *, resume: bool, checked: Sequence[OverlapFound]
+) -> tuple[Fit, dict[str, Any]]:
     """`begin`, and the first files of the run."""
     if processes.rank() > 0:
-        return begin(config)
+        return begin(config, checked)
     if (output / "model").exists():
         raise InputError(f"{output}: holds a finished model; choose another output")
     if not resume and output.exists() and _holds_anything(output):
         raise InputError(f"{output}: exists already; continue it with --resume or choose another output")
     if resume and not (output / "run.json").exists():
         raise InputError(f"{output}: no run to resume here; start it without --resume")
-    fit, record = begin(config)
+    fit, record = begin(config, checked)
     if resume:
         _check_same(output, config, record)
     else:
@@ -170,7 +174,8 @@ def _check_same(output: Path, config: TrainConfig, record: dict[str, Any]) -> No
     _check_config(output, config)
     earlier = json.loads((output / "run.json").read_text(encoding="utf-8"))
     for part, what in (("model", "the initial model"), ("data", "the training data"), ("plan", "the plan of batches")):
-        if earlier[part] != record[part]:
+        # Data is what is left to train on, whatever evaluation sets were looked for in it.
+        if {**earlier[part], "evaluation_sets": None} != {**record[part], "evaluation_sets": None}:
             raise InputError(f"{output}: cannot resume, {what} is not what the run began with; start a new one")
 
 
