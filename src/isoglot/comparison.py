@@ -147,7 +147,7 @@ def compare(
     languages: bool = True,
     seed: int = 0,
     resamples: int = 2000,
-    permutations: int = 10_000,
+    permutations: int | None = None,
 ) -> Comparison:
     """Compare systems with a baseline on one benchmark.
 
@@ -162,7 +162,7 @@ def compare(
         languages: compare for each query language as well.
         seed: of the draws.
         resamples: of the bootstrap.
-        permutations: of the randomisation test.
+        permutations: of the randomisation test; as many as the number of tests asks for where None.
 
     Raises:
         InputError: if there are fewer than two systems, two of one name, or results that cannot be compared.
@@ -170,8 +170,11 @@ def compare(
     runs = [[system] if isinstance(system, Results) else list(system) for system in systems]
     called = _names(runs, names, baseline)
     chosen = _measures(runs, called, measures)
-    standard, draws = called[baseline], _Draws(resamples, permutations, seed)
+    standard = called[baseline]
     grid = _Grid.of(runs[baseline][0], languages, standard)
+    if permutations is None:
+        permutations = stats.enough_permutations((len(runs) - 1) * len(grid.groups))
+    draws = _Draws(resamples, permutations, seed)
     tables = [[grid.values(run, chosen, name) for run in system] for name, system in zip(called, runs, strict=True)]
     estimates: list[Estimate] = []
     contrasts: list[Contrast] = []

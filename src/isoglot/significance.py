@@ -207,6 +207,18 @@ def randomisation_p_values(differences: Values, *, permutations: int = 10_000, s
     return np.asarray(p_values, np.float64)
 
 
+def enough_permutations(tests: int) -> int:
+    """How many permutations leave room to find a difference among so many tests.
+
+    A sampled p-value is at least `1 / (1 + permutations)`, and Holm's correction multiplies the smallest by the number
+    of tests. With 100 a test that is below 0.01; 10,000 are the least.
+
+    >>> enough_permutations(48), enough_permutations(528)
+    (10000, 52800)
+    """
+    return max(10_000, 100 * tests)
+
+
 def holm(p_values: Sequence[float] | Values) -> Values:
     """P-values corrected for their number (Holm, Scandinavian Journal of Statistics 1979).
 

@@ -93,7 +93,7 @@ def test_every_claimed_difference_is_in_the_figures(name: str, seed: int) -> Non
         if one.p_corrected < LEVEL
     }
     claimed = set(re.findall(r"(\w+) is (better|worse) than (\w+)", answer))
-    for baseline, sorted_out in re.findall(r"against (\w+): (.*)", answer):
+    for baseline, sorted_out in re.findall(r"Against (\w+): (.*?)\.$", answer, re.MULTILINE):
         for verdict, systems in re.findall(r"(better|worse): ([^;]*)", sorted_out):
             claimed |= {(system, verdict, baseline) for system in re.findall(r"(\w+) \(", systems)}
     assert claimed <= real
@@ -110,6 +110,20 @@ def test_each_contrast_is_claimed_as_its_verdict_says(seed: int) -> None:
             claims = [claim for claim in CLAIMS if claim in said(one)]
             assert claims == ([] if one.verdict == NOT_SHOWN else [f"is {one.verdict} than"])
             assert f"{one.verdict}: {one.system} (" in sentences([one])[0]
+
+
+def test_many_systems_are_said_by_name_and_range() -> None:
+    def test(n: int, p: float) -> Contrast:
+        d = 0.1 * n
+        return Contrast(f"s{n}", "base", "multilingual", "map", None, d, d - 0.1, d + 0.1, p, p, 1.0, 0.8, 0.1)
+
+    better, unclear = [test(n, 0.01) for n in range(1, 6)], [test(n, 0.4) for n in range(6, 11)]
+    ends = "from s1 (+0.100 [+0.000, +0.200]) to s5 (+0.500 [+0.400, +0.600])"
+    assert sentences(better) == [f"Multilingual mAP. Against base: better: all 5, {ends}."]
+    assert sentences([*better, *unclear]) == [
+        f"Multilingual mAP. Against base: better: s1, s2, s3, s4 and s5, {ends}; "
+        "no difference shown: s6, s7, s8, s9 and s10."
+    ]
 
 
 @settings(deadline=None, max_examples=40)

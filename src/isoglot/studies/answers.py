@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 
 from isoglot.comparison import NOT_SHOWN, Contrast
 from isoglot.studies.curve import Optimum, pareto_front
-from isoglot.studies.figures import EVERYTHING, Figures, Part, consistency, contrasts, estimates
+from isoglot.studies.figures import EVERYTHING, Figures, Part, consistency, contrasts, estimates, gains
 from isoglot.studies.phrases import by_language, by_view, leaders, optimum, place, said, sentences
 from isoglot.studies.recipe import BASE
 
@@ -19,8 +19,7 @@ def strategies(figures: Figures) -> list[str]:
     answer = []
     for benchmark, model, measure in _each(figures):
         answer.append(f"{benchmark}, {model}: {leaders(figures, benchmark, model, measure)}")
-        for part in _parts(figures, benchmark, model):
-            answer += sentences([*contrasts(part, measure), *contrasts(part, "rank_distance")])
+        answer += sentences(_tests(figures, benchmark, model, (measure, "rank_distance")))
     return answer
 
 
@@ -29,10 +28,11 @@ def low_resource(figures: Figures) -> list[str]:
     answer = []
     for benchmark, model, measure in _each(figures):
         answer.append(f"{benchmark}, {model}.")
-        for part in _parts(figures, benchmark, model, views=True):
-            answer += sentences(contrasts(part, measure), part.view)
-    for system in figures.study.gain_by_amount:
-        answer += _gains(figures, system)
+        for view in dict.fromkeys(part.view for part in _parts(figures, benchmark, model, views=True)):
+            answer += sentences(_tests(figures, benchmark, model, (measure,), view), view)
+    for found in gains(figures):
+        amounts = [f"{tag} {amount or 'unseen'} {gain:+.3f}" for tag, amount, gain in found.rows]
+        answer += [f"{found.title}: {', '.join(amounts)}.", by_language(found.part, found.system, *found.figure)]
     return answer
 
 
@@ -41,8 +41,7 @@ def domains(figures: Figures) -> list[str]:
     answer = []
     for benchmark, model, measure in _each(figures):
         answer.append(f"{benchmark}: {leaders(figures, benchmark, model, measure)}")
-        for part in _parts(figures, benchmark, model):
-            answer += sentences([*contrasts(part, measure), *contrasts(part, "rank_distance")])
+        answer += sentences(_tests(figures, benchmark, model, (measure, "rank_distance")))
     return answer
 
 
@@ -51,9 +50,9 @@ def mkqa(figures: Figures) -> list[str]:
     answer = []
     for benchmark, model, measure in _each(figures):
         answer.append(f"{benchmark}: {leaders(figures, benchmark, model, measure)}")
+        answer += sentences(_tests(figures, benchmark, model, (measure,)))
         for part in _parts(figures, benchmark, model):
             found = contrasts(part, measure)
-            answer += sentences(found)
             setting = "multilingual" if any(one.setting == "multilingual" for one in found) else "cross_lingual"
             for system in dict.fromkeys(one.system for one in found):
                 answer.append(by_language(part, system, setting, measure))
@@ -97,8 +96,7 @@ def ratio(figures: Figures) -> list[str]:
                 f"{benchmark}: by their means, on the front of monolingual score against rank distance: "
                 f"{', '.join(front)}."
             )
-        for part in _parts(figures, benchmark, model):
-            answer += sentences([*contrasts(part, measure), *contrasts(part, AGREEMENT)])
+        answer += sentences(_tests(figures, benchmark, model, (measure, AGREEMENT)))
         answer += _spreads(figures, benchmark, model)
     return answer
 
@@ -128,6 +126,16 @@ def _parts(figures: Figures, benchmark: str, model: str, *, views: bool = False)
             yield part
 
 
+def _tests(
+    figures: Figures, benchmark: str, model: str, measures: Sequence[str], view: str = EVERYTHING
+) -> Iterator[Contrast]:
+    """What is tested in these measures over one view, baseline by baseline."""
+    for part in figures.parts:
+        if (part.benchmark, part.model, part.view) == (benchmark, model, view):
+            for measure in measures:
+                yield from contrasts(part, measure)
+
+
 def _against(figures: Figures, system: str, baseline: str, model: str) -> Iterator[tuple[str, Contrast, bool]]:
     """A system's contrasts with a baseline in main measures, with the benchmark and whether that is in one language."""
     for benchmark, spec in figures.study.benchmarks.items():
@@ -140,35 +148,6 @@ def _against(figures: Figures, system: str, baseline: str, model: str) -> Iterat
             for one in contrasts(part, measure):
                 if one.system == system:
                     yield benchmark, one, alone
-
-
-def _gains(figures: Figures, system: str) -> Iterator[str]:
-    """A system's gains by language beside the amount of its training text."""
-    for benchmark, model, measure in _each(figures):
-        amounts = figures.amounts.get(figures.label(system, model), {})
-        part = figures.part(benchmark, model=model)
-        found = [
-            (amount_in(amounts, str(one.language)), one)
-            for one in contrasts(part, measure, languages=True)
-            if one.system == system and one.setting == "multilingual"
-        ]
-        if found:
-            rows = sorted(found, key=lambda row: -row[0])
-            names = [f"{one.language} {amount or 'unseen'} {one.difference:+.3f}" for amount, one in rows]
-            yield (
-                f"{benchmark}: multilingual {measure} of {system} minus {BASE}, by pairs of training text in the query "
-                f"language: {', '.join(names)}."
-            )
-            yield by_language(part, system, "multilingual", measure)
-
-
-def amount_in(amounts: Mapping[str, int], tag: str) -> int:
-    """Pairs in a language, its regional forms among them.
-
-    >>> amount_in({"zh-CN": 2, "zh-TW": 1, "de": 5}, "zh")
-    3
-    """
-    return sum(count for known, count in amounts.items() if known == tag or known.split("-")[0] == tag)
 
 
 def _alignment(figures: Figures) -> Iterator[str]:

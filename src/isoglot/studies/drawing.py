@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from isoglot.languages import language_name
 from isoglot.report.plots import Spec, heat_map
 from isoglot.report.systems import Column
-from isoglot.studies.figures import EVERYTHING, Figures, Part
+from isoglot.studies.figures import EVERYTHING, Figures, Gains, Part, gains
 from isoglot.studies.recipe import BASE
-from isoglot.studies.tables import Table, column_for, columns_of, gain_rows, systems_table
+from isoglot.studies.tables import Table, column_for, columns_of, gains_table, systems_table
 
 _ACROSS = 4  # panels in a row
 Plot = tuple[Spec, str, Table]
@@ -25,8 +24,8 @@ def plots_of(figures: Figures) -> Iterator[Plot]:
         if any(arm.x is not None for arm in figures.study.arms.values()):
             yield _curves(figures, part), f"{named}: along {figures.study.x_title}", behind
             yield from _front(figures, part, named, behind)
-    for system in figures.study.gain_by_amount:
-        yield from _gains(figures, system)
+    for found in gains(figures):
+        yield _gain(found)
 
 
 def grids_of(figures: Figures) -> Iterator[Plot]:
@@ -85,11 +84,12 @@ def _curves(figures: Figures, part: Part) -> Spec:
             else:
                 levels.append(row)
         x = {"field": "x", "type": "quantitative", "title": figures.study.x_title, "scale": {"zero": False}}
+        x["axis"] = {"values": sorted({row["x"] for row in placed}), "format": "~g"}
         y = {"field": "value", "type": "quantitative", "title": None, "scale": {"zero": False}}
-        series = {"field": "series", "type": "nominal", "title": None}
+        series: Spec = {"field": "series", "type": "nominal", "title": None, "legend": {"symbolOpacity": 1}}
         tooltip = [{"field": name} for name in ("system", "x", "value", "low", "high")]
-        band = {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}, "color": {**series, "legend": None}}
-        line = {"x": x, "y": y, "color": series, "strokeDash": series, "tooltip": tooltip}
+        band = {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}, "color": series}
+        line = {"x": x, "y": y, "color": series, "strokeDash": {**series, "legend": None}, "tooltip": tooltip}
         level = {"y": y, "tooltip": tooltip}
         panels.append(
             {
@@ -133,28 +133,18 @@ def _front(figures: Figures, part: Part, named: str, behind: Table) -> Iterator[
         yield plot, caption, behind
 
 
-def _gains(figures: Figures, system: str) -> Iterator[Plot]:
-    """A system's gain over the base against the amount of training text, a point per language."""
-    for model in figures.study.models:
-        for name, spec in figures.study.benchmarks.items():
-            found = gain_rows(figures, system, name, model, spec.measures[0])
-            rows = [
-                {"language": tag, "pairs": amount + 1, "gain": gain, "text": "trained" if amount else "unseen"}
-                for tag, amount, gain in found
-            ]
-            if not rows:
-                continue
-            caption = f"{name}, {figures.label(system, model)}: gain over {BASE} against pairs of training text"
-            titles = (
-                "pairs of training text in the language, and 1",
-                f"gain in {Column('multilingual', spec.measures[0]).heading}",
-            )
-            plot = _scatter(rows, ("pairs", "gain", "language"), titles, caption)
-            points = plot["layer"][0]["encoding"]
-            points["x"]["scale"] = {"type": "log"}
-            points["shape"] = points["color"] = {"field": "text", "type": "nominal", "title": None}
-            cells = tuple((language_name(tag), f"{amount:,}", f"{gain:+.3f}") for tag, amount, gain in found)
-            yield plot, caption, Table(caption, ("query language", "pairs", "gain"), cells)
+def _gain(found: Gains) -> Plot:
+    """Gains against the amount of training text, a point per language."""
+    rows = [
+        {"language": tag, "pairs": amount + 1, "gain": gain, "text": "trained" if amount else "unseen"}
+        for tag, amount, gain in found.rows
+    ]
+    titles = ("pairs of training text in the language, and 1", f"gain in {Column(*found.figure).heading}")
+    plot = _scatter(rows, ("pairs", "gain", "language"), titles, found.title)
+    points = plot["layer"][0]["encoding"]
+    points["x"]["scale"] = {"type": "log"}
+    points["shape"] = points["color"] = {"field": "text", "type": "nominal", "title": None}
+    return plot, found.title, gains_table(found)
 
 
 def _grids(figures: Figures, part: Part, named: str) -> Iterator[Plot]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from isoglot import significance as stats
 from isoglot.comparison import BIAS, LOWER_IS_BETTER, SETTINGS, Comparison, Contrast, Estimate, compare
+from isoglot.report.systems import Column
 from isoglot.results import Results
 from isoglot.studies.families import family_of
 from isoglot.studies.recipe import BASE, ComparisonSpec, Study, ViewSpec
@@ -82,6 +83,57 @@ class Figures:
         return f"{model or next(iter(self.study.models))} {system}" if several else system
 
 
+@dataclass(frozen=True)
+class Gains:
+    """A system's gains over a baseline beside the amount of its training text.
+
+    Attributes:
+        system: as the recipe names it.
+        part: the comparison with the baseline.
+        figure: setting and measure.
+        rows: query language, pairs of training text in it, and the gain there; most text first.
+    """
+
+    system: str
+    part: Part
+    figure: tuple[str, str]
+    rows: tuple[tuple[str, int, float], ...]
+
+    @property
+    def title(self) -> str:
+        """What is held against what."""
+        heading = Column(*self.figure).heading
+        named = f"{self.part.benchmark}, {self.part.model}"
+        return f"{named}: {heading} of {self.system} minus {self.part.baseline}, by pairs of training text"
+
+
+def gains(figures: Figures) -> Iterator[Gains]:
+    """Gains of the systems under `gain_by_amount`, over every baseline that they are compared with."""
+    for system in figures.study.gain_by_amount:
+        for part in figures.parts:
+            if part.view != EVERYTHING:
+                continue
+            measure = figures.study.benchmarks[part.benchmark].measures[0]
+            amounts = figures.amounts.get(figures.label(system, part.model), {})
+            rows = [
+                (str(one.language), amount_in(amounts, str(one.language)), one.difference)
+                for one in contrasts(part, measure, languages=True)
+                if (one.system, one.setting) == (system, "multilingual")
+            ]
+            if rows:
+                rows.sort(key=lambda row: -row[1])
+                yield Gains(system, part, ("multilingual", measure), tuple(rows))
+
+
+def amount_in(amounts: Mapping[str, int], tag: str) -> int:
+    """Pairs in a language, its regional forms among them.
+
+    >>> amount_in({"zh-CN": 2, "zh-TW": 1, "de": 5}, "zh")
+    3
+    """
+    return sum(count for known, count in amounts.items() if known == tag or known.split("-")[0] == tag)
+
+
 def compare_parts(study: Study, benchmark: str, runs: Runs, model: str) -> list[Part]:
     """All comparisons of one benchmark for one initial model.
 
@@ -93,18 +145,20 @@ def compare_parts(study: Study, benchmark: str, runs: Runs, model: str) -> list[
     """
     spec = study.benchmarks[benchmark]
     languages = next(iter(runs.values()))[0].summary["languages"]
+    views = views_of(study, languages)
     parts = []
     for wanted in (ComparisonSpec(baseline=BASE), *study.comparisons):
         others = [name for name in (wanted.systems or runs) if name != wanted.baseline]
-        for view, restriction in {EVERYTHING: ViewSpec(), **views_of(study, languages)}.items():
+        for view, restriction in {EVERYTHING: ViewSpec(), **views}.items():
             seen = {name: [_restrict(run, restriction) for run in runs[name]] for name in (wanted.baseline, *others)}
             if _too_few(seen[wanted.baseline][0]):
                 continue
-            parts.append(
-                Part(
-                    benchmark, model, view, wanted.baseline, _compare(seen, spec.measures, languages=view == EVERYTHING)
-                )
-            )
+            if view == EVERYTHING:
+                comparison = _compare(seen, spec.measures, languages=True)
+            else:
+                tests = len(others) * len(views) * len(SETTINGS)
+                comparison = _compare(seen, spec.measures, permutations=stats.enough_permutations(tests))
+            parts.append(Part(benchmark, model, view, wanted.baseline, comparison))
     return _corrected_over_views(parts)
 
 
@@ -127,7 +181,7 @@ def compare_best(study: Study, benchmark: str, runs: Runs, model: str, parts: Se
     for leader in dict.fromkeys(leaders):
         if leader not in done:
             seen = {name: [_restrict(run, ViewSpec()) for run in runs[name]] for name in (leader, *runs)}
-            made.append(Part(benchmark, model, EVERYTHING, leader, _compare(seen, spec.measures[:1], languages=False)))
+            made.append(Part(benchmark, model, EVERYTHING, leader, _compare(seen, spec.measures[:1])))
     return made
 
 
@@ -195,15 +249,22 @@ def consistency(figures: Mapping[str, Any], measure: str) -> tuple[float, float]
     return (round(float(values.mean()), 6), round(float(values.std()), 6)) if len(values) else (np.nan, np.nan)
 
 
-def _compare(runs: Runs, wanted: Sequence[str], *, languages: bool) -> Comparison:
+def _compare(
+    runs: Runs, wanted: Sequence[str], *, languages: bool = False, permutations: int | None = None
+) -> Comparison:
     table = next(iter(runs.values()))[0].per_query
     measured = {name for name in table.column_names if table[name].null_count < len(table)}
     measures = [measure for measure in wanted if measure in measured]
-    return compare(list(runs.values()), names=list(runs), measures=measures, languages=languages)
+    return compare(
+        list(runs.values()), names=list(runs), measures=measures, languages=languages, permutations=permutations
+    )
 
 
 def _restrict(run: Results, view: ViewSpec) -> Results:
-    """Results over a part of the queries. In one language the pool is the corpus, so it is not looked at twice."""
+    """Results over a part of the queries and corpora, without what would be looked at twice.
+
+    In one language the pool is the corpus; and within languages a view of corpora is one of queries.
+    """
     table = run.per_query
     if len(run.summary["languages"]) == 1:
         table = table.filter(pc.equal(table["setting"], "monolingual"))
@@ -212,6 +273,8 @@ def _restrict(run: Results, view: ViewSpec) -> Results:
         table = table.filter(pc.is_in(table["query_language"], pa.array(list(view.queries), pa.string())))
     if view.corpora is not None:
         table = table.filter(pc.is_in(table["corpus_language"], pa.array(list(view.corpora), pa.string())))
+        if view.queries is None:
+            table = table.filter(pc.equal(table["setting"], "cross_lingual"))
         table = table.drop_columns([name for name in BIAS if name in table.column_names])
     return replace(run, per_query=table)
 

@@ -22,7 +22,7 @@ class Findings:
 
     Attributes:
         figures: of the study.
-        answer: its sentences.
+        answer: its paragraphs; lines below the first of one are a list.
         limits: what to know before trusting it.
         tables: of all figures.
         plots: what to look at first; they lie beside the page under `plot_names`.
@@ -85,7 +85,11 @@ def _beginning(figures: Figures) -> list[str]:
 
 
 def _paragraphs(answer: Sequence[str]) -> list[str]:
-    return [markdown_text(paragraph) for paragraph in answer]
+    parts = []
+    for paragraph in answer:
+        first, *items = paragraph.split("\n")
+        parts += [markdown_text(first), *([_listed(items)] if items else [])]
+    return parts
 
 
 def _listed(lines: Sequence[str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from isoglot.comparison import NOT_SHOWN, SETTINGS, Contrast, Estimate
 from isoglot.report.systems import BIAS, Column, column_of
@@ -13,6 +13,7 @@ from isoglot.studies.recipe import BASE
 
 CLAIMS = ("is better than", "is worse than", "better:", "worse:", "improves", "hinders")
 """Every way in which an answer says that there is a difference."""
+_FEW = 4  # systems that are named with their figures
 _BIAS = {column.measure: column for column in BIAS}
 
 
@@ -29,25 +30,24 @@ def said(contrast: Contrast, where: str = "") -> str:
     return f"{contrast.system} is {contrast.verdict} than {contrast.baseline} in {what}"
 
 
-def sentences(found: Sequence[Contrast], whose: str = "") -> list[str]:
-    """Contrasts with one baseline, a sentence for each figure: who is better, who is worse, who shows no difference.
+def sentences(found: Iterable[Contrast], whose: str = "") -> list[str]:
+    """Contrasts, a paragraph for each figure: by baseline, who is better, who is worse, who shows no difference.
+
+    Of several baselines each has a line of its own below the first.
 
     Args:
         found: contrasts.
-        whose: whose queries they are, where not everybody's.
+        whose: whose queries or corpora they are, where not everybody's.
     """
-    figures: dict[Column, list[Contrast]] = {}
+    figures: dict[Column, dict[str, list[Contrast]]] = {}
     for one in found:
-        figures.setdefault(column_of(one), []).append(one)
+        figures.setdefault(column_of(one), {}).setdefault(one.baseline, []).append(one)
     lines = []
-    for column, mine in figures.items():
-        sorted_out = []
-        for verdict in ("better", "worse", NOT_SHOWN):
-            named = [f"{one.system} ({_change(one)})" for one in mine if one.verdict == verdict]
-            if named:
-                sorted_out.append(f"{verdict}: {', '.join(named)}")
+    for column, by_baseline in figures.items():
         heading = f"{column.heading}{f' of {whose}' if whose else ''}"
-        lines.append(f"{heading[0].upper()}{heading[1:]}, against {mine[0].baseline}: {'; '.join(sorted_out)}.")
+        said_of = [f"Against {baseline}: {_sorted_out(mine)}." for baseline, mine in by_baseline.items()]
+        between = "\n" if len(said_of) > 1 else " "
+        lines.append(between.join([f"{heading[0].upper()}{heading[1:]}.", *said_of]))
     return lines
 
 
@@ -183,6 +183,25 @@ def _is_of_examples(note: str) -> bool:
     return note[0].isdigit()
 
 
+def _sorted_out(found: Sequence[Contrast]) -> str:
+    """Systems by verdict; many with the least and the most that they differ by, where nothing is shown without."""
+    parts = []
+    for verdict in ("better", "worse", NOT_SHOWN):
+        mine = [one for one in found if one.verdict == verdict]
+        if not mine:
+            continue
+        if len(mine) <= _FEW:
+            named = ", ".join(f"{one.system} ({_change(one)})" for one in mine)
+        elif verdict == NOT_SHOWN:
+            named = _listed([one.system for one in mine])
+        elif len(mine) == len(found):
+            named = _range([(one.system, one) for one in mine])
+        else:
+            named = f"{_listed([one.system for one in mine])}, {_ends([(one.system, one) for one in mine])}"
+        parts.append(f"{verdict}: {named}")
+    return "; ".join(parts)
+
+
 def _each(found: Sequence[tuple[str, Contrast]]) -> str:
     """Names with what each gains or loses."""
     return _listed([f"{name} ({_gain(one)})" for name, one in found])
@@ -190,9 +209,13 @@ def _each(found: Sequence[tuple[str, Contrast]]) -> str:
 
 def _range(found: Sequence[tuple[str, Contrast]]) -> str:
     """The least and the most of what all gain or lose."""
+    return f"all {len(found)}, {_ends(found)}"
+
+
+def _ends(found: Sequence[tuple[str, Contrast]]) -> str:
     ordered = sorted(found, key=lambda row: abs(row[1].difference))
     (least, low), (most, high) = ordered[0], ordered[-1]
-    return f"all {len(found)}, from {least} ({_gain(low)}) to {most} ({_gain(high)})"
+    return f"from {least} ({_gain(low)}) to {most} ({_gain(high)})"
 
 
 def _gain(one: Contrast) -> str:

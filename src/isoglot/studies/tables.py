@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from isoglot.languages import language_name
 from isoglot.report.systems import BIAS, Column, column_of, mark_of
 from isoglot.report.tables import CONTRAST_COLUMNS, MARKS, contrast_row, write_interval
-from isoglot.studies.answers import AGREEMENT, amount_in
-from isoglot.studies.figures import EVERYTHING, Figures, Part, consistency, contrasts
+from isoglot.studies.answers import AGREEMENT
+from isoglot.studies.figures import EVERYTHING, Figures, Gains, Part, consistency, gains
 from isoglot.studies.recipe import BASE
 
 
@@ -42,7 +42,7 @@ def tables_of(figures: Figures) -> list[Table]:
         if part.view == EVERYTHING and part.baseline == BASE:
             tables += _language_tables(figures, part)
     tables += _optima_table(figures)
-    tables += _amounts_tables(figures)
+    tables += [gains_table(found) for found in gains(figures)]
     return [table for table in tables if table.rows]
 
 
@@ -136,25 +136,12 @@ def _optima_table(figures: Figures) -> list[Table]:
     return [Table(f"Optima along {figures.study.x_title or 'the axis'}", header, tuple(rows))]
 
 
-def _amounts_tables(figures: Figures) -> Iterator[Table]:
-    for system in figures.study.gain_by_amount:
-        for model in figures.study.models:
-            for name, spec in figures.study.benchmarks.items():
-                rows = gain_rows(figures, system, name, model, spec.measures[0])
-                cells = tuple(
-                    (language_name(tag), f"{n:,}" if n else "unseen", f"{gain:+.3f}") for tag, n, gain in rows
-                )
-                title = f"{name}, {figures.label(system, model)}: gain over {BASE} by amount of training text"
-                yield Table(title, ("query language", "pairs of text", f"multilingual {spec.measures[0]}"), cells)
-
-
-def gain_rows(figures: Figures, system: str, benchmark: str, model: str, measure: str) -> list[tuple[str, int, float]]:
-    """Language, pairs of training text in it, and the system's gain over the base for queries in it."""
-    amounts = figures.amounts.get(figures.label(system, model), {})
-    found = contrasts(figures.part(benchmark, model=model), measure, languages=True)
-    mine = [one for one in found if one.system == system and one.setting == "multilingual"]
-    rows = [(str(one.language), amount_in(amounts, str(one.language)), one.difference) for one in mine]
-    return sorted(rows, key=lambda row: -row[1])
+def gains_table(found: Gains) -> Table:
+    """Gains by the amount of training text."""
+    rows = [
+        (language_name(tag), f"{amount:,}" if amount else "unseen", f"{gain:+.3f}") for tag, amount, gain in found.rows
+    ]
+    return Table(found.title, ("query language", "pairs of text", "gain"), tuple(rows))
 
 
 def _title(part: Part) -> str:

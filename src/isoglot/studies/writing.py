@@ -29,7 +29,7 @@ def write_study(
 
     Args:
         figures: of the study.
-        answer: sentences.
+        answer: its paragraphs; lines below the first of one are a list.
         notes: what was left out.
         arms: record and results of every arm.
         folder: where to.
@@ -72,13 +72,22 @@ def _html(found: Findings) -> str:
     return html_page(
         title(figures),
         [
-            Section("answer", "Answer", join([asked, *(element("p", one) for one in found.answer)])),
-            Section("limits", "Limits", element("ul", *(element("li", line) for line in found.limits))),
+            Section("answer", "Answer", join([asked, *(_paragraph(one) for one in found.answer)])),
+            Section("limits", "Limits", _listed(found.limits)),
             Section("plots", "Plots", join([figure(spec, said, _html_table(behind)) for spec, said, behind in plots])),
             Section("tables", "Tables", join([details(one.title, _html_table(one)) for one in found.tables])),
             Section("arms", "Where this comes from", join([_html_table(one) for one in origins(found.arms)])),
         ],
     )
+
+
+def _paragraph(text: str) -> Html:
+    first, *items = text.split("\n")
+    return join([element("p", first), *([_listed(items)] if items else [])])
+
+
+def _listed(lines: Sequence[str]) -> Html:
+    return element("ul", *(element("li", line) for line in lines))
 
 
 def _html_table(one: Table) -> Html:
