@@ -14,8 +14,8 @@ AGREEMENT = "ranking_agreement@10"
 """The measure of consistency: how far the translations of a question get the same ranking."""
 
 
-def strategies(figures: Figures) -> list[str]:
-    """Which way of composing batches ranks best in each setting, and what the differences are worth."""
+def ranking(figures: Figures) -> list[str]:
+    """Which system ranks best on each benchmark in each setting, and what the differences are worth."""
     answer = []
     for benchmark, model, measure in _each(figures):
         answer.append(f"{benchmark}, {model}: {leaders(figures, benchmark, model, measure)}")
@@ -33,15 +33,6 @@ def low_resource(figures: Figures) -> list[str]:
     for found in gains(figures):
         amounts = [f"{tag} {amount or 'unseen'} {gain:+.3f}" for tag, amount, gain in found.rows]
         answer += [f"{found.title}: {', '.join(amounts)}.", by_language(found.part, found.system, *found.figure)]
-    return answer
-
-
-def domains(figures: Figures) -> list[str]:
-    """What training in one domain does in each of the others, beside the base and the free remedies."""
-    answer = []
-    for benchmark, model, measure in _each(figures):
-        answer.append(f"{benchmark}: {leaders(figures, benchmark, model, measure)}")
-        answer += sentences(_tests(figures, benchmark, model, (measure, "rank_distance")))
     return answer
 
 
@@ -102,9 +93,9 @@ def ratio(figures: Figures) -> list[str]:
 
 
 ANSWERS: dict[str, Callable[[Figures], list[str]]] = {
-    "strategies": strategies,
+    "strategies": ranking,
     "low-resource": low_resource,
-    "domains": domains,
+    "domains": ranking,
     "mkqa": mkqa,
     "losses": losses,
     "ratio": ratio,
