@@ -15,13 +15,13 @@ from pathlib import Path
 
 import pyarrow.compute as pc
 
-from isoglot.embed import EmbeddingStore
-from isoglot.encoders import load_encoder
-from isoglot.errors import InputError
-from isoglot.mining import mine_negatives
+from isoglot.common.errors import InputError
+from isoglot.enrich.negatives import mine_negatives
+from isoglot.enrich.translation import Engine, load_engine, translate
+from isoglot.models.embed import EmbeddingStore
+from isoglot.models.encoders import load_encoder
 from isoglot.pairs import ParallelPairs, write_pairs
 from isoglot.sources import load_pairs
-from isoglot.translation import Engine, load_engine, translate
 
 ROWS_TRANSLATED, ROWS_MINED = 500, 1000
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from isoglot.score import PART_PASSAGES, rank_relevant
+from isoglot.evaluation.ranking import PART_PASSAGES, rank_relevant
 
 LANGUAGES, DIMENSIONS = 11, 384
 

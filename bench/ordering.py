@@ -4,8 +4,8 @@
 
 400 passages of FILE, parallel pairs in several languages; Debian's package descriptions without one. The same texts,
 batches of 32 and 96 tokens with the built-in encoder: as they come, in order of characters, as
-`SentenceTransformer.encode` does, and in order of tokens, as `isoglot.embed` does. The three take turns, twice; the
-best times are compared.
+`SentenceTransformer.encode` does, and in order of tokens, as `isoglot.models.embed` does. The three take turns, twice;
+the best times are compared.
 """
 
 import argparse
@@ -13,8 +13,8 @@ import time
 
 import numpy as np
 
-from isoglot.embed import embed
-from isoglot.encoders import load_encoder
+from isoglot.models.embed import embed
+from isoglot.models.encoders import load_encoder
 from isoglot.sources import load_pairs
 
 TEXTS, BATCH = 400, 32

@@ -16,8 +16,8 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.evaluation import InformationRetrievalEvaluator
 
 from isoglot.benchmarks import RetrievalSet, load_xquad_r
-from isoglot.encoders import load_encoder
-from isoglot.evaluation import evaluate
+from isoglot.evaluation.evaluate import evaluate
+from isoglot.models.encoders import load_encoder
 
 
 def main() -> None:

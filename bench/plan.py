@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 
-from isoglot.batches import Translations, plan_batches
+from isoglot.batching.plan import Translations, plan_batches
 
 LANGUAGES = tuple("abcdefghij")
 

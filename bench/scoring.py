@@ -15,10 +15,10 @@ import time
 import numpy as np
 import torch
 
-from isoglot.averages import summarise
 from isoglot.benchmarks import Passage, Query, RetrievalSet
-from isoglot.evaluation import EncodedSet, rank_set
-from isoglot.score import rank_relevant
+from isoglot.evaluation.averages import summarise
+from isoglot.evaluation.evaluate import EncodedSet, rank_set
+from isoglot.evaluation.ranking import rank_relevant
 
 LANGUAGES, QUESTIONS, SENTENCES, DIMENSIONS = 11, 1190, 1183, 384
 

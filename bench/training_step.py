@@ -22,12 +22,12 @@ from sentence_transformers import SentenceTransformerTrainer, SentenceTransforme
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 from transformers import TrainerCallback
 
-from isoglot.batches import plan_batches
-from isoglot.builtin_encoder import quiet_transformers
-from isoglot.encoders import load_encoder
-from isoglot.losses import Objective
+from isoglot.batching.plan import plan_batches
+from isoglot.models.builtin import quiet_transformers
+from isoglot.models.encoders import load_encoder
 from isoglot.sources import load_pairs
 from isoglot.training.data import Collator, planned_dataset
+from isoglot.training.losses import Objective
 from isoglot.training.trainer import PlannedTrainer, TrainingLog, has_bf16
 
 LIMITS = {"query": 32, "passage": 64}

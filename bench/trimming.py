@@ -25,10 +25,10 @@ LIMITS = {"query": 32, "passage": 64}
 def measure(folder, texts, frozen):
     import torch
 
-    from isoglot.builtin_encoder import quiet_transformers
-    from isoglot.encoders import load_encoder
-    from isoglot.losses import Objective
+    from isoglot.models.builtin import quiet_transformers
+    from isoglot.models.encoders import load_encoder
     from isoglot.training.data import Collator
+    from isoglot.training.losses import Objective
 
     with quiet_transformers():
         model = load_encoder(folder, device="cpu").train()
@@ -70,10 +70,10 @@ def main():
     arguments = parser.parse_args()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-    from isoglot.builtin_encoder import quiet_transformers
-    from isoglot.encoders import load_encoder
+    from isoglot.models.builtin import quiet_transformers
+    from isoglot.models.encoders import load_encoder
+    from isoglot.models.trimming import trim
     from isoglot.sources import load_pairs
-    from isoglot.trimming import trim
 
     pairs = load_pairs(arguments.pairs, languages=arguments.languages.split(","))
     whole = load_encoder("builtin:multilingual-e5-small", device="cpu")

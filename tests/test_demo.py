@@ -9,9 +9,9 @@ import pytest
 from sentence_transformers import SentenceTransformer
 
 from isoglot import demo
-from isoglot.errors import InputError
+from isoglot.common.errors import InputError
+from isoglot.evaluation.results import load_results
 from isoglot.pairs import ParallelPairs
-from isoglot.results import load_results
 from isoglot.training import TrainConfig
 
 

@@ -19,7 +19,7 @@ from pydantic_core import PydanticUndefined
 
 import isoglot
 from isoglot.cli import app
-from isoglot.errors import InputError
+from isoglot.common.errors import InputError
 from isoglot.training import TrainConfig
 
 ROOT = Path(__file__).parents[1]
@@ -187,7 +187,7 @@ def test_every_source_and_benchmark_is_documented() -> None:
 
 
 def test_every_measure_is_documented() -> None:
-    from isoglot.measures import MEASURES
+    from isoglot.evaluation.measures import MEASURES
 
     for name in MEASURES:
         assert f"`{name}`" in page("measures.md")

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 import isoglot
-from isoglot.auditing import verdict
+from isoglot.evaluation.audit import verdict
 from isoglot.report import save_report
 
 

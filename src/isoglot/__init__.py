@@ -13,45 +13,45 @@ from typing import TYPE_CHECKING, Any
 from isoglot._version import __version__
 
 if TYPE_CHECKING:
-    from isoglot.auditing import audit as audit
-    from isoglot.batches import BatchPlan as BatchPlan
-    from isoglot.batches import plan_batches as plan_batches
+    from isoglot.batching.plan import BatchPlan as BatchPlan
+    from isoglot.batching.plan import plan_batches as plan_batches
+    from isoglot.batching.sampler import language_batch_sampler as language_batch_sampler
     from isoglot.benchmarks import RetrievalSet as RetrievalSet
     from isoglot.benchmarks import load_benchmark as load_benchmark
-    from isoglot.comparison import compare as compare
-    from isoglot.debiasing import debias as debias
-    from isoglot.encoders import load_encoder as load_encoder
-    from isoglot.evaluation import evaluate as evaluate
-    from isoglot.evaluator import MultilingualRetrievalEvaluator as MultilingualRetrievalEvaluator
+    from isoglot.evaluation.audit import audit as audit
+    from isoglot.evaluation.evaluate import evaluate as evaluate
+    from isoglot.evaluation.evaluator import MultilingualRetrievalEvaluator as MultilingualRetrievalEvaluator
+    from isoglot.evaluation.results import Results as Results
+    from isoglot.evaluation.results import load_results as load_results
+    from isoglot.models.debiasing import debias as debias
+    from isoglot.models.encoders import load_encoder as load_encoder
     from isoglot.pairs import ParallelPairs as ParallelPairs
     from isoglot.pairs import read_pairs as read_pairs
     from isoglot.pairs import write_pairs as write_pairs
-    from isoglot.results import Results as Results
-    from isoglot.results import load_results as load_results
-    from isoglot.sampler import language_batch_sampler as language_batch_sampler
     from isoglot.sources import load_pairs as load_pairs
+    from isoglot.statistics.comparison import compare as compare
     from isoglot.training import TrainConfig as TrainConfig
     from isoglot.training import load_config as load_config
     from isoglot.training import train as train
 
 _HOMES = {
-    "BatchPlan": "batches",
-    "MultilingualRetrievalEvaluator": "evaluator",
+    "BatchPlan": "batching.plan",
+    "MultilingualRetrievalEvaluator": "evaluation.evaluator",
     "ParallelPairs": "pairs",
-    "Results": "results",
+    "Results": "evaluation.results",
     "RetrievalSet": "benchmarks",
     "TrainConfig": "training",
-    "audit": "auditing",
-    "compare": "comparison",
-    "debias": "debiasing",
-    "evaluate": "evaluation",
-    "language_batch_sampler": "sampler",
+    "audit": "evaluation.audit",
+    "compare": "statistics.comparison",
+    "debias": "models.debiasing",
+    "evaluate": "evaluation.evaluate",
+    "language_batch_sampler": "batching.sampler",
     "load_benchmark": "benchmarks",
     "load_config": "training",
-    "load_encoder": "encoders",
+    "load_encoder": "models.encoders",
     "load_pairs": "sources",
-    "load_results": "results",
-    "plan_batches": "batches",
+    "load_results": "evaluation.results",
+    "plan_batches": "batching.plan",
     "read_pairs": "pairs",
     "train": "training",
     "write_pairs": "pairs",

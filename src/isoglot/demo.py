@@ -12,21 +12,21 @@ from pathlib import Path
 import numpy as np
 from sentence_transformers import SentenceTransformer
 
-from isoglot.atomic import write_json
-from isoglot.auditing import verdict
 from isoglot.benchmarks import RetrievalSet, retrieval_set_of
-from isoglot.builtin_encoder import BUILTIN_NAME, BUILTIN_PREFIX
-from isoglot.cache import cache_folder
-from isoglot.debiasing import with_debias_of, without_debias
-from isoglot.embed import EmbeddingStore
-from isoglot.encoders import load_encoder
-from isoglot.errors import InputError
-from isoglot.evaluation import evaluate
+from isoglot.common.atomic import write_json
+from isoglot.common.cache import cache_folder
+from isoglot.common.errors import InputError
+from isoglot.common.progress import console
+from isoglot.evaluation.audit import verdict
+from isoglot.evaluation.evaluate import evaluate
+from isoglot.evaluation.results import Results
+from isoglot.models.builtin import BUILTIN_NAME, BUILTIN_PREFIX
+from isoglot.models.debiasing import with_debias_of, without_debias
+from isoglot.models.embed import EmbeddingStore
+from isoglot.models.encoders import load_encoder
 from isoglot.pairs import ParallelPairs, write_pairs
-from isoglot.progress import console
 from isoglot.report import grid_table, save_report, text_table
 from isoglot.report.markup import plot_library
-from isoglot.results import Results
 from isoglot.sources import load_pairs
 from isoglot.training import TrainConfig, train
 

@@ -9,7 +9,7 @@ import pytest
 from formats import fresh_caches, write_hub_folder, write_json_lines, write_lines
 
 from isoglot.benchmarks import RetrievalSet, beir, load_beir, load_benchmark
-from isoglot.errors import InputError
+from isoglot.common.errors import InputError
 from shared_data import SHARED_DATA
 
 __all__ = ["fresh_caches"]

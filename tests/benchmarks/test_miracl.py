@@ -10,7 +10,7 @@ import pytest
 from formats import fresh_caches, write_hub_folder, write_lines
 
 from isoglot.benchmarks import RetrievalSet, load_benchmark, miracl
-from isoglot.errors import InputError
+from isoglot.common.errors import InputError
 
 __all__ = ["fresh_caches"]
 

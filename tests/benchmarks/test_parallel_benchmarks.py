@@ -12,7 +12,7 @@ from formats import fresh_caches, write_hub_folder, write_json_lines, write_line
 
 from isoglot.benchmarks import RetrievalSet, belebele, load_benchmark, mkqa, mmarco
 from isoglot.benchmarks.answers import has_answer
-from isoglot.errors import InputError
+from isoglot.common.errors import InputError
 from shared_data import SHARED_DATA
 
 __all__ = ["fresh_caches"]
@@ -234,7 +234,7 @@ def test_belebele_has_each_passage_once(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_belebele_has_122_languages() -> None:
-    from isoglot.languages import normalize_language
+    from isoglot.common.languages import normalize_language
 
     codes = belebele._CODES.split()
     assert len(codes) == len({normalize_language(code) for code in codes}) == 122

@@ -10,12 +10,12 @@ import huggingface_hub.constants
 import pytest
 from formats import fresh_caches
 
-from isoglot.averages import ANSWER_CUTOFFS
 from isoglot.benchmarks import BENCHMARKS, find_benchmark, load_benchmark
 from isoglot.benchmarks.beir import HUB_SETS
-from isoglot.errors import InputError
-from isoglot.languages import normalize_language
-from isoglot.measures import measure
+from isoglot.common.errors import InputError
+from isoglot.common.languages import normalize_language
+from isoglot.evaluation.averages import ANSWER_CUTOFFS
+from isoglot.evaluation.measures import measure
 
 __all__ = ["fresh_caches"]
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from isoglot.benchmarks import Corpus, Passage, Query, RetrievalSet
 from isoglot.benchmarks.texts import ArrowTexts
-from isoglot.errors import InputError
+from isoglot.common.errors import InputError
 
 TAGS = ("de", "en", "fi")
 EXAMPLES = ("a", "b", "c")

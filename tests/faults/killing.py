@@ -32,8 +32,14 @@ ENVIRONMENT = {
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
     [
-        *("isoglot.cli", "isoglot.training.run", "isoglot.evaluation", "isoglot.mining", "isoglot.debiasing"),
-        *("isoglot.translation.http_engine", "isoglot.report", "isoglot.trec", "pytest"),
+        *(
+            "isoglot.cli",
+            "isoglot.training.run",
+            "isoglot.evaluation.evaluate",
+            "isoglot.enrich.negatives",
+            "isoglot.models.debiasing",
+        ),
+        *("isoglot.enrich.translation.http_engine", "isoglot.report", "isoglot.evaluation.trec", "pytest"),
     ]
 )
 _CHANGES = ("os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate")
@@ -47,7 +53,7 @@ class Job:
     Attributes:
         folder: the working folder; cache and temporary files are in it too.
         words: after `isoglot`.
-        values: names such as `isoglot.embed._SHARD_TEXTS` and what to set them to.
+        values: names such as `isoglot.models.embed._SHARD_TEXTS` and what to set them to.
         slowed: names of functions and the seconds that each call takes longer.
         file_limit: bytes to which a file may grow.
     """

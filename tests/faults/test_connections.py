@@ -20,12 +20,12 @@ from huggingface_hub.errors import HfHubHTTPError
 from killing import ENVIRONMENT, Job, state
 from libre import libre
 
-from isoglot import encoders
 from isoglot.benchmarks.hub import fetch_file
-from isoglot.errors import InputError
+from isoglot.common.errors import InputError
+from isoglot.enrich.translation import translate
+from isoglot.enrich.translation.http_engine import HttpEngine
+from isoglot.models import encoders
 from isoglot.sources import load_pairs
-from isoglot.translation import translate
-from isoglot.translation.http_engine import HttpEngine
 
 
 def test_a_server_that_hangs_up_in_the_middle_of_an_answer_costs_one_chunk(tmp_path: Path, english_file: Path) -> None:
@@ -35,8 +35,8 @@ def test_a_server_that_hangs_up_in_the_middle_of_an_answer_costs_one_chunk(tmp_p
             tmp_path / "broken",
             [*words, "--out", "all.jsonl"],
             {
-                "isoglot.translation.translating._ROWS_AT_A_TIME": 8,
-                "isoglot.translation.http_engine._LONGEST_WAIT": 0.01,
+                "isoglot.enrich.translation.translating._ROWS_AT_A_TIME": 8,
+                "isoglot.enrich.translation.http_engine._LONGEST_WAIT": 0.01,
             },
         )
         server.good = 5

@@ -15,15 +15,15 @@ from hypothesis import strategies as st
 from killing import Job, state
 from sentence_transformers import SentenceTransformer
 
-from isoglot import mining
-from isoglot.atomic import write_whole_folder
-from isoglot.embed import EmbeddingStore, embed
-from isoglot.encoders import load_encoder
-from isoglot.errors import InputError
-from isoglot.mining import mine_negatives
+from isoglot.common.atomic import write_whole_folder
+from isoglot.common.errors import InputError
+from isoglot.enrich import negatives as negatives_module
+from isoglot.enrich.negatives import mine_negatives
+from isoglot.enrich.translation.work import WorkFile
+from isoglot.models.embed import EmbeddingStore, embed
+from isoglot.models.encoders import load_encoder
 from isoglot.pairs import ParallelPairs
 from isoglot.training.trainer import last_checkpoint
-from isoglot.translation.work import WorkFile
 
 KEYS = [bytes([number]) * 32 for number in range(4)]
 VECTORS = np.arange(12, dtype=np.float32).reshape(4, 3)
@@ -98,12 +98,12 @@ def test_no_bit_of_a_mined_part_changes_unseen(
 ) -> None:
     part = tmp_path_factory.mktemp("part") / "rows-0000000000.npy"
     wanted = np.arange(6).reshape(3, 2)
-    assert mining._kept(part, lambda: wanted).tolist() == wanted.tolist()
+    assert negatives_module._kept(part, lambda: wanted).tolist() == wanted.tolist()
     whole = part.read_bytes()
     damage(part, *how)
-    assert mining._kept(part, lambda: wanted).tolist() == wanted.tolist()
+    assert negatives_module._kept(part, lambda: wanted).tolist() == wanted.tolist()
     assert part.read_bytes() == whole
-    assert mining._kept(part, lambda: 1 / 0).tolist() == wanted.tolist()  # type: ignore[arg-type, return-value]
+    assert negatives_module._kept(part, lambda: 1 / 0).tolist() == wanted.tolist()  # type: ignore[arg-type, return-value]
 
 
 def test_a_remedy_fitted_over_a_damaged_cache_is_the_same(
@@ -201,7 +201,7 @@ def test_vectors_of_a_damaged_store_are_those_of_the_model(tiny_encoder: Sentenc
 def test_negatives_mined_over_damaged_parts_are_the_same(
     tiny_encoder: SentenceTransformer, pairs: ParallelPairs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mining, "_CHUNK_ROWS", 50)
+    monkeypatch.setattr(negatives_module, "_CHUNK_ROWS", 50)
     wanted = mine_negatives(pairs, tiny_encoder, work_dir=tmp_path)
     for file in list(tmp_path.rglob("*.npy")):
         damage(file, 0.6, 1)

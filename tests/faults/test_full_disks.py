@@ -17,9 +17,9 @@ import yaml
 from killing import Job, state
 from libre import libre
 
-from isoglot import atomic
-from isoglot.atomic import write_whole, write_whole_folder
-from isoglot.errors import InputError
+from isoglot.common import atomic
+from isoglot.common.atomic import write_whole, write_whole_folder
+from isoglot.common.errors import InputError
 
 
 def fails_in_one_line(job: Job) -> str:
@@ -46,7 +46,7 @@ CASES = {
     "evaluate": Small("evaluate MODEL --benchmark parallel --data PAIRS --out results", 9_000, "per_query.parquet: "),
     "debias": Small("debias MODEL --pairs PAIRS --directions 2 --out debiased", 90_000, "debiased: File too large"),
 }
-SHARDS = {"isoglot.embed._SHARD_TEXTS": 32, "isoglot.mining._CHUNK_ROWS": 16}
+SHARDS = {"isoglot.models.embed._SHARD_TEXTS": 32, "isoglot.enrich.negatives._CHUNK_ROWS": 16}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -67,7 +67,7 @@ def test_a_command_says_in_one_line_that_it_cannot_write_and_goes_on_later(
 def test_translations_made_before_the_disk_was_full_are_kept(tmp_path: Path, english_file: Path) -> None:
     with libre() as server:
         words = ["data", "translate", str(english_file), "--to", "de", "--engine", "http", "--url", server.address]
-        at_a_time = {"isoglot.translation.translating._ROWS_AT_A_TIME": 10}
+        at_a_time = {"isoglot.enrich.translation.translating._ROWS_AT_A_TIME": 10}
         small = Job(tmp_path / "small", [*words, "--out", "all.jsonl"], at_a_time, file_limit=10_000)
         line = fails_in_one_line(small)
         assert ".all.translations.partial.jsonl: File too large; make room, then go on" in line

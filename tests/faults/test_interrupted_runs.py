@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from killing import Job, state
 
-from isoglot.errors import InputError
+from isoglot.common.errors import InputError
 from isoglot.training import TrainConfig, train
 from isoglot.training import run as run_module
 from isoglot.training.trainer import COMPLETE, CompleteCheckpoints, TrainingLog, last_checkpoint
@@ -209,7 +209,9 @@ def test_a_loss_that_is_no_number_is_one_line_and_keeps_the_checkpoints(
     """A number that overflows amid the run, as a learning rate too high makes it."""
     config = tmp_path / "config.yaml"
     config.write_text(yaml.safe_dump({**training, "validation": {"examples": 0}, "checkpoint_every": 4}))
-    job = Job(tmp_path / "nan", ["train", str(config)], {"isoglot.losses.Objective.forward": overflowing.forward})
+    job = Job(
+        tmp_path / "nan", ["train", str(config)], {"isoglot.training.losses.Objective.forward": overflowing.forward}
+    )
     assert job.run() == 2, job.said
     (line,) = [line for line in job.said if line.startswith("isoglot: ")]
     assert job.said[-1] == line

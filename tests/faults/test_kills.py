@@ -54,8 +54,8 @@ def cases(
     config, resumed = tmp_path / "config.yaml", lambda job: with_resume(job) if begun(job.folder) else job
     config.write_text(yaml.safe_dump(training))
     encoder, whole = str(tiny_encoder_folder), tmp_path / "whole"
-    shards = {"isoglot.embed._SHARD_TEXTS": 32}
-    slow_encoding = {"isoglot.embed._encode": 0.05}
+    shards = {"isoglot.models.embed._SHARD_TEXTS": 32}
+    slow_encoding = {"isoglot.models.embed._encode": 0.05}
     fetch = Job(whole, ["data", "fetch", str(sentences), "--out", "pairs.jsonl"])
     return {
         "fetch": Case(fetch),
@@ -65,7 +65,7 @@ def cases(
                 whole,
                 f"data translate {english_file} --to de,es --out all.jsonl --engine http "
                 f"--url {slow_server.address}".split(),
-                {"isoglot.translation.translating._ROWS_AT_A_TIME": 6},
+                {"isoglot.enrich.translation.translating._ROWS_AT_A_TIME": 6},
             ),
             is_done=lambda folder: (folder / "all.translations.jsonl").exists(),
         ),
@@ -83,8 +83,8 @@ def cases(
                     "--work-dir",
                     "work",
                 ],
-                {**shards, "isoglot.mining._CHUNK_ROWS": 16},
-                {**slow_encoding, "isoglot.mining._candidates": 0.05},
+                {**shards, "isoglot.enrich.negatives._CHUNK_ROWS": 16},
+                {**slow_encoding, "isoglot.enrich.negatives._candidates": 0.05},
             ),
             is_done=lambda folder: (folder / "mined.jsonl").exists(),
         ),

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from isoglot import atomic, embed, mining
-from isoglot.atomic import lock, sweep, write_text, write_whole, write_whole_folder
-from isoglot.translation import translating
+from isoglot.common import atomic
+from isoglot.common.atomic import lock, sweep, write_text, write_whole, write_whole_folder
+from isoglot.enrich import negatives as negatives_module
+from isoglot.enrich.translation import translating
+from isoglot.models import embed
 
 Writer = Callable[[Path], AbstractContextManager[Path]]
 WRITERS = [write_whole, write_whole_folder]
@@ -98,4 +100,7 @@ def test_a_lock_ends_with_its_holder(tmp_path: Path) -> None:
 def test_the_page_says_how_much_is_in_hand() -> None:
     page = (Path(__file__).parents[2] / "docs" / "faults.md").read_text(encoding="utf-8")
     assert f"the {translating._ROWS_AT_A_TIME:,} rows in hand" in page
-    assert f"the {embed._SHARD_TEXTS:,} texts being encoded or the {mining._CHUNK_ROWS:,} rows being mined" in page
+    assert (
+        f"the {embed._SHARD_TEXTS:,} texts being encoded or the {negatives_module._CHUNK_ROWS:,} rows being mined"
+        in page
+    )

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from isoglot.evaluation.results import TOP_SCHEMA, Results
 from isoglot.report import LossLog
-from isoglot.results import TOP_SCHEMA, Results
 
 LANGUAGES = ("ar", "de", "zh")
 EXAMPLES = 12

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from isoglot.evaluation.results import Results
 from isoglot.report import LossLog, save_report
-from isoglot.results import Results
 
 pytest.importorskip("vl_convert", reason="plots need the extra report")
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isoglot.errors import MissingExtraError
+from isoglot.common.errors import MissingExtraError
+from isoglot.evaluation.results import Results
 from isoglot.report import LossLog, html_report, save_report
 from isoglot.report.explorer import explorer_data
 from isoglot.report.markup import data_script, element
 from isoglot.report.systems import by_benchmark
-from isoglot.results import Results
 
 Make = Callable[..., Results]
 vl_convert = pytest.importorskip("vl_convert", reason="plots need the extra report")

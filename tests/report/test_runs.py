@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from isoglot.errors import InputError
+from isoglot.common.errors import InputError
+from isoglot.evaluation.results import Results
 from isoglot.report import LossLog, load_run
 from isoglot.report.plots import HELD_OUT, kinds, loss_curve
-from isoglot.results import Results
 
 Make = Callable[..., Results]
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 from rich.table import Table
 
-from isoglot.comparison import compare
-from isoglot.errors import InputError
+from isoglot.common.errors import InputError
+from isoglot.evaluation.results import Results
 from isoglot.report import (
     comparison_table,
     grid_table,
@@ -25,7 +25,7 @@ from isoglot.report import (
 )
 from isoglot.report.systems import Systems, by_benchmark
 from isoglot.report.tables import latex_text, markdown_text
-from isoglot.results import Results
+from isoglot.statistics.comparison import compare
 
 Make = Callable[..., Results]
 

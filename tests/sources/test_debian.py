@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from isoglot.errors import InputError
+from isoglot.common.errors import InputError
 from isoglot.pairs import ParallelPairs, write_pairs
 from isoglot.sources.debian import descriptions, load_debian, pairs_of_lists
 

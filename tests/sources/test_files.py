@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from isoglot.errors import InputError
+from isoglot.common.errors import InputError
 from isoglot.pairs import ParallelPairs, write_pairs
 from isoglot.sources import SOURCES, find_source, load_pairs
 

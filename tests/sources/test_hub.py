@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from isoglot.errors import InputError
+from isoglot.common.errors import InputError
 from isoglot.sources import load_pairs
 from isoglot.sources.hub import parse_hub_spec, sentence_with
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from isoglot.languages import normalize_language
+from isoglot.common.languages import normalize_language
 from isoglot.pairs import ParallelPairs
 from isoglot.sources import SOURCES, Source, load_pairs
 from isoglot.sources import hub as hub_module

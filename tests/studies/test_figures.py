@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isoglot.comparison import compare
-from isoglot.languages import normalize_language
+from isoglot.common.languages import normalize_language
+from isoglot.evaluation.results import Results
 from isoglot.report.markup import plot_svg
-from isoglot.results import Results
-from isoglot.significance import holm
+from isoglot.statistics.comparison import compare
+from isoglot.statistics.significance import holm
 from isoglot.studies import Study
 from isoglot.studies.arms import arms_of
 from isoglot.studies.curve import find_optimum, pareto_front

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isoglot.benchmarks import retrieval_set_of
-from isoglot.errors import InputError
-from isoglot.measures import MEASURES
+from isoglot.common.errors import InputError
+from isoglot.evaluation.measures import MEASURES
 from isoglot.pairs import ParallelPairs
 from isoglot.studies import Study, load_study, run_study, study_names
 from isoglot.studies.answers import ANSWERS

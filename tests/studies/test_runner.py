@@ -15,11 +15,11 @@ import pytest
 from safetensors.numpy import load_file
 
 from isoglot.cli import main
-from isoglot.errors import InputError
+from isoglot.common.errors import InputError
 from isoglot.studies import Study, run_study
 from isoglot.studies import arms as arms_module
 from isoglot.studies.arms import arms_of
-from isoglot.training import fitting
+from isoglot.training import trainer_setup
 
 pytest.importorskip("vl_convert", reason="needs the extra report")
 Load = Callable[..., Study]
@@ -76,7 +76,7 @@ def test_a_study_that_is_killed_goes_on_to_the_same_weights(
     """Killed at a step of the first or the second arm; before and after the checkpoint at every second step."""
     study = load(seeds=[0])
     run_study(study, tmp_path / "whole")
-    original, seen = fitting.TrainingLog.step, []
+    original, seen = trainer_setup.TrainingLog.step, []
 
     def step(log: Any, number: int, kind: str, loss: float) -> None:
         seen.append(number)
@@ -85,7 +85,7 @@ def test_a_study_that_is_killed_goes_on_to_the_same_weights(
         original(log, number, kind, loss)
 
     with monkeypatch.context() as patched:
-        patched.setattr(fitting.TrainingLog, "step", step)
+        patched.setattr(trainer_setup.TrainingLog, "step", step)
         with pytest.raises(KeyboardInterrupt):
             run_study(study, tmp_path / "killed")
         run_study(study, tmp_path / "killed")

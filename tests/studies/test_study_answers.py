@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isoglot.comparison import LEVEL, NOT_SHOWN, Comparison, Contrast, Estimate
+from isoglot.statistics.comparison import LEVEL, NOT_SHOWN, Comparison, Contrast, Estimate
 from isoglot.studies.answers import AGREEMENT, ANSWERS
 from isoglot.studies.curve import Optimum
 from isoglot.studies.figures import EVERYTHING, Figures, Part

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from isoglot.errors import InputError
+from isoglot.common.errors import InputError
 from isoglot.training import TrainConfig, load_config
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))

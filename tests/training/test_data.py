@@ -7,9 +7,9 @@ import pytest
 import torch
 from sentence_transformers import SentenceTransformer
 
-from isoglot.batches import Strategy, plan_batches
-from isoglot.embed import EmbeddingStore, embed
-from isoglot.errors import InputError
+from isoglot.batching.plan import Strategy, plan_batches
+from isoglot.common.errors import InputError
+from isoglot.models.embed import EmbeddingStore, embed
 from isoglot.pairs import ParallelPairs
 from isoglot.training.config import Distillation
 from isoglot.training.data import Collator, check_targets, make_targets, planned_dataset

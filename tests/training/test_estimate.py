@@ -11,7 +11,7 @@ import yaml
 from typer.testing import CliRunner
 
 from isoglot.cli import app
-from isoglot.errors import InputError
+from isoglot.common.errors import InputError
 from isoglot.training import TrainConfig, estimate, train
 
 RICH = {
@@ -38,10 +38,10 @@ def test_it_tells_what_the_run_then_does(settings: dict[str, Any]) -> None:
 
 
 def test_tokens_are_those_that_the_model_reads(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    from isoglot.training import fitting
+    from isoglot.training import trainer_setup
 
     seen: list[int] = []
-    original = fitting.Collator.__call__
+    original = trainer_setup.Collator.__call__
 
     def spy(self: Any, rows: list[dict[str, Any]]) -> dict[str, Any]:
         batch = original(self, rows)
@@ -49,7 +49,7 @@ def test_tokens_are_those_that_the_model_reads(settings: dict[str, Any], monkeyp
         return batch
 
     found = estimate(TrainConfig.model_validate(settings | {"query_tokens": 6}))
-    monkeypatch.setattr(fitting.Collator, "__call__", spy)
+    monkeypatch.setattr(trainer_setup.Collator, "__call__", spy)
     train(TrainConfig.model_validate(settings | {"query_tokens": 6}))
     assert found.tokens == sum(seen)  # a short plan is looked at whole
 

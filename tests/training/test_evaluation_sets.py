@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from isoglot.errors import InputError
+from isoglot.common.errors import InputError
 from isoglot.pairs import read_pairs
 from isoglot.training import TrainConfig, train
 from isoglot.training.preparation import prepare

@@ -18,8 +18,8 @@ import yaml
 from outcome import log_of, weights
 from safetensors import SafetensorError
 
-from isoglot.errors import InputError, IsoglotError
-from isoglot.training import TrainConfig, fitting, train
+from isoglot.common.errors import InputError, IsoglotError
+from isoglot.training import TrainConfig, train, trainer_setup
 
 FULL = [
     OSError(errno.ENOSPC, "No space left on device"),
@@ -42,7 +42,7 @@ def test_a_full_disk_is_one_clear_line_and_costs_only_the_steps_since_the_last_c
 
     with monkeypatch.context() as patched:
         patched.setattr(torch, "save", save)
-        patched.setattr("isoglot.atomic._FULL_BELOW", 1 << 60)  # the writer of torch does not say why it failed
+        patched.setattr("isoglot.common.atomic._FULL_BELOW", 1 << 60)  # the writer of torch does not say why it failed
         line = r"cannot write the checkpoint of step 8, the disk is full; make room, then continue with --resume"
         with pytest.raises(IsoglotError, match=line) as caught:
             train(TrainConfig.model_validate(settings))
@@ -75,7 +75,7 @@ def test_writers_that_meet_a_limit_give_one_line(settings: dict[str, Any], tmp_p
 def test_weights_that_are_no_numbers_never_become_a_checkpoint(
     settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = fitting.TrainingLog.step
+    original = trainer_setup.TrainingLog.step
 
     def step(log: Any, number: int, kind: str, loss: float) -> None:
         original(log, number, kind, loss)
@@ -83,9 +83,9 @@ def test_weights_that_are_no_numbers_never_become_a_checkpoint(
             next(p for p in models[0].parameters() if p.requires_grad).data.fill_(float("nan"))
 
     models: list[Any] = []
-    run = fitting.Fit.run
-    monkeypatch.setattr(fitting.Fit, "run", lambda fit, *rest: (models.append(fit.model), run(fit, *rest))[1])
-    monkeypatch.setattr(fitting.TrainingLog, "step", step)
+    run = trainer_setup.Fit.run
+    monkeypatch.setattr(trainer_setup.Fit, "run", lambda fit, *rest: (models.append(fit.model), run(fit, *rest))[1])
+    monkeypatch.setattr(trainer_setup.TrainingLog, "step", step)
     with pytest.raises(IsoglotError, match=r"a weight is not a finite number at step 8; .*checkpoint-4") as caught:
         train(TrainConfig.model_validate(settings))
     checkpoint = Path(settings["output"], "checkpoints", "checkpoint-4")
@@ -99,7 +99,7 @@ def test_weights_that_are_no_numbers_never_become_a_checkpoint(
 def test_unknown_and_missing_services_are_refused(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match=r"report_to excel: not known; use some of .*wandb"):
         train(TrainConfig.model_validate(settings | {"report_to": "excel"}))
-    monkeypatch.setattr(fitting, "get_available_reporting_integrations", list)
+    monkeypatch.setattr(trainer_setup, "get_available_reporting_integrations", list)
     with pytest.raises(InputError, match="report_to wandb: its package is not installed here"):
         train(TrainConfig.model_validate(settings | {"report_to": ["wandb"]}))
     assert not Path(settings["output"]).exists()

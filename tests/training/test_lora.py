@@ -11,8 +11,8 @@ import pytest
 from outcome import weights
 from sentence_transformers import SentenceTransformer
 
-from isoglot.errors import InputError, MissingExtraError
-from isoglot.training import TrainConfig, fitting, train
+from isoglot.common.errors import InputError, MissingExtraError
+from isoglot.training import TrainConfig, train, trainer_setup
 
 pytest.importorskip("peft", reason="needs the extra lora")
 TEXTS = ["rot gruen haus", "red tree"]
@@ -70,7 +70,7 @@ def test_adapters_resume_to_the_same_weights(
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(fitting.TrainingLog, "step", interrupt)
+        patched.setattr(trainer_setup.TrainingLog, "step", interrupt)
         with pytest.raises(KeyboardInterrupt):
             run(lora)
     resumed = train(TrainConfig.model_validate(lora), resume=True)

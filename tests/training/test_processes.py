@@ -17,7 +17,7 @@ import pytest
 import yaml
 from outcome import log_of, weights
 
-from isoglot.errors import InputError
+from isoglot.common.errors import InputError
 from isoglot.training import TrainConfig, processes, train
 from isoglot.training.preparation import prepare
 

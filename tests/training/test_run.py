@@ -18,8 +18,8 @@ import yaml
 from outcome import weights
 from sentence_transformers import SentenceTransformer
 
-from isoglot.errors import InputError, IsoglotError
-from isoglot.training import TrainConfig, fitting, train
+from isoglot.common.errors import InputError, IsoglotError
+from isoglot.training import TrainConfig, train, trainer_setup
 from isoglot.training.preparation import OverlapFound
 
 
@@ -65,13 +65,13 @@ def test_batches_reach_the_model_in_the_order_of_the_plan(
     settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[list[str]] = []
-    original = fitting.Collator.__call__
+    original = trainer_setup.Collator.__call__
 
     def spy(self: Any, rows: list[dict[str, Any]]) -> dict[str, Any]:
         seen.append([row["query"] for row in rows])
         return original(self, rows)
 
-    monkeypatch.setattr(fitting.Collator, "__call__", spy)
+    monkeypatch.setattr(trainer_setup.Collator, "__call__", spy)
     folder = train(TrainConfig.model_validate(settings))
     plan = pq.read_table(folder.parent / "plan.parquet").to_pydict()
     rows = [json.loads(line) for line in Path(settings["data"][0]["source"]).read_text().splitlines()]
@@ -218,7 +218,7 @@ def test_every_objective_trains_and_resumes_to_the_same_weights(
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(fitting.TrainingLog, "step", interrupt)
+        patched.setattr(trainer_setup.TrainingLog, "step", interrupt)
         with pytest.raises(KeyboardInterrupt):
             train(TrainConfig.model_validate(settings))
     resumed = train(TrainConfig.model_validate(settings), resume=True)

@@ -25,8 +25,8 @@ from isoglot.benchmarks.judged import (
 )
 from isoglot.benchmarks.retrieval_set import Corpus, RetrievalSet
 from isoglot.benchmarks.texts import places
-from isoglot.errors import InputError
-from isoglot.languages import normalize_language
+from isoglot.common.errors import InputError
+from isoglot.common.languages import normalize_language
 
 HUB_ID = "BeIR/{}"
 """Corpus and queries of a set on the hub; the judgements are in `BeIR/NAME-qrels`."""

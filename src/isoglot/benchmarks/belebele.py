@@ -13,7 +13,7 @@ from typing import Any
 from isoglot.benchmarks.files import asked, files_by_language, read_json_lines
 from isoglot.benchmarks.hub import HubRows, HubTable
 from isoglot.benchmarks.retrieval_set import Passage, Query, RetrievalSet
-from isoglot.languages import normalize_language
+from isoglot.common.languages import normalize_language
 
 HUB_ID = "facebook/belebele"
 _COLUMNS = ("link", "question_number", "flores_passage", "question")

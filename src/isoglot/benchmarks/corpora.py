@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from isoglot.atomic import write_whole
 from isoglot.benchmarks.retrieval_set import Corpus
 from isoglot.benchmarks.texts import ArrowTexts
-from isoglot.cache import cache_folder
-from isoglot.errors import InputError
-from isoglot.progress import progress
+from isoglot.common.atomic import write_whole
+from isoglot.common.cache import cache_folder
+from isoglot.common.errors import InputError
+from isoglot.common.progress import progress
 
 Rows = Callable[[Callable[[int], None]], Iterable[tuple[str, str]]]
 """Gives ids and texts when called; it calls its argument with each advance, in the units of `size`."""

@@ -18,8 +18,8 @@ from typing import Any, TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from isoglot.errors import InputError
-from isoglot.languages import normalize_language
+from isoglot.common.errors import InputError
+from isoglot.common.languages import normalize_language
 
 Part = TypeVar("Part")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from isoglot.errors import InputError, hub_errors
+from isoglot.common.errors import InputError, hub_errors
 
 _ROWS_AT_A_TIME = 1 << 12
 

@@ -9,7 +9,7 @@ from isoglot.benchmarks.corpora import joined, stored_corpus
 from isoglot.benchmarks.files import Judgement
 from isoglot.benchmarks.hub import HubRows, HubTable
 from isoglot.benchmarks.retrieval_set import Corpus, Query, RetrievalSet
-from isoglot.errors import InputError
+from isoglot.common.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,8 @@ from isoglot.benchmarks.judged import (
     passage_text,
 )
 from isoglot.benchmarks.retrieval_set import RetrievalSet
-from isoglot.errors import InputError
-from isoglot.languages import normalize_language
+from isoglot.common.errors import InputError
+from isoglot.common.languages import normalize_language
 
 HUB_ID = "mteb/MIRACLRetrieval"
 """The development split without a loading script; `miracl/miracl` itself has one and asks for a sign-in."""

@@ -22,8 +22,8 @@ from isoglot.benchmarks.hub import HubTable
 from isoglot.benchmarks.judged import hub_corpus
 from isoglot.benchmarks.parallel import set_of_translations
 from isoglot.benchmarks.retrieval_set import Query, RetrievalSet
-from isoglot.errors import InputError
-from isoglot.languages import normalize_language
+from isoglot.common.errors import InputError
+from isoglot.common.languages import normalize_language
 
 _WITHOUT_SHORT_ANSWER = ("unanswerable", "binary", "long_answer")
 _YES_AND_NO = ("yes", "no")

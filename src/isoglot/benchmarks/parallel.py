@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from isoglot.benchmarks.retrieval_set import Passage, Query, RetrievalSet
-from isoglot.errors import InputError
+from isoglot.common.errors import InputError
 from isoglot.pairs import ParallelPairs
 from isoglot.sources.files import read_sentence_folder
 

@@ -13,8 +13,8 @@ from isoglot.benchmarks.mkqa import load_mkqa, load_mkqa_passages
 from isoglot.benchmarks.parallel import load_bitext, retrieval_set_of
 from isoglot.benchmarks.retrieval_set import RetrievalSet
 from isoglot.benchmarks.xquad_r import Candidate, load_xquad_r
-from isoglot.errors import InputError
-from isoglot.languages import normalize_language
+from isoglot.common.errors import InputError
+from isoglot.common.languages import normalize_language
 from isoglot.pairs import read_pairs
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from isoglot.benchmarks.texts import ArrowTexts, places, select
-from isoglot.errors import InputError
-from isoglot.languages import normalize_language
+from isoglot.common.errors import InputError
+from isoglot.common.languages import normalize_language
 
 IntArray = npt.NDArray[np.int64]
 

@@ -15,8 +15,8 @@ from typing import Any, Literal
 
 from isoglot.benchmarks.files import asked
 from isoglot.benchmarks.retrieval_set import Passage, Query, RetrievalSet
-from isoglot.errors import InputError
-from isoglot.languages import normalize_language
+from isoglot.common.errors import InputError
+from isoglot.common.languages import normalize_language
 
 Candidate = Literal["sentence", "sentence+context"]
 

@@ -16,8 +16,8 @@ from isoglot.cli.making import debias, demo, train, trim
 from isoglot.cli.measuring import audit, compare, evaluate, report
 from isoglot.cli.shared import out
 from isoglot.cli.studying import study
-from isoglot.errors import IsoglotError
-from isoglot.progress import console
+from isoglot.common.errors import IsoglotError
+from isoglot.common.progress import console
 
 app = typer.Typer(
     no_args_is_help=True,

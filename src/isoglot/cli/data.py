@@ -12,7 +12,7 @@ import typer
 from rich.table import Table
 
 from isoglot.cli.shared import Bf16, Json, Languages, MaxTokens, RemoteCode, listed, out, say, store
-from isoglot.errors import InputError
+from isoglot.common.errors import InputError
 
 data_app = typer.Typer(no_args_is_help=True, help="Training data and benchmarks.")
 
@@ -97,7 +97,7 @@ def data_check(
     pairs = load_pairs(source)
     tokenizer = None
     if model is not None:
-        from isoglot.encoders import load_encoder
+        from isoglot.models.encoders import load_encoder
 
         tokenizer = load_encoder(model).tokenizer
     out.print(str(pairs.describe(tokenizer)), highlight=False, markup=False)
@@ -131,7 +131,7 @@ def data_translate(
     as_json: Json = False,
 ) -> None:
     """Translate pairs into other languages by machine, check the translations, and say what was dropped and why."""
-    from isoglot.translation import translate
+    from isoglot.enrich.translation import translate
 
     if url is not None and (engine != "http" or model is not None):
         raise InputError("--url goes with --engine http alone; --model with ctranslate2 and transformers")
@@ -177,8 +177,8 @@ def data_negatives(
     trust_remote_code: RemoteCode = False,
 ) -> None:
     """Mine hard negatives: wrong passages that a model scores near the right one."""
-    from isoglot.encoders import load_encoder
-    from isoglot.mining import mine_negatives
+    from isoglot.enrich.negatives import mine_negatives
+    from isoglot.models.encoders import load_encoder
     from isoglot.pairs import write_pairs
     from isoglot.sources import load_pairs
 
@@ -216,7 +216,7 @@ def data_overlap(
 ) -> None:
     """Find training texts that a benchmark holds too."""
     from isoglot.benchmarks import load_benchmark
-    from isoglot.overlap import find_overlap
+    from isoglot.benchmarks.contamination import find_overlap
     from isoglot.sources import load_pairs
 
     overlap = find_overlap(load_pairs(source), load_benchmark(benchmark, data, languages=listed(languages)))

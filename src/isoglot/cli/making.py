@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from isoglot.cli.shared import Bf16, Json, Languages, MaxTokens, Model, RemoteCode, listed, say, store
-from isoglot.errors import InputError
+from isoglot.common.errors import InputError
 
 
 def demo(
@@ -64,11 +64,11 @@ def debias(
     trust_remote_code: RemoteCode = False,
 ) -> None:
     """Take most of the language bias out of a model in seconds, without training."""
-    from isoglot.atomic import write_whole_folder
-    from isoglot.builtin_encoder import quiet_transformers
-    from isoglot.debiasing import DEFAULT_DIRECTIONS, DEFAULT_EXAMPLES
-    from isoglot.debiasing import debias as run
-    from isoglot.encoders import load_encoder
+    from isoglot.common.atomic import write_whole_folder
+    from isoglot.models.builtin import quiet_transformers
+    from isoglot.models.debiasing import DEFAULT_DIRECTIONS, DEFAULT_EXAMPLES
+    from isoglot.models.debiasing import debias as run
+    from isoglot.models.encoders import load_encoder
     from isoglot.sources import load_pairs
 
     if folder.exists():
@@ -104,12 +104,12 @@ def trim(
     as_json: Json = False,
 ) -> None:
     """Drop the part of a model's vocabulary that your languages do not need; most of a small model is vocabulary."""
-    from isoglot.atomic import write_whole_folder
-    from isoglot.builtin_encoder import quiet_transformers
-    from isoglot.encoders import load_encoder
+    from isoglot.common.atomic import write_whole_folder
+    from isoglot.models.builtin import quiet_transformers
+    from isoglot.models.encoders import load_encoder
+    from isoglot.models.trimming import DEFAULT_SPARE
+    from isoglot.models.trimming import trim as run
     from isoglot.sources import load_pairs
-    from isoglot.trimming import DEFAULT_SPARE
-    from isoglot.trimming import trim as run
 
     if folder.exists():
         raise InputError(f"{folder}: exists already; choose another folder")

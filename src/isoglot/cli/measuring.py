@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from isoglot.cli.shared import Bf16, Json, Languages, MaxTokens, Model, RemoteCode, listed, out, say, show, store
-from isoglot.errors import InputError
+from isoglot.common.errors import InputError
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -48,7 +48,7 @@ def evaluate(
 ) -> None:
     """Measure retrieval in three settings, and language bias, on a benchmark."""
     from isoglot.benchmarks import load_benchmark
-    from isoglot.trec import RUN_PREFIX, evaluate_run, write_trec
+    from isoglot.evaluation.trec import RUN_PREFIX, evaluate_run, write_trec
 
     if candidate not in ("sentence", "sentence+context"):
         raise InputError(f"candidate {candidate!r}: use 'sentence' or 'sentence+context'")
@@ -66,10 +66,10 @@ def evaluate(
         show(results, as_json)
         return
 
-    from isoglot.debiasing import without_debias as strip
-    from isoglot.encoders import load_encoder
-    from isoglot.evaluation import encode_set, rank_set
-    from isoglot.evaluation import evaluate as run
+    from isoglot.evaluation.evaluate import encode_set, rank_set
+    from isoglot.evaluation.evaluate import evaluate as run
+    from isoglot.models.debiasing import without_debias as strip
+    from isoglot.models.encoders import load_encoder
 
     encoder = load_encoder(model, max_tokens=max_tokens, trust_remote_code=trust_remote_code)
     if without_debias:
@@ -98,10 +98,10 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Test whether systems differ: intervals, paired tests by question, Holm's correction, effect sizes."""
-    from isoglot.atomic import write_json
-    from isoglot.comparison import compare as run
+    from isoglot.common.atomic import write_json
+    from isoglot.evaluation.results import Results, load_results
     from isoglot.report import comparison_table, language_findings
-    from isoglot.results import Results, load_results
+    from isoglot.statistics.comparison import compare as run
 
     results = [load_results(each) for each in folders]
     names = [str(result.summary["model"]["name"]) for result in results]
@@ -141,9 +141,9 @@ def audit(
     as_json: Json = False,
 ) -> None:
     """Say in plain words how far a model ranks by language on your own parallel texts."""
-    from isoglot.auditing import audit as run
-    from isoglot.auditing import verdict
-    from isoglot.encoders import load_encoder
+    from isoglot.evaluation.audit import audit as run
+    from isoglot.evaluation.audit import verdict
+    from isoglot.models.encoders import load_encoder
     from isoglot.sources import load_pairs
 
     texts = load_pairs(pairs, languages=listed(languages))
@@ -181,7 +181,7 @@ def _with_remedy(
     retrieval_set: RetrievalSet,
     bf16: bool,
 ) -> SentenceTransformer:
-    from isoglot.debiasing import DEFAULT_DIRECTIONS, debias, passages_of
+    from isoglot.models.debiasing import DEFAULT_DIRECTIONS, debias, passages_of
     from isoglot.sources import load_pairs
 
     return debias(

@@ -9,10 +9,10 @@ import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from isoglot.embed import EmbeddingStore
+    from isoglot.models.embed import EmbeddingStore
 
 out = Console()
-"""Standard output, for results; people are spoken to through `isoglot.progress.console`."""
+"""Standard output, for results; people are spoken to through `isoglot.common.progress.console`."""
 
 Model = Annotated[
     str, typer.Argument(help="Hub id, folder, or builtin:multilingual-e5-small", show_default=False, metavar="MODEL")
@@ -48,7 +48,7 @@ def listed(languages: str | None) -> list[str] | None:
 
 def store() -> EmbeddingStore:
     """Where vectors are kept between runs."""
-    from isoglot.cache import cache_folder
-    from isoglot.embed import EmbeddingStore
+    from isoglot.common.cache import cache_folder
+    from isoglot.models.embed import EmbeddingStore
 
     return EmbeddingStore(cache_folder() / "embeddings")

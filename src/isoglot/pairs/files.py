@@ -12,8 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from isoglot.atomic import write_whole
-from isoglot.errors import InputError
+from isoglot.common.atomic import write_whole
+from isoglot.common.errors import InputError
 from isoglot.pairs.parallel import ParallelPairs
 from isoglot.pairs.schema import NEEDS, REQUIRED, SCHEMA, checked, table_from_columns, table_from_rows
 

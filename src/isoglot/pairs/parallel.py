@@ -13,9 +13,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from isoglot.batches import Translations
-from isoglot.errors import InputError
-from isoglot.languages import normalize_language
+from isoglot.batching.plan import Translations
+from isoglot.common.errors import InputError
+from isoglot.common.languages import normalize_language
 from isoglot.pairs import duplicates
 from isoglot.pairs.description import Description, Tokenizer, length_quantiles
 from isoglot.pairs.schema import SCHEMA, checked, codes, table_from_rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from isoglot.languages import language_name
+from isoglot.common.languages import language_name
 from isoglot.report.markup import Html, data_script, element, join
 from isoglot.report.systems import Systems
 

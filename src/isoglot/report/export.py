@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from isoglot.atomic import write_text
-from isoglot.errors import InputError
+from isoglot.common.atomic import write_text
+from isoglot.common.errors import InputError
+from isoglot.evaluation.results import Results
 from isoglot.report.page import html_report
 from isoglot.report.runs import LossLog
 from isoglot.report.systems import Systems, by_benchmark
@@ -18,7 +19,6 @@ from isoglot.report.tables import (
     systems_table,
 )
 from isoglot.report.words import DEFAULT_TITLE, in_words
-from isoglot.results import Results
 
 
 def save_report(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
-from isoglot.errors import MissingExtraError
+from isoglot.common.errors import MissingExtraError
 
 
 class Html(str):

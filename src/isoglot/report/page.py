@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from isoglot.evaluation.results import Results
 from isoglot.report.explorer import explorer
 from isoglot.report.frame import Section, html_page
 from isoglot.report.markup import Html, element, join
@@ -21,7 +22,6 @@ from isoglot.report.runs import LossLog
 from isoglot.report.systems import Systems, by_benchmark
 from isoglot.report.training import training_part
 from isoglot.report.words import DEFAULT_TITLE
-from isoglot.results import Results
 
 _OF_A_BENCHMARK = {
     "systems": ("Systems", systems_part),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from isoglot.languages import language_name
+from isoglot.common.languages import language_name
 from isoglot.report.markup import Html, details, element, figure, join, table
 from isoglot.report.plots import Values, heat_map, language_bars, systems_plot
 from isoglot.report.sentences import sentences

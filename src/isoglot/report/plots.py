@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from isoglot.languages import language_name
+from isoglot.common.languages import language_name
 from isoglot.report.runs import LossLog
 from isoglot.report.systems import Column, Systems
 

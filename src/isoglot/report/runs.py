@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from isoglot.errors import InputError
-from isoglot.results import RESULTS_FILE, Results, load_results
+from isoglot.common.errors import InputError
+from isoglot.evaluation.results import RESULTS_FILE, Results, load_results
 
 LOG_FILE = "log.jsonl"
 _OWN_NAMES = ("initial", "trained")  # what training calls its two systems, in every run

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from isoglot.comparison import LOWER_IS_BETTER, NOT_SHOWN, SETTINGS, Comparison, Contrast
+from isoglot.statistics.comparison import LOWER_IS_BETTER, NOT_SHOWN, SETTINGS, Comparison, Contrast
 
 _LABELS = {"map": "mAP", "mrr@10": "MRR@10", "ndcg@10": "nDCG@10", "rank_distance": "rank distance"}
 _LABELS |= {"same_language_share@1": "same-language share at 1"}

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from isoglot.comparison import SETTINGS, Comparison, Contrast, Estimate, compare
-from isoglot.errors import InputError
-from isoglot.results import Results
+from isoglot.common.errors import InputError
+from isoglot.evaluation.results import Results
+from isoglot.statistics.comparison import SETTINGS, Comparison, Contrast, Estimate, compare
 
 _MEASURES = {"map": "mAP", "rank_distance": "rank distance", "same_language_share@1": "same language first"}
 

@@ -10,7 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from isoglot.comparison import Comparison, Contrast
+from isoglot.evaluation.results import Results
 from isoglot.report.systems import (
     Cell,
     Column,
@@ -19,7 +19,7 @@ from isoglot.report.systems import (
     columns,
     mark_of,
 )
-from isoglot.results import Results
+from isoglot.statistics.comparison import Comparison, Contrast
 
 MARKS = {"better": "▲", "worse": "▼", "": ""}
 CONTRAST_COLUMNS = (

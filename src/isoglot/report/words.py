@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from isoglot.languages import language_name
+from isoglot.common.languages import language_name
 from isoglot.report.systems import BIAS, Column, Systems, measure_name
 
 DEFAULT_TITLE = "How these systems treat languages"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from isoglot.errors import InputError
+from isoglot.common.errors import InputError
 from isoglot.pairs import ParallelPairs, read_pairs
 from isoglot.sources.debian import load_debian
 from isoglot.sources.files import read_sentence_folder

@@ -15,12 +15,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from subprocess import PIPE, STDOUT
 
-from isoglot.atomic import write_text
-from isoglot.cache import cache_folder
-from isoglot.errors import InputError
-from isoglot.languages import normalize_language
+from isoglot.common.atomic import write_text
+from isoglot.common.cache import cache_folder
+from isoglot.common.errors import InputError
+from isoglot.common.languages import normalize_language
+from isoglot.common.progress import console
 from isoglot.pairs import ParallelPairs, read_pairs, write_pairs
-from isoglot.progress import console
 from isoglot.sources.registry import find_source
 
 _LANGUAGES = (
@@ -68,7 +68,7 @@ def load_debian(*, cache_dir: str | Path | None = None, refresh: bool = False, t
     on the machine's package sources; `ParallelPairs.fingerprint` tells.
 
     Args:
-        cache_dir: folder for the result; `isoglot.cache.cache_folder()` if None.
+        cache_dir: folder for the result; `isoglot.common.cache.cache_folder()` if None.
         refresh: fetch even if there is a cached result.
         timeout: seconds the fetching may take.
 

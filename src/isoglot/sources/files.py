@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from isoglot.errors import InputError
-from isoglot.languages import normalize_language
+from isoglot.common.errors import InputError
+from isoglot.common.languages import normalize_language
 from isoglot.pairs import ParallelPairs
 
 

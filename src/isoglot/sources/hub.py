@@ -14,8 +14,8 @@ from urllib.parse import parse_qsl
 import datasets
 from datasets.exceptions import DatasetsError
 
-from isoglot.errors import InputError, hub_errors
-from isoglot.languages import normalize_language
+from isoglot.common.errors import InputError, hub_errors
+from isoglot.common.languages import normalize_language
 from isoglot.pairs import ParallelPairs
 from isoglot.sources.registry import SOURCES, HubTable
 

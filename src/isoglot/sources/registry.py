@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from isoglot.errors import InputError
+from isoglot.common.errors import InputError
 
 
 @dataclass(frozen=True)

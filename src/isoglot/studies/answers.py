@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from isoglot.comparison import NOT_SHOWN, Contrast
+from isoglot.statistics.comparison import NOT_SHOWN, Contrast
 from isoglot.studies.curve import Optimum, pareto_front
 from isoglot.studies.figures import EVERYTHING, Figures, Part, consistency, contrasts, estimates, gains
 from isoglot.studies.phrases import by_language, by_view, leaders, optimum, place, said, sentences

@@ -19,19 +19,19 @@ from pydantic import ValidationError
 from sentence_transformers import SentenceTransformer
 
 from isoglot._version import __version__
-from isoglot.atomic import write_json
 from isoglot.benchmarks import RetrievalSet
-from isoglot.debiasing import debias
-from isoglot.encoders import fingerprint, load_encoder
-from isoglot.errors import InputError
-from isoglot.evaluation import evaluate
-from isoglot.results import RESULTS_FILE, Results, load_results
+from isoglot.common.atomic import write_json
+from isoglot.common.errors import InputError
+from isoglot.evaluation.evaluate import evaluate
+from isoglot.evaluation.results import RESULTS_FILE, Results, load_results
+from isoglot.models.debiasing import debias
+from isoglot.models.encoders import fingerprint, load_encoder
 from isoglot.sources import load_pairs
 from isoglot.studies.material import amounts, cleaned_file, digest, fingerprint_of, searched, thinned_file
 from isoglot.studies.recipe import BASE, Content, Study
 from isoglot.training import TrainConfig, train
+from isoglot.training.model_setup import embedding_store
 from isoglot.training.preparation import OverlapFound
-from isoglot.training.student import embedding_store
 from isoglot.training.trainer import has_bf16
 
 RECORD_FILE = "arm.json"

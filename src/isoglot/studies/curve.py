@@ -10,9 +10,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from isoglot.comparison import LOWER_IS_BETTER
-from isoglot.results import Results
-from isoglot.significance import contributions
+from isoglot.evaluation.results import Results
+from isoglot.statistics.comparison import LOWER_IS_BETTER
+from isoglot.statistics.significance import contributions
 
 Values = npt.NDArray[np.float64]
 RESAMPLES = 1000

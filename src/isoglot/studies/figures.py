@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from isoglot import significance as stats
-from isoglot.comparison import BIAS, LOWER_IS_BETTER, SETTINGS, Comparison, Contrast, Estimate, compare
+from isoglot.evaluation.results import Results
 from isoglot.report.systems import Column
-from isoglot.results import Results
+from isoglot.statistics import significance as stats
+from isoglot.statistics.comparison import BIAS, LOWER_IS_BETTER, SETTINGS, Comparison, Contrast, Estimate, compare
 from isoglot.studies.families import family_of
 from isoglot.studies.recipe import BASE, ComparisonSpec, Study, ViewSpec
 

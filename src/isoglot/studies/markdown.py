@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from isoglot.evaluation.results import versions
 from isoglot.report.tables import markdown_table, markdown_text
-from isoglot.results import versions
 from isoglot.studies.drawing import Plot
 from isoglot.studies.figures import Figures
 from isoglot.studies.origins import origins

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from isoglot.atomic import write_json
 from isoglot.benchmarks import RetrievalSet, load_benchmark, load_xquad_r
-from isoglot.errors import InputError
-from isoglot.evaluation import STREAM_ABOVE
-from isoglot.overlap import find_overlap, without_overlap
+from isoglot.benchmarks.contamination import find_overlap, without_overlap
+from isoglot.common.atomic import write_json
+from isoglot.common.errors import InputError
+from isoglot.evaluation.evaluate import STREAM_ABOVE
 from isoglot.pairs import ParallelPairs, write_pairs
 from isoglot.sources import load_pairs
 from isoglot.studies.recipe import BenchmarkSpec

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from isoglot.comparison import NOT_SHOWN, SETTINGS, Contrast, Estimate
 from isoglot.report.systems import BIAS, Column, column_of
 from isoglot.report.tables import p_value, write_interval
+from isoglot.statistics.comparison import NOT_SHOWN, SETTINGS, Contrast, Estimate
 from isoglot.studies.curve import Optimum
 from isoglot.studies.figures import EVERYTHING, Figures, Part, best_of, contrasts, estimates
 from isoglot.studies.recipe import BASE

@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from isoglot.errors import InputError
+from isoglot.common.errors import InputError
 from isoglot.sources import load_pairs
 from isoglot.studies.recipe import Content, Study, merge
 from isoglot.training.config import apply_override

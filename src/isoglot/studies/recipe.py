@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 from isoglot.benchmarks.xquad_r import Candidate
-from isoglot.debiasing import DEFAULT_DIRECTIONS, DEFAULT_EXAMPLES, Remedy
+from isoglot.models.debiasing import DEFAULT_DIRECTIONS, DEFAULT_EXAMPLES, Remedy
 
 BASE = "base"
 """The system that is the initial model as it is; every study has it."""

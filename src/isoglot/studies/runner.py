@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from isoglot.errors import InputError
-from isoglot.progress import console
+from isoglot.common.errors import InputError
+from isoglot.common.progress import console
+from isoglot.evaluation.results import Results
 from isoglot.report.markup import plot_library
-from isoglot.results import Results
 from isoglot.studies.answers import AGREEMENT, ANSWERS
 from isoglot.studies.arms import (
     RECORD_FILE,

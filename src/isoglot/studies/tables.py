@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from isoglot.languages import language_name
+from isoglot.common.languages import language_name
 from isoglot.report.systems import BIAS, Column, column_of, mark_of
 from isoglot.report.tables import CONTRAST_COLUMNS, MARKS, contrast_row, write_interval
 from isoglot.studies.answers import AGREEMENT

@@ -8,10 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from isoglot.atomic import write_json, write_text
+from isoglot.common.atomic import write_json, write_text
+from isoglot.evaluation.results import versions
 from isoglot.report.frame import Section, html_page
 from isoglot.report.markup import Html, details, element, figure, join, plot_svg, table
-from isoglot.results import versions
 from isoglot.studies.drawing import grids_of, plots_of
 from isoglot.studies.figures import Figures
 from isoglot.studies.markdown import Findings, answer_page, plot_names, question, study_page, title

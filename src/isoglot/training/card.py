@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 
-from isoglot.batches import BatchPlan
-from isoglot.results import Results
+from isoglot.batching.plan import BatchPlan
+from isoglot.evaluation.results import Results
 from isoglot.training.config import TrainConfig
 from isoglot.training.preparation import OverlapFound
 

@@ -20,9 +20,9 @@ from pydantic import (
     model_validator,
 )
 
-from isoglot.batches import Strategy
-from isoglot.debiasing import DEFAULT_DIRECTIONS, DEFAULT_EXAMPLES
-from isoglot.errors import InputError
+from isoglot.batching.plan import Strategy
+from isoglot.common.errors import InputError
+from isoglot.models.debiasing import DEFAULT_DIRECTIONS, DEFAULT_EXAMPLES
 
 
 class _Section(BaseModel):
@@ -125,7 +125,7 @@ class Debias(_Section):
 
 
 class Loss(_Section):
-    """What is minimised: a weighted sum of terms; see `isoglot.losses`, which has their formulas.
+    """What is minimised: a weighted sum of terms; see `isoglot.training.losses`, which has their formulas.
 
     Attributes:
         temperature: of every term that has one; arXiv 2408.10536 does not state one, 0.01 to 0.05 is common for

@@ -14,12 +14,12 @@ import torch
 from datasets import Dataset
 from sentence_transformers import SentenceTransformer
 
-from isoglot.batches import BatchPlan, Translations
-from isoglot.embed import EmbeddingStore, embed
-from isoglot.encoders import Role, role_prompt
-from isoglot.errors import InputError
+from isoglot.batching.plan import BatchPlan, Translations
+from isoglot.common.errors import InputError
+from isoglot.common.progress import progress
+from isoglot.models.embed import EmbeddingStore, embed
+from isoglot.models.encoders import Role, role_prompt
 from isoglot.pairs import ParallelPairs
-from isoglot.progress import progress
 from isoglot.sources import load_pairs
 from isoglot.training.config import DataSource, Distillation
 
@@ -68,7 +68,7 @@ def planned_dataset(
 
     Only row numbers are stored; texts are taken from the Arrow table batch by batch, so the plan of a long run costs
     sixteen bytes a pair. The column `negatives` holds lists: those of the row that gives the query, because a mined
-    row's negatives are those that its own query confuses (see `isoglot.mining`).
+    row's negatives are those that its own query confuses (see `isoglot.enrich.negatives`).
 
     Args:
         pairs: the table.

@@ -13,17 +13,17 @@ import numpy as np
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from isoglot.batches import BatchPlan
-from isoglot.builtin_encoder import quiet_transformers
-from isoglot.errors import InputError
+from isoglot.batching.plan import BatchPlan
+from isoglot.common.errors import InputError
+from isoglot.models.builtin import quiet_transformers
 from isoglot.training import processes
 from isoglot.training.config import TrainConfig
 from isoglot.training.data import Collator, planned_dataset
-from isoglot.training.fitting import Fit
+from isoglot.training.model_setup import in_bf16
 from isoglot.training.preparation import Prepared, describe_data, describe_plan, plan_lines
 from isoglot.training.run import begin
-from isoglot.training.student import in_bf16
 from isoglot.training.trainer import TrainingLog
+from isoglot.training.trainer_setup import Fit
 
 _TIMED_STEPS = 4  # the first of them warms up and is not counted
 _TOKENISED_STEPS = 32

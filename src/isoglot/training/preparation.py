@@ -12,10 +12,10 @@ from typing import Any, Literal, TypedDict
 
 import numpy as np
 
-from isoglot.batches import BatchPlan, plan_batches
+from isoglot.batching.plan import BatchPlan, plan_batches
 from isoglot.benchmarks import load_benchmark
-from isoglot.errors import InputError
-from isoglot.overlap import find_overlap, refuse_overlap, without_overlap
+from isoglot.benchmarks.contamination import find_overlap, refuse_overlap, without_overlap
+from isoglot.common.errors import InputError
 from isoglot.pairs import ParallelPairs
 from isoglot.training import processes
 from isoglot.training.config import EvaluationSet, TrainConfig

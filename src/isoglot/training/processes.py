@@ -20,8 +20,8 @@ import torch.distributed as dist
 from accelerate import PartialState  # type: ignore[import-untyped]
 from torch import nn
 
-from isoglot.errors import IsoglotError
-from isoglot.progress import console
+from isoglot.common.errors import IsoglotError
+from isoglot.common.progress import console
 
 Result = TypeVar("Result")
 

@@ -20,21 +20,21 @@ import torch
 import yaml
 from sentence_transformers import SentenceTransformer
 
-from isoglot.atomic import lock, sweep, write_json, write_text, write_whole, write_whole_folder
 from isoglot.benchmarks import retrieval_set_of
-from isoglot.builtin_encoder import quiet_transformers
-from isoglot.encoders import fingerprint, load_encoder
-from isoglot.errors import InputError
-from isoglot.evaluation import evaluate
-from isoglot.progress import console
-from isoglot.results import Results, versions
+from isoglot.common.atomic import lock, sweep, write_json, write_text, write_whole, write_whole_folder
+from isoglot.common.errors import InputError
+from isoglot.common.progress import console
+from isoglot.evaluation.evaluate import evaluate
+from isoglot.evaluation.results import Results, versions
+from isoglot.models.builtin import quiet_transformers
+from isoglot.models.encoders import fingerprint, load_encoder
 from isoglot.training import processes
 from isoglot.training.card import model_card
 from isoglot.training.config import TrainConfig
-from isoglot.training.fitting import Fit, check_report_to
+from isoglot.training.model_setup import embedding_store, in_bf16, initial_model, make_trainable, merge_adapters
 from isoglot.training.preparation import OverlapFound, Prepared, describe_data, describe_plan, plan_lines, prepare
-from isoglot.training.student import embedding_store, in_bf16, initial_model, make_trainable, merge_adapters
 from isoglot.training.trainer import last_checkpoint, saving
+from isoglot.training.trainer_setup import Fit, check_report_to
 
 
 def train(config: TrainConfig, *, resume: bool = False, checked: Sequence[OverlapFound] = ()) -> Path:

@@ -35,10 +35,10 @@ from transformers import (
 )
 from transformers.trainer import TRAINER_STATE_NAME
 
-from isoglot.atomic import checksum, reason_of_the_system, write_json, write_text
-from isoglot.batches import KINDS, BatchPlan
-from isoglot.errors import IsoglotError
-from isoglot.progress import console
+from isoglot.batching.plan import KINDS, BatchPlan
+from isoglot.common.atomic import checksum, reason_of_the_system, write_json, write_text
+from isoglot.common.errors import IsoglotError
+from isoglot.common.progress import console
 from isoglot.training import processes
 from isoglot.training.data import Collator
 

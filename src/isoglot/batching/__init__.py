@@ -1,0 +1,1 @@
+"""Which examples, in which languages, make up each batch; numpy only."""

@@ -1,0 +1,138 @@
+"""Even draws without collisions: how often each language comes, and which items make up each batch."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from isoglot.common.errors import InputError
+
+LanguageSampling = Literal["uniform", "size"] | float
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+
+_SWAP_TRIES = 24
+
+
+def language_weights(sizes: npt.ArrayLike, sampling: LanguageSampling) -> FloatArray:
+    """Probability of each language, given how many examples each has; a language without examples gets none.
+
+    >>> language_weights([900, 100, 0], "uniform").tolist()
+    [0.5, 0.5, 0.0]
+    >>> language_weights([900, 100], 2.0).tolist()  # 30 to 10
+    [0.75, 0.25]
+    """
+    counts = np.asarray(sizes, np.float64)
+    exponent = {"uniform": 0.0, "size": 1.0}.get(sampling) if isinstance(sampling, str) else 1.0 / sampling
+    if exponent is None:
+        raise InputError(f"language_sampling {sampling!r}: use 'uniform', 'size' or a temperature of at least 1")
+    weights = np.where(counts > 0, np.maximum(counts, 1) ** exponent, 0.0)
+    total: float = weights.sum()
+    return np.asarray(weights / (total or 1.0), np.float64)
+
+
+def sample(
+    groups: IntArray, rates: FloatArray, batches: int, batch_size: int, rng: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    """Sample items into batches: each item as often as its rate says, evenly spread, no group twice in a batch.
+
+    Args:
+        groups: `(items,)`; the group of each item; at least `batch_size` different ones.
+        rates: `(items,)`; relative frequency of each item. What exceeds once per batch is given to the others.
+        batches: number of batches.
+        batch_size: items per batch.
+        rng: source of randomness.
+
+    Returns:
+        `(batches, batch_size)` item numbers. Each item is used floor or ceil of its expected number of times, but
+        for the few that had to be exchanged where a group met itself.
+    """
+    total = batches * batch_size
+    expected = _capped(rates, batch_size) * total
+    # Systematic sampling over a random order: each count is floor or ceil of its expectation, the sum is exact.
+    order = rng.permutation(len(groups))
+    edges = np.floor(np.append(0.0, np.cumsum(expected[order])) + rng.random())
+    edges[-1] = edges[0] + total
+    uses = np.empty(len(groups), np.int64)
+    uses[order] = np.diff(edges).astype(np.int64)
+    # A item used k times comes once in every k-th of the run, at a random moment of it.
+    items = np.repeat(np.arange(len(groups)), uses)
+    turn = np.arange(total) - np.repeat(np.cumsum(uses) - uses, uses)
+    moment = (turn + rng.random(total)) / uses[items]
+    sampled: IntArray = items[np.argsort(moment, kind="stable")].reshape(batches, batch_size)
+    _separate(sampled, groups, rng)
+    return sampled
+
+
+def sample_blocks(
+    groups: IntArray, batches: int, batch_size: int, block: int, rng: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    """Sample items of equal rate in blocks of consecutive ones, so that neighbours meet in a batch.
+
+    Args:
+        groups: `(items,)`; the group of each item; at least `batch_size` different ones.
+        batches: number of batches.
+        batch_size: items per batch, a multiple of `block`.
+        block: items that stay together.
+        rng: source of randomness.
+
+    Returns:
+        `(batches, batch_size)` item numbers, no group twice in a batch; an item whose group is in its batch already
+        is exchanged, so blocks may lose an item.
+    """
+    # Blocks begin elsewhere in every plan; the fewer than `block` items that are left over wait for another.
+    starts = np.arange(rng.integers(len(groups) % block + 1), len(groups) - block + 1, block)
+    per_batch = batch_size // block
+    if len(starts) < per_batch:
+        return sample(groups, np.ones(len(groups)), batches, batch_size, rng)
+    chosen = sample(np.arange(len(starts)), np.ones(len(starts)), batches, per_batch, rng)
+    sampled: IntArray = (starts[chosen][:, :, None] + np.arange(block)).reshape(batches, batch_size)
+    _separate(sampled, groups, rng)
+    return sampled
+
+
+def _capped(rates: FloatArray, batch_size: int) -> FloatArray:
+    """Normalise rates so that none exceeds once per batch, giving the excess to the others in proportion."""
+    share = rates / rates.sum()
+    limit = 1.0 / batch_size
+    full = np.zeros(len(share), bool)
+    while (over := (share > limit * (1 + 1e-12)) & ~full).any():
+        full |= over
+        rest = share[~full].sum()
+        share[full] = limit
+        if rest == 0:
+            break
+        share[~full] *= (1 - full.sum() * limit) / rest
+    return np.asarray(share / share.sum(), np.float64)
+
+
+def _separate(sampled: IntArray, groups: IntArray, rng: np.random.Generator) -> None:
+    """Exchange items, in place, until no batch holds a group twice."""
+    ordered = np.sort(groups[sampled], axis=1)
+    for batch in np.flatnonzero((np.diff(ordered, axis=1) == 0).any(axis=1)).tolist():
+        _, first = np.unique(groups[sampled[batch]], return_index=True)
+        for slot in np.setdiff1d(np.arange(sampled.shape[1]), first).tolist():
+            if not _swap(sampled, groups, batch, slot, rng):
+                _substitute(sampled, groups, batch, slot, rng)
+
+
+def _swap(sampled: IntArray, groups: IntArray, batch: int, slot: int, rng: np.random.Generator) -> bool:
+    """Try to exchange one item with one of another batch so that neither batch repeats a group."""
+    here, mine = groups[sampled[batch]], groups[sampled[batch, slot]]
+    others = rng.integers(len(sampled), size=_SWAP_TRIES)
+    slots = rng.integers(sampled.shape[1], size=_SWAP_TRIES)
+    for other, place in zip(others, slots, strict=True):
+        theirs = groups[sampled[other, place]]
+        if other != batch and theirs not in here and mine not in groups[sampled[other]]:
+            sampled[batch, slot], sampled[other, place] = sampled[other, place], sampled[batch, slot]
+            return True
+    return False
+
+
+def _substitute(sampled: IntArray, groups: IntArray, batch: int, slot: int, rng: np.random.Generator) -> None:
+    """Put the least used item that fits in place of a repeated one; there is one, as groups >= batch_size."""
+    fits = np.flatnonzero(~np.isin(groups, groups[sampled[batch]]))
+    uses = np.bincount(sampled.ravel(), minlength=len(groups))[fits]
+    sampled[batch, slot] = rng.choice(fits[uses == uses.min()])

@@ -1,0 +1,1 @@
+"""What every wing uses: writing whole files, the cache folder, errors, language tags, progress."""

@@ -1,0 +1,1 @@
+"""Text made from text: hard negatives and machine translation."""

@@ -1,0 +1,1 @@
+"""How well and how fairly a model ranks: exact ranks, measures, language bias, results."""

@@ -1,0 +1,252 @@
+"""From ranks to figures: the measures of every query, and their averages in three settings.
+
+*Monolingual*, query and corpus in one language; *cross-lingual*, every ordered pair of different languages;
+*multilingual*, one query against the pooled passages of all languages (arXiv 2408.10536, section 4). Scores are
+averaged over the queries of a language (or pair of languages), then over languages (or pairs).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from isoglot.benchmarks.answers import has_answer
+from isoglot.benchmarks.retrieval_set import RetrievalSet
+from isoglot.common.errors import InputError
+from isoglot.common.languages import ordered_pairs
+from isoglot.evaluation.language_bias import (
+    fair_share,
+    fair_share_at,
+    max_rank_norm,
+    other_language_recall,
+    rank_distance,
+    ranking_agreement,
+    same_language_share,
+)
+from isoglot.evaluation.measures import MEASURES, best_rank, success, worst_rank
+from isoglot.evaluation.ranking import UNRANKED, Ranks
+
+IntArray = npt.NDArray[np.int64]
+Values = npt.NDArray[np.float64]
+
+SETTINGS = ("monolingual", "cross_lingual", "multilingual")
+TOP = 10
+"""How many of the first passages the language mix is taken over."""
+ANSWER_CUTOFFS = (20, 100)
+"""Where recall by answer string is taken, as others do on MKQA."""
+
+
+def depth_needed(data: RetrievalSet) -> int:
+    """How many first passages of the pool the measures of a set look at."""
+    return max(ANSWER_CUTOFFS) if data.answers is not None else TOP
+
+
+def summarise(data: RetrievalSet, ranks: Ranks) -> tuple[pa.Table, dict[str, Any]]:
+    """Measures of every query and their averages, from ranks alone.
+
+    Where relevance is by answer string, a query scores 1 at a cutoff if one of the first passages holds an answer
+    (`answer_recall@k`), and 0 otherwise.
+
+    Returns:
+        The per-query table, and the part of `results.json` that depends on ranks.
+    """
+    if data.answers is not None:
+        return _summarise_answers(data, ranks)
+    corpus_of = data.passage_language[data.judgement_passage]
+    blocks = []
+    by_pair: dict[str, Values] = {name: np.full((len(data.languages),) * 2, np.nan) for name in MEASURES}
+    for corpus in range(len(data.languages)):
+        chosen = np.flatnonzero(corpus_of == corpus)
+        if not len(chosen):
+            continue
+        queries, values, table = _measure(data, ranks.in_language, chosen)
+        blocks.append(_per_query(data, queries, table, values, corpus))
+        for name, language, mean in _by_language(values, data.query_language[queries]):
+            by_pair[name][language, corpus] = mean
+    queries, values, table = _measure(data, ranks.pooled, np.arange(len(data.judgement_query)))
+    values |= _language_bias(data, ranks, queries, table)
+    blocks.append(_per_query(data, queries, table, values, None))
+    pooled = _nested(_by_language(values, data.query_language[queries]), len(data.languages))
+    per_query = pa.concat_tables(blocks, promote_options="default")
+    return per_query, {**_summary(data, by_pair, pooled), "language_mix": language_mix(data, ranks)}
+
+
+def _summarise_answers(data: RetrievalSet, ranks: Ranks) -> tuple[pa.Table, dict[str, Any]]:
+    """The corpus is of one language, so each query language makes one setting with it."""
+    corpora = np.unique(data.passage_language).tolist()
+    if len(corpora) != 1:
+        raise InputError(f"{data.name}: relevance by answer string needs a corpus of one language")
+    table = _answer_ranks(data, ranks)
+    values = {f"answer_recall@{k}": success(table, k) for k in ANSWER_CUTOFFS}
+    queries = np.arange(len(data.query_texts))
+    by_pair = {name: np.full((len(data.languages),) * 2, np.nan) for name in values}
+    for name, language, mean in _by_language(values, data.query_language):
+        by_pair[name][language, corpora[0]] = mean
+    per_query = _per_query(data, queries, table, values, corpora[0])
+    return per_query, {**_summary(data, by_pair, {}), "language_mix": language_mix(data, ranks)}
+
+
+def _answer_ranks(data: RetrievalSet, ranks: Ranks) -> IntArray:
+    """`(queries, 1)`; rank of the first passage that holds an answer, 0 where none of those looked at does."""
+    table = np.zeros((len(data.query_texts), 1), np.int64)
+    for query, answers in enumerate(data.answers or ()):
+        for place, passage in enumerate(ranks.top[query].tolist(), 1):
+            if passage >= 0 and has_answer(data.passage_texts[passage], answers):
+                table[query] = place
+                break
+    return table
+
+
+def language_mix(data: RetrievalSet, ranks: Ranks) -> dict[str, Any]:
+    """Languages of the first ten passages of the pool, by query language: rows of shares that sum to 1."""
+    top, count = _top_language(data, ranks)[:, :TOP], len(data.languages)
+    cell = (data.query_language[:, None] * count + top)[top >= 0]
+    cells = np.bincount(cell, minlength=count * count).reshape(count, count)
+    asked = np.flatnonzero(cells.sum(1))
+    return {
+        "cutoff": TOP,
+        "rows": [data.languages[n] for n in asked],
+        "columns": list(data.languages),
+        "values": [[round(float(share), 6) for share in cells[n] / cells[n].sum()] for n in asked],
+    }
+
+
+def _measure(data: RetrievalSet, rank: IntArray, chosen: IntArray) -> tuple[IntArray, dict[str, Values], IntArray]:
+    """The queries of the chosen judgements, their measures, and their ranks `(queries, relevant)`."""
+    queries, table, grades = _rank_table(data.judgement_query[chosen], rank[chosen], data.judgement_grade[chosen])
+    graded = None if (grades <= 1).all() else grades
+    return queries, {name: measure(table, graded) for name, measure in MEASURES.items()}, table
+
+
+def _rank_table(query: IntArray, rank: IntArray, grade: IntArray) -> tuple[IntArray, IntArray, IntArray]:
+    """Ranks and grades as one row per query, padded with 0; and first which query each row is."""
+    order = np.argsort(query, kind="stable")
+    queries, starts, counts = np.unique(query[order], return_index=True, return_counts=True)
+    cell = np.repeat(np.arange(len(queries)), counts), np.arange(len(order)) - np.repeat(starts, counts)
+    table, grades = (np.zeros((len(queries), counts.max(initial=0)), np.int64) for _ in range(2))
+    table[cell], grades[cell] = rank[order], grade[order]
+    return queries, table, grades
+
+
+def _language_bias(data: RetrievalSet, ranks: Ranks, queries: IntArray, table: IntArray) -> dict[str, Values]:
+    top_language = _top_language(data, ranks)[queries]
+    language = data.query_language[queries]
+    all_found = (table < UNRANKED).all(1)
+    same = data.passage_language[data.judgement_passage] == data.query_language[data.judgement_query]
+    _, _, same_table = _rank_table(data.judgement_query, ranks.pooled, same.astype(np.int64))
+    in_pool = np.bincount(data.passage_language, minlength=len(data.languages))
+    pool_size = len(data.passage_texts)
+    _, example = np.unique(np.array(data.query_example)[queries], return_inverse=True)
+    return {
+        "rank_distance": np.where(all_found, rank_distance(table), np.nan),
+        "max_rank_norm": np.where(all_found, max_rank_norm(table, pool_size), np.nan),
+        "same_language_share@1": same_language_share(language, top_language, 1),
+        "fair_share@1": fair_share(data.relevant_languages()[queries]),
+        "same_language_share@10": same_language_share(language, top_language, TOP),
+        "fair_share@10": fair_share_at(TOP, (table > 0).sum(1), same_table.sum(1), pool_size, in_pool[language]),
+        "other_language_recall@10": other_language_recall(table, same_table.astype(bool), TOP),
+        "ranking_agreement@10": ranking_agreement(ranks.top[queries, :TOP], example),
+    }
+
+
+def _top_language(data: RetrievalSet, ranks: Ranks) -> IntArray:
+    """`(queries, k)`; languages of the first passages, -1 where there is none."""
+    language: IntArray = np.append(data.passage_language, -1)[ranks.top]
+    return language
+
+
+def _per_query(
+    data: RetrievalSet, queries: IntArray, table: IntArray, values: dict[str, Values], corpus: int | None
+) -> pa.Table:
+    """Rows of `per_query.parquet` for the queries that were asked of one corpus, or of the pool."""
+    tags = np.array(data.languages)
+    language = data.query_language[queries]
+    if corpus is None:
+        setting = pa.array(["multilingual"] * len(queries))
+    else:
+        setting = pa.array(np.where(language == corpus, "monolingual", "cross_lingual"))
+    ids = data.query_ids
+    return pa.table(
+        {
+            "query": pa.array([ids[n] for n in queries]),
+            "example": pa.array([data.query_example[n] for n in queries]),
+            "query_language": pa.array(tags[language]),
+            "setting": setting,
+            "corpus_language": pa.array(
+                [None if corpus is None else data.languages[corpus]] * len(queries), pa.string()
+            ),
+            "best_rank": _found(best_rank(table)),
+            "worst_rank": _found(worst_rank(table)),
+            **{name: pa.array(column, from_pandas=True) for name, column in values.items()},
+        }
+    )
+
+
+def _found(ranks: IntArray) -> pa.Array:
+    return pa.array(ranks, mask=ranks >= UNRANKED)
+
+
+def _by_language(values: dict[str, Values], language: IntArray) -> Iterator[tuple[str, int, float]]:
+    """Means over the queries of each language; nan where no query has a value."""
+    for name, column in values.items():
+        for number in np.unique(language):
+            mine = column[(language == number) & ~np.isnan(column)]
+            yield name, int(number), float(mine.mean()) if len(mine) else float("nan")
+
+
+def _nested(means: Iterator[tuple[str, int, float]], languages: int) -> dict[str, Values]:
+    nested: dict[str, Values] = {}
+    for name, language, mean in means:
+        nested.setdefault(name, np.full(languages, np.nan))[language] = mean
+    return nested
+
+
+def _summary(data: RetrievalSet, by_pair: dict[str, Values], pooled: dict[str, Values]) -> dict[str, Any]:
+    number = {tag: n for n, tag in enumerate(data.languages)}
+    pairs = [(number[a], number[b]) for a, b in ordered_pairs(data.languages)]
+    across = tuple(np.array(pairs, np.int64).reshape(-1, 2).T)
+    settings = {
+        "monolingual": {name: _mean(np.diag(grid)) for name, grid in by_pair.items()},
+        "cross_lingual": {name: _mean(grid[across]) for name, grid in by_pair.items()},
+        "multilingual": {name: _mean(pooled[name]) if name in pooled else None for name in by_pair},
+    }
+    bias_names = [name for name in pooled if name not in by_pair]
+    main = "map" if "map" in by_pair else next(iter(by_pair))
+    grid = by_pair[main]
+    return {
+        "languages": list(data.languages),
+        "queries": len(data.query_texts),
+        "passages": len(data.passage_texts),
+        "settings": settings,
+        "language_bias": {name: _mean(pooled[name]) for name in bias_names},
+        "grid": {
+            "measure": main,
+            "rows": "query language",
+            "columns": "corpus language",
+            "values": [[_number(value) for value in row] for row in grid],
+        },
+        "by_query_language": {
+            tag: {
+                f"monolingual_{main}": _number(grid[n, n]),
+                f"cross_lingual_{main}": _mean(np.delete(grid[n], n)),
+                **({f"multilingual_{main}": _number(pooled[main][n])} if pooled else {}),
+                **{name: _number(pooled[name][n]) for name in bias_names},
+            }
+            for n, tag in enumerate(data.languages)
+            if not np.isnan(grid[n]).all()
+        },
+    }
+
+
+def _mean(values: Values) -> float | None:
+    """Mean of what was measured; None, which JSON can hold, if nothing was."""
+    present = values[~np.isnan(values)]
+    return _number(float(present.mean())) if len(present) else None
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else round(float(value), 6)

@@ -1,0 +1,293 @@
+"""Evaluation: every text encoded once, every setting from the same scores.
+
+What is measured and how it is averaged stands in `isoglot.evaluation.averages`. A corpus too large to keep the vectors
+of is encoded and counted part by part.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from sentence_transformers import SentenceTransformer
+
+from isoglot.benchmarks.retrieval_set import RetrievalSet
+from isoglot.common.progress import progress
+from isoglot.evaluation.alignment import alignment_summary
+from isoglot.evaluation.averages import TOP, depth_needed, summarise
+from isoglot.evaluation.ranking import (
+    PART_PASSAGES,
+    Part,
+    Ranks,
+    rank_in_parts,
+    rank_relevant,
+    scores_of_pairs,
+    without_ignored,
+)
+from isoglot.evaluation.results import SCHEMA, TOP_SCHEMA, Results, versions
+from isoglot.models.embed import EmbeddingStore, embed
+from isoglot.models.encoders import Role, fingerprint, role_prompt
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float32]
+
+STREAM_ABOVE = 1_000_000
+"""Passages above which vectors are not kept, but encoded and counted part by part."""
+SHOWN_EXAMPLES = 40
+"""Examples whose first passages are kept with their texts, for people to look at."""
+
+
+@dataclass(frozen=True)
+class EncodedSet:
+    """A benchmark's vectors under one model.
+
+    Attributes:
+        queries: `(queries, dimensions)`.
+        passages: `(passages, dimensions)`.
+        seconds: what encoding took; next to nothing when the store had them.
+    """
+
+    queries: FloatArray
+    passages: FloatArray
+    seconds: float
+
+
+def evaluate(
+    model: SentenceTransformer,
+    data: RetrievalSet,
+    *,
+    name: str,
+    store: EmbeddingStore | None = None,
+    batch_size: int = 32,
+    bf16: bool = False,
+) -> Results:
+    """Evaluate a model on a benchmark in all settings.
+
+    Args:
+        model: any sentence-transformers model.
+        data: the benchmark. Of more than `STREAM_ABOVE` passages no vectors are kept in memory, and no measures of
+            alignment are taken.
+        name: what to call the model in results.
+        store: where vectors are kept between runs.
+        batch_size: texts encoded at a time.
+        bf16: encode in bfloat16.
+
+    Returns:
+        Averages, every query's measures, and what stood first for some queries.
+    """
+    alignment: dict[str, float | None] = {}
+    start = time.perf_counter()
+    if len(data.passage_texts) > STREAM_ABOVE:
+        encode_seconds, ranks = rank_while_encoding(model, data, store=store, batch_size=batch_size, bf16=bf16)
+        encoded = None
+    else:
+        encoded = encode_set(model, data, store=store, batch_size=batch_size, bf16=bf16)
+        encode_seconds, ranks = encoded.seconds, rank_set(data, encoded)
+    per_query, summary = summarise(data, ranks)
+    scored = time.perf_counter()
+    if encoded is not None:
+        alignment = align_set(data, encoded)
+    seconds = {
+        "encode": round(encode_seconds, 3),
+        "score": round(scored - start - encode_seconds, 3),
+        "align": round(time.perf_counter() - scored, 3),
+    }
+    described = {
+        "name": name,
+        "fingerprint": fingerprint(model),
+        "dimensions": model.get_embedding_dimension(),
+        "prompts": {"query": role_prompt(model, "query"), "passage": role_prompt(model, "passage")},
+        "max_tokens": model.max_seq_length,
+        "arithmetic": "bfloat16" if bf16 else "float32",
+    }
+    head = {"schema": SCHEMA, "benchmark": data.name, "benchmark_fingerprint": data.fingerprint, "model": described}
+    tail = {"alignment": alignment, "seconds": seconds, "versions": versions()}
+    return Results({**head, **summary, **tail}, per_query, top_passages(data, ranks))
+
+
+def encode_set(
+    model: SentenceTransformer,
+    data: RetrievalSet,
+    *,
+    store: EmbeddingStore | None = None,
+    batch_size: int = 32,
+    bf16: bool = False,
+) -> EncodedSet:
+    """Encode a benchmark's queries and passages, each distinct text once per role."""
+    start = time.perf_counter()
+    encode = _encoder(model, data, batch_size, bf16)
+    with progress(f"Encoding {data.name}", len(data.query_texts) + len(data.passage_texts)) as advance:
+        queries = encode("query", np.arange(len(data.query_texts)), store, advance)
+        passages = encode("passage", np.arange(len(data.passage_texts)), store, advance)
+    return EncodedSet(queries, passages, time.perf_counter() - start)
+
+
+def rank_set(data: RetrievalSet, encoded: EncodedSet, *, top_k: int | None = None) -> Ranks:
+    """Rank a benchmark's relevant passages from its vectors.
+
+    Args:
+        data: the benchmark.
+        encoded: its vectors.
+        top_k: how many of the first passages to keep; what the measures need where None.
+    """
+    query, passage, depth = _ranked_pairs(data, top_k)
+    with progress("Scoring", len(data.query_texts) * len(data.passage_texts)) as advance:
+        ranks = rank_relevant(
+            encoded.queries,
+            encoded.passages,
+            passage_language=data.passage_language,
+            judgement_query=query,
+            judgement_passage=passage,
+            top_k=depth,
+            on_progress=advance,
+        )
+    return leave_ignored_out(data, ranks)
+
+
+def rank_while_encoding(
+    model: SentenceTransformer,
+    data: RetrievalSet,
+    *,
+    store: EmbeddingStore | None = None,
+    batch_size: int = 32,
+    bf16: bool = False,
+    top_k: int | None = None,
+) -> tuple[float, Ranks]:
+    """Rank the relevant passages of a corpus whose vectors need not fit in memory.
+
+    Queries and relevant passages are encoded first; then the corpus passes by, is encoded, compared and forgotten.
+    With a store every part is kept on disk as soon as it is encoded, so that an interrupted run goes on there.
+
+    Returns:
+        Seconds spent encoding, and the ranks.
+    """
+    encode = _encoder(model, data, batch_size, bf16)
+    query, passage, depth = _ranked_pairs(data, top_k)
+    spent = 0.0
+
+    def parts(advance: Any) -> Iterator[Part]:
+        nonlocal spent
+        for first in range(0, len(data.passage_texts), PART_PASSAGES):
+            start = time.perf_counter()
+            rows = np.arange(first, min(first + PART_PASSAGES, len(data.passage_texts)))
+            vectors = encode("passage", rows, store.part(f"{first}") if store else None, advance)
+            spent += time.perf_counter() - start
+            yield vectors, data.passage_language[rows]
+
+    with progress(f"Encoding {data.name}", len(data.query_texts) + len(data.passage_texts)) as advance:
+        start = time.perf_counter()
+        queries = encode("query", np.arange(len(data.query_texts)), store, advance)
+        judged, number = np.unique(passage, return_inverse=True)
+        vectors = encode("passage", judged, store, lambda _: None)
+        spent += time.perf_counter() - start
+        ranks = rank_in_parts(
+            queries,
+            parts(advance),
+            judgement_query=query,
+            judgement_passage=passage,
+            judgement_language=data.passage_language[passage],
+            thresholds=scores_of_pairs(queries, vectors, query, number),
+            top_k=depth,
+        )
+    return spent, leave_ignored_out(data, ranks)
+
+
+def align_set(data: RetrievalSet, encoded: EncodedSet) -> dict[str, float | None]:
+    """Measures of alignment over the benchmark's parallel passages; empty where it has none.
+
+    Passages are translations of each other where they answer the same example.
+    """
+    example = {name: n for n, name in enumerate(dict.fromkeys(data.query_example))}
+    of_query = np.array([example[name] for name in data.query_example])
+    pairs = np.unique(np.stack([of_query[data.judgement_query], data.judgement_passage], 1), axis=0)
+    languages = data.passage_language[pairs[:, 1]]
+    _, first = np.unique(np.stack([pairs[:, 0], languages], 1), axis=0, return_index=True)  # one per language
+    number, passage = pairs[np.sort(first)].T
+    if len(np.unique(data.passage_language[passage])) < 2:
+        return {}
+    return alignment_summary(encoded.passages[passage], data.passage_language[passage], number, data.languages)
+
+
+def top_passages(data: RetrievalSet, ranks: Ranks, examples: int = SHOWN_EXAMPLES) -> pa.Table:
+    """The first passages of the pool, with their texts, for every query of some examples.
+
+    The choice of examples depends on their ids alone, so every system shows the same.
+    """
+    distinct = sorted(set(data.query_example), key=lambda name: hashlib.sha256(name.encode()).digest())
+    shown = set(distinct[:examples])
+    queries = [n for n, example in enumerate(data.query_example) if example in shown]
+    ids = data.query_ids
+    relevant = set(zip(data.judgement_query.tolist(), data.judgement_passage.tolist(), strict=True))
+    rows = []
+    for query in queries:
+        for place, passage in enumerate(ranks.top[query, :TOP].tolist()):
+            if passage < 0:
+                continue
+            rows.append(
+                {
+                    "query": ids[query],
+                    "example": data.query_example[query],
+                    "query_language": data.languages[data.query_language[query]],
+                    "query_text": data.query_texts[query],
+                    "rank": place + 1,
+                    "passage": data.passage_ids[passage],
+                    "passage_language": data.languages[data.passage_language[passage]],
+                    "passage_text": data.passage_texts[passage],
+                    "score": float(ranks.top_scores[query, place]),
+                    "relevant": (query, passage) in relevant,
+                }
+            )
+    return pa.Table.from_pylist(rows, schema=TOP_SCHEMA)
+
+
+def _ranked_pairs(data: RetrievalSet, top_k: int | None) -> tuple[IntArray, IntArray, int]:
+    """The pairs to rank, judged ones first, then ignored ones; and how many first passages to keep."""
+    query = np.concatenate([data.judgement_query, data.ignored_query])
+    passage = np.concatenate([data.judgement_passage, data.ignored_passage])
+    depth = top_k if top_k is not None else depth_needed(data)
+    most_ignored = int(np.bincount(data.ignored_query, minlength=1).max())
+    return query, passage, min(depth + most_ignored, len(data.passage_texts))
+
+
+def leave_ignored_out(data: RetrievalSet, ranks: Ranks) -> Ranks:
+    """Ranks of the judged passages alone, as if what a query ignores were not in the pool."""
+    return without_ignored(
+        ranks,
+        data.judgement_query,
+        data.passage_language[data.judgement_passage],
+        data.ignored_query,
+        data.ignored_passage,
+        data.passage_language[data.ignored_passage],
+    )
+
+
+def _encoder(
+    model: SentenceTransformer, data: RetrievalSet, batch_size: int, bf16: bool
+) -> Callable[[Role, IntArray, EmbeddingStore | None, Callable[[int], None]], FloatArray]:
+    """A function that encodes queries or passages of the set by their numbers."""
+    tags = np.array(data.languages)
+
+    def encode(
+        role: Role, rows: IntArray, store: EmbeddingStore | None, on_progress: Callable[[int], None]
+    ) -> FloatArray:
+        texts, language = (
+            (data.query_texts, data.query_language) if role == "query" else (data.passage_texts, data.passage_language)
+        )
+        return embed(
+            model,
+            [texts[n] for n in rows.tolist()],
+            role,
+            tasks=tags[language[rows]].tolist(),
+            store=store,
+            batch_size=batch_size,
+            bf16=bf16,
+            on_progress=on_progress,
+        )
+
+    return encode

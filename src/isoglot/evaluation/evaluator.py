@@ -1,0 +1,73 @@
+"""isoglot's evaluation as an evaluator of sentence-transformers, to hang on a trainer or to call on a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.evaluation import SentenceEvaluator
+
+from isoglot.benchmarks import RetrievalSet
+from isoglot.common.errors import InputError
+from isoglot.evaluation.evaluate import evaluate
+
+
+class MultilingualRetrievalEvaluator(SentenceEvaluator):
+    """Retrieval in three settings, and language bias, while a model is trained.
+
+    Args:
+        data: any retrieval set, such as `load_benchmark` or `retrieval_set_of(pairs, name)` gives.
+        name: put before the metrics; the set's own name where None.
+        primary_metric: the one that chooses the best checkpoint: `SETTING_MEASURE` such as `multilingual_map`, or a
+            measure of language bias such as `rank_distance`.
+        batch_size: texts encoded at a time.
+        bf16: encode in bfloat16.
+
+    Raises:
+        InputError: when called, if the primary metric is none of those measured.
+    """
+
+    def __init__(
+        self,
+        data: RetrievalSet,
+        *,
+        name: str | None = None,
+        primary_metric: str = "multilingual_map",
+        batch_size: int = 32,
+        bf16: bool = False,
+    ) -> None:
+        super().__init__()
+        self.data, self.name = data, data.name if name is None else name
+        self.batch_size, self.bf16 = batch_size, bf16
+        self._primary = self.primary_metric = primary_metric
+        self.greater_is_better = not primary_metric.startswith(("rank_distance", "max_rank", "same_language_share"))
+
+    def __call__(
+        self, model: SentenceTransformer, output_path: str | None = None, epoch: int = -1, steps: int = -1
+    ) -> dict[str, float]:
+        """Evaluate; with an output path also keep everything in a folder that `isoglot report` reads.
+
+        Args:
+            model: the model as it stands.
+            output_path: where to keep results, one folder per look.
+            epoch: of the training, for the folder's name; -1 outside of one.
+            steps: into the epoch.
+
+        Returns:
+            Metrics by name, the primary one among them.
+        """
+        results = evaluate(model, self.data, name=f"step {steps}", batch_size=self.batch_size, bf16=self.bf16)
+        metrics = {
+            f"{setting}_{measure}": value
+            for setting, measures in results.summary["settings"].items()
+            for measure, value in measures.items()
+        }
+        metrics |= results.summary["language_bias"]
+        measured = {key: value for key, value in metrics.items() if value is not None}
+        if self._primary not in measured:
+            raise InputError(f"primary_metric {self._primary!r} is not measured here; use one of {', '.join(measured)}")
+        if output_path is not None:
+            results.save(Path(output_path) / f"{self.name}-{epoch}-{steps}")
+        prefixed: dict[str, float] = self.prefix_name_to_metrics(measured, self.name)
+        self.store_metrics_in_model_card_data(model, prefixed, epoch, steps)
+        return prefixed

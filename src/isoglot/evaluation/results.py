@@ -1,0 +1,110 @@
+"""Results of an evaluation, to and from disk.
+
+`results.json` holds the averages, in a schema that is versioned and pinned by a test; `per_query.parquet` beside it
+holds every query in every setting, so that statistics never need the model again; `top_passages.parquet` holds what
+stood first for some queries, with the texts, for people to look at.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from isoglot._version import __version__
+from isoglot.common.atomic import write_json, write_whole
+from isoglot.common.errors import InputError
+
+SCHEMA = 1
+RESULTS_FILE = "results.json"
+PER_QUERY_FILE = "per_query.parquet"
+TOP_FILE = "top_passages.parquet"
+
+TOP_SCHEMA = pa.schema(
+    {
+        "query": pa.string(),
+        "example": pa.string(),
+        "query_language": pa.string(),
+        "query_text": pa.string(),
+        "rank": pa.int64(),
+        "passage": pa.string(),
+        "passage_language": pa.string(),
+        "passage_text": pa.string(),
+        "score": pa.float64(),
+        "relevant": pa.bool_(),
+    }
+)
+"""Columns of `top_passages.parquet`."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """The outcome of one model on one benchmark.
+
+    Attributes:
+        summary: what `results.json` holds.
+        per_query: one row per query, setting and corpus language.
+        top: the first passages of some queries, in `TOP_SCHEMA`; None in results that were made without.
+    """
+
+    summary: dict[str, Any]
+    per_query: pa.Table
+    top: pa.Table | None = None
+
+    def setting(self, name: str, measure: str = "map") -> float:
+        """An average by setting (`monolingual`, `cross_lingual`, `multilingual`) and measure; nan if not measured."""
+        value = self.summary["settings"].get(name, {}).get(measure)
+        return float("nan") if value is None else float(value)
+
+    def bias(self, name: str) -> float:
+        """A language-bias measure by name; nan where not measured."""
+        value = self.summary["language_bias"].get(name)
+        return float("nan") if value is None else float(value)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the files into a folder, made if need be; the summary last, so a summary has its tables."""
+        target = Path(folder)
+        for name, table in ((PER_QUERY_FILE, self.per_query), (TOP_FILE, self.top)):
+            if table is not None:
+                with write_whole(target / name) as temporary:
+                    pq.write_table(table, temporary, compression="zstd")
+        write_json(target / RESULTS_FILE, self.summary)
+        return target
+
+
+def load_results(path: str | Path) -> Results:
+    """Read results from a folder, or from its `results.json`.
+
+    Raises:
+        InputError: if the files are not there or of another schema.
+    """
+    folder = Path(path).parent if Path(path).name == RESULTS_FILE else Path(path)
+    try:
+        missing = [name for name in (RESULTS_FILE, PER_QUERY_FILE) if not (folder / name).is_file()]
+        if missing:
+            raise InputError(f"{folder}: no results here ({missing[0]} is missing)")
+        summary = json.loads((folder / RESULTS_FILE).read_text(encoding="utf-8"))
+        per_query = pq.read_table(folder / PER_QUERY_FILE)
+        top = pq.read_table(folder / TOP_FILE) if (folder / TOP_FILE).is_file() else None
+    except (json.JSONDecodeError, UnicodeDecodeError, pa.ArrowInvalid) as error:
+        raise InputError(f"{folder}: the results cannot be read: {error}") from error
+    schema = summary.get("schema") if isinstance(summary, dict) else None
+    if schema != SCHEMA:
+        raise InputError(f"{folder}: results of schema {schema!r}; this version reads schema {SCHEMA}")
+    return Results(summary, per_query, top)
+
+
+def versions() -> dict[str, str]:
+    """Versions of everything that a figure may depend on."""
+    found = {"isoglot": __version__}
+    for package in ("torch", "sentence-transformers", "transformers", "numpy", "pyarrow"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

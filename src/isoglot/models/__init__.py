@@ -1,0 +1,1 @@
+"""Encoders: where they come from, texts to vectors, free remedies, smaller vocabularies."""

@@ -1,0 +1,384 @@
+"""Free remedies for language bias: closed-form maps fitted on any multilingual text in seconds, no training.
+
+A multilingual encoder puts texts of one language near each other, and most of that is linear: the languages' mean
+vectors differ, along few directions. Four ways to take that out:
+
+- `lir`: project the principal directions of the languages' means out of every vector, `x - V V^T x` (Language
+  Information Removal, arXiv 2109.04727). Needs no language label in use.
+- `leace`: the least-squares smallest affine change after which no linear probe can tell the language
+  (arXiv 2306.03819). Needs no label in use.
+- `means`: subtract the mean of the text's own language. Needs the label in use.
+- `shift`: subtract from a passage how its language differs from English on parallel text, and leave queries alone
+  (SHIFT, arXiv 2606.18801). Needs the label of passages, so an index can be mended without touching its users.
+
+Each becomes ordinary modules at the end of a sentence-transformers model, which any user of that library can load.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Router
+
+from isoglot.benchmarks import RetrievalSet
+from isoglot.common.errors import InputError
+from isoglot.common.progress import progress
+from isoglot.models.embed import EmbeddingStore, embed
+from isoglot.models.encoders import ANY_ROUTE
+from isoglot.pairs import ParallelPairs
+
+FloatArray = npt.NDArray[np.float64]
+Remedy = Literal["lir", "leace", "means", "shift"]
+
+DEFAULT_DIRECTIONS = 20
+DEFAULT_EXAMPLES = 250
+"""Examples that means are taken over; docs/experiments.md shows how little more of them adds."""
+
+
+@dataclass(frozen=True)
+class AffineMap:
+    """`x -> weight @ x + bias`.
+
+    Attributes:
+        weight: `(dimensions, dimensions)`.
+        bias: `(dimensions,)`.
+    """
+
+    weight: FloatArray
+    bias: FloatArray
+
+    def __call__(self, vectors: npt.ArrayLike) -> FloatArray:
+        """Apply to `(texts, dimensions)`."""
+        mapped: FloatArray = np.asarray(vectors, np.float64) @ self.weight.T + self.bias
+        return mapped
+
+
+def fit_lir(vectors: npt.ArrayLike, groups: npt.ArrayLike, directions: int = DEFAULT_DIRECTIONS) -> AffineMap:
+    """Fit the projection of language directions: `x -> (I - V V^T)(x - m)`.
+
+    V holds the first right singular vectors of the groups' means after their own mean is subtracted, m is the mean
+    of the groups' means. Deviation from arXiv 2109.04727: the vectors are centred first, which costs nothing and
+    lowers rank distance further, and a group may be a language in one role, so that the offset between queries and
+    passages goes too.
+
+    Args:
+        vectors: `(texts, dimensions)`.
+        groups: `(texts,)`; the language, or language and role, of each.
+        directions: how many to remove; at most one less than there are groups.
+
+    Raises:
+        InputError: if there are fewer than two groups, or directions are not positive.
+
+    Example:
+        Two languages that differ along the first axis only: that axis goes.
+
+        >>> x = np.array([[1.0, 0.3], [1.0, -0.3], [-1.0, 0.3], [-1.0, -0.3]])
+        >>> fit_lir(x, ["de", "de", "en", "en"], 1)(x).round(6).tolist()[0]
+        [0.0, 0.3]
+    """
+    means = _group_means(vectors, groups)
+    if directions < 1:
+        raise InputError(f"directions {directions}: at least 1 is needed")
+    centre = means.mean(0)
+    _, strength, basis = np.linalg.svd(means - centre, full_matrices=False)
+    kept = min(directions, len(means) - 1, int((strength > 1e-9 * max(strength[0], 1e-300)).sum()))
+    weight = np.eye(means.shape[1]) - basis[:kept].T @ basis[:kept]
+    return AffineMap(weight, -weight @ centre)
+
+
+def fit_leace(vectors: npt.ArrayLike, groups: npt.ArrayLike) -> AffineMap:
+    """Fit least-squares concept erasure of the group (arXiv 2306.03819, theorem 4.3).
+
+    `x -> x - W^+ P W (x - m)` with W the whitening of the vectors and P the projection on the whitened
+    cross-covariance with the one-hot group.
+
+    Args:
+        vectors: `(texts, dimensions)`; some times more texts than dimensions.
+        groups: `(texts,)`; the language of each.
+
+    Example:
+        Afterwards the groups' means coincide.
+
+        >>> rng = np.random.default_rng(0)
+        >>> x = rng.normal(size=(400, 3)); g = np.repeat([0, 1], 200); x[g == 1] += [2.0, 1.0, 0.0]
+        >>> y = fit_leace(x, g)(x)
+        >>> bool(np.abs(y[g == 0].mean(0) - y[g == 1].mean(0)).max() < 1e-9)
+        True
+    """
+    _group_means(vectors, groups)  # checks
+    x = np.asarray(vectors, np.float64)
+    names, number = np.unique(np.asarray(groups), return_inverse=True)
+    centre = x.mean(0)
+    centred, onehot = x - centre, np.eye(len(names))[number]
+    values, basis = np.linalg.eigh(centred.T @ centred / len(x))
+    kept = values > values.max() * 1e-10
+    whiten = (basis[:, kept] / np.sqrt(values[kept])) @ basis[:, kept].T
+    unwhiten = (basis[:, kept] * np.sqrt(values[kept])) @ basis[:, kept].T
+    left, strength, _ = np.linalg.svd(whiten @ (centred.T @ (onehot - onehot.mean(0)) / len(x)), full_matrices=False)
+    left = left[:, strength > 1e-9 * max(strength.max(), 1e-300)]
+    erased = unwhiten @ left @ left.T @ whiten
+    return AffineMap(np.eye(x.shape[1]) - erased, erased @ centre)
+
+
+def fit_means(vectors: npt.ArrayLike, groups: npt.ArrayLike) -> dict[str, AffineMap]:
+    """Fit one map per group, `x -> x - m_group`.
+
+    >>> maps = fit_means(np.array([[1.0, 2.0], [3.0, 4.0], [0.0, 0.0]]), ["de", "de", "en"])
+    >>> maps["de"]([[2.0, 3.0]]).tolist()
+    [[0.0, 0.0]]
+    """
+    means = _group_means(vectors, groups)
+    names = np.unique(np.asarray(groups))
+    return {str(name): AffineMap(np.eye(len(mean)), -mean) for name, mean in zip(names, means, strict=True)}
+
+
+def fit_shift(
+    vectors: npt.ArrayLike, languages: npt.ArrayLike, examples: npt.ArrayLike, source_language: str = "en"
+) -> dict[str, AffineMap]:
+    """Fit one map per language for passages, `x -> x - v_language` (SHIFT, arXiv 2606.18801).
+
+    `v_language` is the mean, over examples in both languages, of the difference between the vector in that language
+    and the one in the source language. The whole of it is subtracted; the paper scales it by a factor that it tunes.
+
+    Args:
+        vectors: `(texts, dimensions)` of passages.
+        languages: `(texts,)`; the language of each.
+        examples: `(texts,)`; what translations share.
+        source_language: the language that others are moved to.
+
+    Raises:
+        InputError: if no text is in the source language, or a language shares no example with it.
+
+    Example:
+        German lies one step to the right of English.
+
+        >>> maps = fit_shift([[1.0, 2.0], [0.0, 2.0]], ["de", "en"], ["a", "a"])
+        >>> maps["de"]([[5.0, 5.0]]).tolist(), maps["en"]([[5.0, 5.0]]).tolist()
+        ([[4.0, 5.0]], [[5.0, 5.0]])
+    """
+    x, labels = np.asarray(vectors, np.float64), np.asarray(languages)
+    rows: dict[str, dict[str, int]] = {}
+    for row, (label, example) in enumerate(zip(labels.tolist(), np.asarray(examples).tolist(), strict=True)):
+        rows.setdefault(label, {})[example] = row
+    if source_language not in rows:
+        raise InputError(f"no text is in the source language {source_language!r}")
+    maps = {}
+    for label, mine in sorted(rows.items()):
+        both = sorted(mine.keys() & rows[source_language].keys())
+        if not both:
+            raise InputError(f"no example is in both {label} and {source_language}")
+        offset = x[[mine[n] for n in both]].mean(0) - x[[rows[source_language][n] for n in both]].mean(0)
+        maps[label] = AffineMap(np.eye(x.shape[1]), -offset)
+    return maps
+
+
+def debias(
+    model: SentenceTransformer,
+    pairs: ParallelPairs,
+    *,
+    remedy: Remedy = "lir",
+    directions: int = DEFAULT_DIRECTIONS,
+    examples: int = DEFAULT_EXAMPLES,
+    source_language: str = "en",
+    seed: int = 0,
+    store: EmbeddingStore | None = None,
+    bf16: bool = False,
+) -> SentenceTransformer:
+    """Return the model with a free remedy behind it.
+
+    The text need not be parallel, only multilingual; parallel text is better, as its languages differ in nothing
+    else. Fit on text like that to be searched, never on an evaluation set.
+
+    Args:
+        model: any sentence-transformers model with unit-length output or a cosine in use.
+        pairs: the text; queries and passages are both used, each in its role.
+        remedy: which.
+        directions: for `lir`, how many to remove.
+        examples: examples per language that means are taken over, drawn with `seed`.
+        source_language: for `shift`, the language that passages are moved to.
+        seed: of that draw.
+        store: where vectors are kept.
+        bf16: encode in bfloat16.
+
+    Returns:
+        A new model that shares the given one's modules and ends in the remedy and a normalisation. With `means` and,
+        for passages, `shift`, `encode(texts, task="de")` names the language; without it, `means` subtracts the mean
+        over languages and `shift` nothing.
+
+    Raises:
+        InputError: if there is text of one language only, the remedy is unknown, or examples are not positive.
+    """
+    if remedy not in get_args(Remedy):
+        raise InputError(f"remedy {remedy!r} is unknown; use one of {', '.join(get_args(Remedy))}")
+    if examples < 1:
+        raise InputError(f"examples {examples}: at least 1 per language is needed")
+    if len(pairs.languages) < 2:
+        raise InputError(f"debias needs text in two languages or more; this is all {', '.join(pairs.languages)}")
+    if remedy == "shift":
+        return _with_head(model, _shift_routes(_fit_shift(model, pairs, examples, source_language, seed, store, bf16)))
+    queries, query_language, passages, passage_language = _sample(pairs, examples, seed)
+    with progress("Encoding text for the remedy", len(queries) + len(passages)) as advance:
+        vectors = np.concatenate(
+            [
+                embed(model, queries, "query", store=store, bf16=bf16, on_progress=advance),
+                embed(model, passages, "passage", store=store, bf16=bf16, on_progress=advance),
+            ]
+        )
+    languages = np.array([*query_language, *passage_language])
+    if remedy == "leace":
+        return _with_head(model, _dense(fit_leace(vectors, languages)))
+    if remedy == "means":
+        return _with_head(model, _by_task(fit_means(vectors, languages)))
+    roles = np.repeat(["query", "passage"], [len(queries), len(passages)])
+    groups = np.char.add(np.char.add(languages, "/"), roles)
+    return _with_head(model, _dense(fit_lir(vectors, groups, directions)))
+
+
+def passages_of(data: RetrievalSet) -> ParallelPairs:
+    """A benchmark's own passages as text to fit on, which shows what a remedy could reach with text just like it.
+
+    Not for figures to be compared with others: the passages are those that are searched. Translations are known by the
+    example that they answer; of several passages of one example in one language the first is taken, and blank ones are
+    left out.
+    """
+    example: dict[int, str] = {}
+    for query, passage in zip(data.judgement_query.tolist(), data.judgement_passage.tolist(), strict=True):
+        example.setdefault(passage, data.query_example[query])
+    rows: dict[tuple[str, str], dict[str, str | None]] = {}
+    for passage, text in enumerate(data.passage_texts):
+        if not text.strip():
+            continue
+        key = example.get(passage, f"passage {data.passage_ids[passage]}")
+        language = data.languages[data.passage_language[passage]]
+        rows.setdefault((key, language), {"id": key, "language": language, "query": None, "passage": text})
+    return ParallelPairs.from_rows(rows.values(), dataset=data.name)
+
+
+def without_debias(model: SentenceTransformer) -> SentenceTransformer:
+    """The model without the remedy at its end, for seeing what that adds; the model itself if it has none."""
+    return _assemble(model, list(model.children())[: -len(remedy)]) if (remedy := _remedy(model)) else model
+
+
+def with_debias_of(model: SentenceTransformer, debiased: SentenceTransformer) -> SentenceTransformer:
+    """The model with another's remedy behind it, for seeing what that does without the other's training.
+
+    Raises:
+        InputError: if the other model has no remedy.
+    """
+    remedy = _remedy(debiased)
+    if not remedy:
+        raise InputError("the model has no remedy to take over; make one with debias")
+    return _assemble(model, [*model.children(), *remedy])
+
+
+def _remedy(model: SentenceTransformer) -> list[torch.nn.Module]:
+    """The modules that `debias` put at a model's end, a linear map and a normalisation; none if it did not."""
+    modules = list(model.children())
+    if len(modules) < 2 or not isinstance(modules[-1], Normalize):
+        return []
+    linear = isinstance(modules[-2], Dense) and isinstance(modules[-2].activation_function, torch.nn.Identity)
+    return modules[-2:] if linear or isinstance(modules[-2], Router) else []
+
+
+def _sample(pairs: ParallelPairs, examples: int, seed: int) -> tuple[list[str], list[str], list[str], list[str]]:
+    """Queries and passages of at most `examples` rows per language, with their languages."""
+    table = pairs.table.select(["language", "query", "passage"]).to_pydict()
+    order = np.random.default_rng(seed).permutation(len(pairs))
+    taken: dict[str, int] = {}
+    queries, query_language, passages, passage_language = [], [], [], []
+    for row in order.tolist():
+        language = table["language"][row]
+        if taken.get(language, 0) == examples:
+            continue
+        taken[language] = taken.get(language, 0) + 1
+        passages.append(table["passage"][row])
+        passage_language.append(language)
+        if table["query"][row] is not None:
+            queries.append(table["query"][row])
+            query_language.append(language)
+    return queries, query_language, passages, passage_language
+
+
+def _fit_shift(
+    model: SentenceTransformer,
+    pairs: ParallelPairs,
+    examples: int,
+    source_language: str,
+    seed: int,
+    store: EmbeddingStore | None,
+    bf16: bool,
+) -> dict[str, AffineMap]:
+    """Fit on as many examples per language as are wanted of those that it shares with the source language."""
+    table = pairs.table.select(["id", "language", "passage"]).to_pydict()
+    row_of = {key: n for n, key in enumerate(zip(table["id"], table["language"], strict=True))}
+    names = sorted({name for name, tag in row_of if tag == source_language})
+    if not names:
+        raise InputError(f"shift moves languages to {source_language!r}; the text is in {', '.join(pairs.languages)}")
+    order = [names[n] for n in np.random.default_rng(seed).permutation(len(names))]
+    chosen = {tag: [name for name in order if (name, tag) in row_of][:examples] for tag in pairs.languages}
+    if lonely := [tag for tag in pairs.languages if not chosen[tag]]:
+        raise InputError(f"shift needs parallel text: no example is in both {lonely[0]} and {source_language}")
+    wanted = {(name, tag) for tag, some in chosen.items() for name in some}
+    wanted |= {(name, source_language) for name, _ in wanted}
+    rows = sorted(row_of[key] for key in wanted)
+    columns = {column: [table[column][n] for n in rows] for column in table}
+    with progress("Encoding text for the remedy", len(rows)) as advance:
+        vectors = embed(model, columns["passage"], "passage", store=store, bf16=bf16, on_progress=advance)
+    return fit_shift(vectors, columns["language"], columns["id"], source_language)
+
+
+def _group_means(vectors: npt.ArrayLike, groups: npt.ArrayLike) -> FloatArray:
+    x, labels = np.asarray(vectors, np.float64), np.asarray(groups)
+    names = np.unique(labels)
+    if len(names) < 2:
+        raise InputError("text of at least two languages is needed to find what sets languages apart")
+    return np.stack([x[labels == name].mean(0) for name in names])
+
+
+def _dense(mapping: AffineMap) -> Dense:
+    dimensions = len(mapping.bias)
+    return Dense(
+        dimensions,
+        dimensions,
+        activation_function=torch.nn.Identity(),
+        init_weight=torch.tensor(mapping.weight, dtype=torch.float32),
+        init_bias=torch.tensor(mapping.bias, dtype=torch.float32),
+    )
+
+
+def _by_task(maps: dict[str, AffineMap]) -> Router:
+    """Routes by language; the roles and anything else take the mean over languages."""
+    anywhere = AffineMap(next(iter(maps.values())).weight, np.mean([m.bias for m in maps.values()], axis=0))
+    routes = {name: [_dense(mapping)] for name, mapping in {**maps, ANY_ROUTE: anywhere}.items()}
+    mappings = {("query", None): ANY_ROUTE, ("document", None): ANY_ROUTE}
+    return Router(routes, default_route=ANY_ROUTE, route_mappings=mappings)
+
+
+def _shift_routes(maps: dict[str, AffineMap]) -> Router:
+    """Routes passages by language; queries, and passages of no known language, pass unchanged."""
+    routes = {name: [_dense(mapping)] for name, mapping in maps.items()}
+    return Router(
+        {**routes, "query": [Normalize()], ANY_ROUTE: [Normalize()]},
+        default_route=ANY_ROUTE,
+        route_mappings={("document", None): ANY_ROUTE},
+    )
+
+
+def _with_head(model: SentenceTransformer, module: torch.nn.Module) -> SentenceTransformer:
+    return _assemble(model, [*model.children(), module.eval(), Normalize()])
+
+
+def _assemble(model: SentenceTransformer, modules: list[torch.nn.Module]) -> SentenceTransformer:
+    """A model of these modules that is otherwise like the given one; modules are shared."""
+    assembled = SentenceTransformer(
+        modules=modules,
+        device=str(model.device),
+        prompts=dict(model.prompts),
+        similarity_fn_name=model.similarity_fn_name,
+    )
+    return assembled.eval()

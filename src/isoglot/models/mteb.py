@@ -1,0 +1,138 @@
+"""Any model that MTEB can load, as an ordinary model here: hosted ones, late additions, those with their own code.
+
+MTEB knows how each of its models wants its texts (prompts, instructions, roles). That knowledge stays with it: texts
+go to it with their role, vectors come back.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.modules import InputModule
+from torch.utils.data import DataLoader
+
+from isoglot.common.errors import InputError, MissingExtraError
+
+MTEB_PREFIX = "mteb:"
+_TASK = "XQuADRetrieval"  # models with instructions by task get those for finding answers in several languages
+
+
+class MtebReader(InputModule):
+    """A module that hands texts to an MTEB model and takes its vectors.
+
+    Args:
+        encoder: anything with the `encode` of MTEB's encoder protocol.
+        name: the model's name with MTEB.
+        revision: of its weights.
+    """
+
+    forward_kwargs = {"task"}  # noqa: RUF012  # as the library declares it
+    config_keys = ["name", "revision"]  # noqa: RUF012
+
+    def __init__(self, encoder: Any, name: str, revision: str | None) -> None:
+        super().__init__()
+        self.encoder, self.name, self.revision = encoder, name, revision
+        self._place = torch.nn.Parameter(torch.empty(0), requires_grad=False)  # says which device the model is on
+
+    def preprocess(self, inputs: list[str], prompt: str | None = None, **_: Any) -> dict[str, Any]:
+        """Keep the texts; prompts are MTEB's business."""
+        return {"texts": list(inputs)}
+
+    def forward(self, features: dict[str, Any], task: str | None = None, **_: Any) -> dict[str, Any]:
+        """Encode the texts in the role that the task names."""
+        vectors = _call(self.encoder, features["texts"], "document" if task == "document" else "query")
+        features["sentence_embedding"] = torch.from_numpy(vectors).to(self._place.device)
+        return features
+
+    @property
+    def max_seq_length(self) -> int | None:
+        """The token limit, where the model is a sentence-transformers one underneath."""
+        limit = getattr(getattr(self.encoder, "model", None), "max_seq_length", None)
+        return None if limit is None else int(limit)
+
+    @max_seq_length.setter
+    def max_seq_length(self, value: int) -> None:
+        """Set it.
+
+        Raises:
+            InputError: if the model does not show one.
+        """
+        if self.max_seq_length is None:
+            raise InputError(f"max_tokens: the token limit of {MTEB_PREFIX}{self.name} cannot be set from here")
+        self.encoder.model.max_seq_length = value
+
+    def get_embedding_dimension(self) -> int:
+        """Dimensions of a vector, found by encoding a word."""
+        return int(_call(self.encoder, ["word"], "query").shape[1])
+
+    def save(self, *_: Any, **__: Any) -> None:
+        """Refuse: the model is MTEB's.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(f"{MTEB_PREFIX}{self.name} can be evaluated but not saved; name its hub id or folder instead")
+
+
+def load_mteb_encoder(name: str, *, device: str | None = None, trust_remote_code: bool = False) -> SentenceTransformer:
+    """Load a model by the name that MTEB has for it.
+
+    Args:
+        name: such as `intfloat/multilingual-e5-small`; `mteb.get_model_metas()` lists them.
+        device: as torch names it; MTEB's choice where None.
+        trust_remote_code: needed for models whose loader in MTEB runs code that comes with the model. MTEB's own
+            loaders decide how weights are read.
+
+    Raises:
+        InputError: if MTEB cannot load it, or it needs code that was not allowed.
+        MissingExtraError: if MTEB is not installed.
+    """
+    try:
+        import mteb
+    except ImportError:
+        raise MissingExtraError(f"{MTEB_PREFIX}{name} needs an extra: pip install 'isoglot[mteb]'") from None
+    try:
+        meta = mteb.get_model_meta(name)
+        if meta.loader_kwargs.get("trust_remote_code") and not trust_remote_code:
+            raise InputError(
+                f"{MTEB_PREFIX}{name} runs code that comes with the model; allow it with --trust-remote-code"
+            )
+        encoder = mteb.get_model(name, device=device)
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+        if isinstance(error, InputError):
+            raise
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InputError(f"{MTEB_PREFIX}{name}: MTEB cannot load it: {reason}") from error
+    return wrap_mteb_encoder(encoder, name, meta.revision)
+
+
+def wrap_mteb_encoder(encoder: Any, name: str, revision: str | None = None) -> SentenceTransformer:
+    """An object with MTEB's `encode`, as a model that isoglot can evaluate.
+
+    Args:
+        encoder: follows MTEB's encoder protocol.
+        name: what to call it; with the revision it stands for its weights wherever vectors are kept.
+        revision: of its weights.
+    """
+    return SentenceTransformer(modules=[MtebReader(encoder, name, revision)]).eval()
+
+
+def _call(encoder: Any, texts: list[str], role: str) -> np.ndarray[Any, np.dtype[np.float32]]:
+    import mteb
+    from mteb.types import PromptType
+
+    vectors = encoder.encode(
+        DataLoader(Dataset.from_dict({"text": texts}), batch_size=len(texts)),
+        task_metadata=mteb.get_task(_TASK).metadata,
+        hf_split="test",
+        hf_subset="default",
+        prompt_type=PromptType(role),
+        batch_size=len(texts),
+        show_progress_bar=False,
+    )
+    array = vectors.float().cpu().numpy() if isinstance(vectors, torch.Tensor) else vectors
+    return np.asarray(array, np.float32)

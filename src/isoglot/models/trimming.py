@@ -1,0 +1,318 @@
+"""A model without the vocabulary that its languages do not need.
+
+Four fifths of a small multilingual encoder are word embeddings, most of them of pieces that the languages at hand
+never use. Trimming drops those rows and their pieces. What the given text needs stays, and it is proved, not assumed,
+that this text keeps its pieces and its embeddings:
+
+- Unigram: a text's best path is the best among fewer paths too, as long as its own pieces stay and the score of an
+  unknown character, which hangs on the lowest score there is, does not move.
+- BPE: merges happen in the order of their ranks, so a text's pieces form as before if all that they form from stays.
+- WordPiece: the longest piece that fits is taken, and it stays.
+
+Text not seen may need a piece that is gone; its word then falls into shorter pieces. Single characters all stay, so
+that nothing becomes unreadable that was not before.
+"""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import chain, cycle
+from pathlib import Path
+
+import numpy as np
+import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Transformer
+from tokenizers import Tokenizer
+from transformers import PreTrainedTokenizerBase
+
+from isoglot.common.errors import InputError
+from isoglot.common.progress import progress
+from isoglot.models.builtin import quiet_transformers
+from isoglot.models.vocabulary import IntArray, Vocabulary, plain_tokenizer, script_pattern
+from isoglot.pairs import ParallelPairs
+
+DEFAULT_SPARE = 10_000
+"""Pieces kept beyond those that the text needs; docs/trimming.md shows what more or fewer of them do."""
+
+_SAMPLE = 64  # texts whose embeddings are compared
+_TOLERANCE = 1e-5  # of the largest coordinate: rounding, should shapes make the arithmetic differ
+_CHUNK = 2000  # texts tokenised at a time
+
+
+@dataclass(frozen=True)
+class TrimReport:
+    """What a trimming kept, saved and proved.
+
+    Attributes:
+        texts: distinct texts that were looked at.
+        rows_before: rows of the word-embedding table.
+        rows_after: rows that are left.
+        rows_needed: of these, what the text, the special tokens and single characters need.
+        parameters_before: parameters of the whole model.
+        parameters_after: those left.
+        megabytes_before: weights and tokenizer as saved, in 10^6 bytes.
+        megabytes_after: those of the new model.
+        compared: texts whose embeddings were compared.
+        largest_difference: the largest difference of one coordinate between their old and new embeddings.
+        unseen_changed: an estimate, 0 to 1, of the share of unseen texts like these that are cut into other pieces:
+            what a random tenth met when the model was trimmed by the others. None for fewer than ten texts. Low
+            where texts share names and phrases, as translations of one another do.
+        seconds: wall-clock time.
+    """
+
+    texts: int
+    rows_before: int
+    rows_after: int
+    rows_needed: int
+    parameters_before: int
+    parameters_after: int
+    megabytes_before: float
+    megabytes_after: float
+    compared: int
+    largest_difference: float
+    unseen_changed: float | None
+    seconds: float
+
+    def as_dict(self) -> dict[str, int | float | None]:
+        """The figures by name, for JSON."""
+        return asdict(self)
+
+    def sentences(self) -> list[str]:
+        """What the figures say, one sentence each."""
+        lines = [
+            f"Kept {self.rows_after:,} of {self.rows_before:,} pieces; the text, special tokens and single characters "
+            f"need {self.rows_needed:,}.",
+            f"The model has {self.parameters_after / 1e6:.1f} instead of {self.parameters_before / 1e6:.1f} million "
+            f"parameters and takes {self.megabytes_after:.0f} instead of {self.megabytes_before:.0f} MB.",
+            f"All {self.texts:,} texts keep their pieces; the embeddings of {self.compared} of them differ by "
+            f"{self.largest_difference:.1g} at most.",
+        ]
+        if self.unseen_changed is not None:
+            lines.append(
+                f"Of unseen texts like these about {self.unseen_changed:.0%} will be cut into other pieces; more text "
+                "or more spare pieces make that fewer."
+            )
+        return lines
+
+
+@dataclass(frozen=True)
+class TrimEffect:
+    """What trimming does to texts, most of use for texts that it has not seen.
+
+    Attributes:
+        texts: how many.
+        changed: the share that is cut into other pieces, 0 to 1.
+        cosine: the mean cosine between the old and the new embedding of a changed text, -1 to 1; 1 if none changed.
+        lowest_cosine: the lowest of these.
+    """
+
+    texts: int
+    changed: float
+    cosine: float
+    lowest_cosine: float
+
+
+def trim(
+    model: SentenceTransformer,
+    texts: Iterable[str] | ParallelPairs,
+    *,
+    spare: int = DEFAULT_SPARE,
+    keep_all_of: Iterable[str] = (),
+) -> tuple[SentenceTransformer, TrimReport]:
+    """Return the model with the part of its vocabulary that texts like these need.
+
+    Kept are all pieces that the texts are cut into, alone and behind each of the model's prompts, special and added
+    tokens, single characters and bytes, and for BPE what those pieces are merged from. Beyond these, `spare` pieces
+    that are spelled with the texts' characters, the most frequent in the model's own training first.
+
+    Args:
+        model: a sentence-transformers model that begins with a transformer and a fast tokenizer of the kind Unigram,
+            BPE or WordPiece. It is left as it is.
+        texts: texts of every language that the model is to serve; of pairs, queries, passages and negatives.
+        spare: pieces to keep beyond what the texts need.
+        keep_all_of: languages whose scripts are kept whole, over and above the spare pieces.
+
+    Returns:
+        A copy of the model that shares nothing with it, and the report.
+
+    Raises:
+        InputError: if there is no text, the model has no vocabulary that can be trimmed, or a text would change.
+    """
+    start = time.perf_counter()
+    if spare < 0:
+        raise InputError(f"spare {spare}: 0 pieces or more can be kept beyond what the text needs")
+    patterns = [script_pattern(language) for language in keep_all_of]
+    distinct = _shuffled(_distinct(texts))
+    table, tokenizer = _table_and_tokenizer(model)
+    vocabulary = Vocabulary(tokenizer.backend_tokenizer, len(table.weight), table.padding_idx)
+    prompts = sorted({"", *(prompt for prompt in model.prompts.values() if prompt)})
+    tenth, others = distinct[: len(distinct) // 10], distinct[len(distinct) // 10 :]
+    with progress("Finding the pieces in use", len(prompts) * (2 * len(distinct) + len(tenth))) as advance:
+        chunks = partial(_chunks, prompts=prompts, advance=advance)
+        seen_in_others = vocabulary.seen(chunks(others))
+        seen = seen_in_others | vocabulary.seen(chunks(tenth))
+        order = vocabulary.kept(seen_in_others, spare, patterns)
+        unseen_changed = vocabulary.changed(Tokenizer.from_str(vocabulary.rebuilt(order)), order, chunks(tenth))
+        order = vocabulary.kept(seen, spare, patterns)
+        new_tokenizer = _trimmed_tokenizer(tokenizer, vocabulary.rebuilt(order))
+        if vocabulary.changed(new_tokenizer.backend_tokenizer, order, chunks(distinct)).any():
+            raise InputError(
+                "some of the texts would be cut into other pieces without the pieces that they do not use; this "
+                "tokenizer cannot be trimmed"
+            )
+    trimmed = _with_rows(model, table, order, tokenizer, new_tokenizer)
+    sample = distinct[:_SAMPLE]
+    report = TrimReport(
+        texts=len(distinct),
+        rows_before=len(table.weight),
+        rows_after=len(order),
+        rows_needed=len(vocabulary.kept(seen, 0, [])),
+        parameters_before=sum(parameter.numel() for parameter in model.parameters()),
+        parameters_after=sum(parameter.numel() for parameter in trimmed.parameters()),
+        megabytes_before=_megabytes(model),
+        megabytes_after=_megabytes(trimmed),
+        compared=len(sample),
+        largest_difference=_checked_difference(model, trimmed, sample, prompts),
+        unseen_changed=float(unseen_changed.mean()) if tenth else None,
+        seconds=round(time.perf_counter() - start, 1),
+    )
+    return trimmed, report
+
+
+def trimming_effect(model: SentenceTransformer, trimmed: SentenceTransformer, texts: Iterable[str]) -> TrimEffect:
+    """Measure what trimming does to texts, alone and without a prompt.
+
+    Args:
+        model: the whole model.
+        trimmed: what `trim` made of it.
+        texts: texts, best of all such that `trim` has not seen.
+
+    Raises:
+        InputError: if there is no text.
+    """
+    distinct = _distinct(texts)
+    old, new = (plain_tokenizer(_table_and_tokenizer(part)[1].backend_tokenizer) for part in (model, trimmed))
+    changed = []
+    for at in range(0, len(distinct), _CHUNK):
+        chunk = distinct[at : at + _CHUNK]
+        for text, before, after in zip(chunk, _pieces(old, chunk), _pieces(new, chunk), strict=True):
+            if before != after:
+                changed.append(text)
+    cosine = np.ones(1)
+    if changed:
+        before, after = (part.encode(changed, normalize_embeddings=True) for part in (model, trimmed))
+        cosine = (before * after).sum(1)
+    return TrimEffect(len(distinct), len(changed) / len(distinct), float(cosine.mean()), float(cosine.min()))
+
+
+def _pieces(backend: Tokenizer, texts: list[str]) -> Iterator[list[str | None]]:
+    """The pieces by name; what an encoding calls its tokens shows an unknown character as if it were known."""
+    return ([backend.id_to_token(id_) for id_ in encoding.ids] for encoding in backend.encode_batch_fast(texts))
+
+
+def _distinct(texts: Iterable[str] | ParallelPairs) -> list[str]:
+    if isinstance(texts, ParallelPairs):
+        negatives = (text for row in texts.table["negatives"].to_pylist() for text in row or ())
+        texts = chain(filter(None, texts.texts("query")), filter(None, texts.texts("passage")), negatives)
+    elif isinstance(texts, str):
+        raise InputError("texts is one string; give a list of texts")
+    distinct = [text for text in dict.fromkeys(texts) if text.strip()]
+    if not distinct:
+        raise InputError("there is no text; give texts in every language that the model is to serve")
+    return distinct
+
+
+def _shuffled(texts: list[str]) -> list[str]:
+    """The texts in an order that has nothing to do with their languages, the same every time."""
+    return [texts[n] for n in np.random.default_rng(0).permutation(len(texts)).tolist()]
+
+
+def _chunks(texts: Sequence[str], prompts: Sequence[str], advance: Callable[[int], None]) -> Iterator[list[str]]:
+    for at in range(0, len(texts), _CHUNK):
+        for prompt in prompts:
+            chunk = [prompt + text for text in texts[at : at + _CHUNK]]
+            yield chunk
+            advance(len(chunk))
+
+
+def _table_and_tokenizer(model: SentenceTransformer) -> tuple[torch.nn.Embedding, PreTrainedTokenizerBase]:
+    """The word-embedding table and the tokenizer; refuses a model that lacks one, or ties more than ids to them."""
+    reader = next(iter(model.children()))
+    if not isinstance(reader, Transformer):
+        raise InputError(
+            f"a model that begins with {type(reader).__name__} cannot be trimmed; one that begins with Transformer can"
+        )
+    table, tokenizer = reader.model.get_input_embeddings(), reader.tokenizer
+    if not isinstance(table, torch.nn.Embedding):
+        raise InputError("the model has no plain table of word embeddings that could be trimmed")
+    if tokenizer is None or not tokenizer.is_fast:
+        raise InputError("the model has no fast tokenizer, which trimming needs; save it with one")
+    if getattr(reader.model, "_hf_peft_config_loaded", False):
+        raise InputError("the model carries an adapter, which is saved without the vocabulary; merge it first")
+    output = reader.model.get_output_embeddings()
+    if output is not None and output.weight is not table.weight:
+        raise InputError("the model predicts tokens with a table of its own; trim its encoder only")
+    return table, tokenizer
+
+
+def _with_rows(
+    model: SentenceTransformer,
+    table: torch.nn.Embedding,
+    order: IntArray,
+    tokenizer: PreTrainedTokenizerBase,
+    new_tokenizer: PreTrainedTokenizerBase,
+) -> SentenceTransformer:
+    """A copy of the model with the rows in `order` and the new tokenizer; the whole table is never copied."""
+    rows = torch.from_numpy(order).to(table.weight.device)
+    weight = torch.nn.Parameter(table.weight.detach()[rows].clone(), requires_grad=table.weight.requires_grad)
+    trimmed = copy.deepcopy(model, {id(table.weight): weight, id(tokenizer): new_tokenizer})
+    number: dict[int | None, int] = {old: new for new, old in enumerate(order.tolist())}
+    for module in trimmed.modules():
+        if isinstance(module, torch.nn.Embedding) and module.weight is weight:
+            module.num_embeddings = len(order)
+            module.padding_idx = number.get(module.padding_idx)
+    config = next(iter(trimmed.children())).model.config.get_text_config()
+    config.vocab_size = len(order)
+    for name, value in config.to_dict().items():
+        if name.endswith("_token_id") and isinstance(value, int):
+            setattr(config, name, number.get(value))
+    return trimmed
+
+
+def _trimmed_tokenizer(tokenizer: PreTrainedTokenizerBase, description: str) -> PreTrainedTokenizerBase:
+    """The tokenizer by another description, made by way of files as it will be when the model is loaded."""
+    with tempfile.TemporaryDirectory() as folder, quiet_transformers():
+        tokenizer.save_pretrained(folder)
+        (Path(folder) / "tokenizer.json").write_text(description, encoding="utf-8")
+        trimmed = type(tokenizer).from_pretrained(folder)
+    trimmed.name_or_path = tokenizer.name_or_path
+    return trimmed
+
+
+def _megabytes(model: SentenceTransformer) -> float:
+    """What the weights and the tokenizer take on disk, nearly, in 10^6 bytes."""
+    tensors = {tensor.data_ptr(): tensor.nbytes for tensor in model.state_dict().values()}
+    tokenizer = _table_and_tokenizer(model)[1].backend_tokenizer.to_str(pretty=True).encode()
+    size: int = sum(tensors.values()) + len(tokenizer)
+    return round(size / 1e6, 1)
+
+
+def _checked_difference(
+    model: SentenceTransformer, trimmed: SentenceTransformer, texts: Sequence[str], prompts: Sequence[str]
+) -> float:
+    """The largest difference between old and new embeddings; refuses one beyond rounding."""
+    prompted = [prompt + text for prompt, text in zip(cycle(prompts), texts, strict=False)]
+    before, after = (part.encode(prompted, convert_to_tensor=True).float() for part in (model, trimmed))
+    difference: float = (before - after).abs().max().item()
+    if not difference <= _TOLERANCE * float(before.abs().max()):
+        raise InputError(
+            f"the trimmed model's embeddings differ by {difference:.1g}: this model does more with the numbers of its "
+            "pieces than to look up their embeddings, and cannot be trimmed"
+        )
+    return difference

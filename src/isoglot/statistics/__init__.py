@@ -1,0 +1,1 @@
+"""Whether systems differ: intervals and paired tests."""

@@ -1,0 +1,332 @@
+"""Objectives: terms as plain functions of vectors, and the module that adds them up for a trainer.
+
+Each term takes vectors of any length, compares them by their cosine and returns a scalar, a mean over the batch. Row n
+of every argument belongs to example n. Three terms compare a passage with its translation; a batch that holds both puts
+the translations behind the passages, in the same column, so that one pass of the encoder serves both.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
+
+import torch
+import torch.distributed as dist
+from sentence_transformers import SentenceTransformer
+from torch import Tensor, nn
+from torch.nn.functional import cosine_similarity, log_softmax, normalize, softplus
+from torch.utils.checkpoint import checkpoint
+
+from isoglot.common.errors import InputError
+
+
+def info_nce(
+    queries: Tensor,
+    passages: Tensor,
+    negatives: Tensor | None = None,
+    *,
+    temperature: float,
+    symmetric: bool = False,
+) -> Tensor:
+    """InfoNCE (arXiv 1807.03748): every query is to find its passage among all passages of the batch.
+
+    `-log( exp(s(q_i, p_i) / t) / sum over d of exp(s(q_i, d) / t) )`, the sum over all passages and all negatives.
+    With `symmetric` the mean of that and of the same with the roles exchanged, where a passage is to find its query
+    among the queries; negatives then count for the queries only.
+
+    Args:
+        queries: `(batch, dimensions)`.
+        passages: `(batch, dimensions)`.
+        negatives: `(any number, dimensions)`; further passages that answer none of the queries.
+        temperature: `t`, above 0.
+        symmetric: also let each passage find its query.
+
+    Returns:
+        From 0; `log(passages + negatives)` for vectors that tell nothing apart.
+
+    Two queries at right angles, each on its passage: -log(e / (e + 1)).
+
+    >>> axes = torch.eye(2)
+    >>> round(info_nce(axes, axes, temperature=1.0).item(), 4)
+    0.3133
+    """
+    candidates = passages if negatives is None else torch.cat([passages, negatives])
+    scores = _cosines(queries, candidates) / temperature
+    own = scores.diagonal()
+    ways = torch.logsumexp(scores, 1)
+    if symmetric:
+        ways = (ways + torch.logsumexp(scores[:, : len(passages)], 0)) / 2
+    return (ways - own).mean()
+
+
+def distillation(vectors: Tensor, targets: Tensor) -> Tensor:
+    """Mean distance of vectors from targets computed beforehand, `1 - cos(x, t)`.
+
+    For unit vectors that is half the squared distance, the term of arXiv 2004.09813 and of MIMO (arXiv 2605.31171) up
+    to a factor.
+
+    Args:
+        vectors: `(..., dimensions)`.
+        targets: the same shape.
+
+    Returns:
+        From 0, where every vector points where its target does, to 2.
+
+    >>> distillation(torch.tensor([[2.0, 0.0], [0.0, 1.0]]), torch.tensor([[1.0, 0.0], [1.0, 0.0]])).item()
+    0.5
+    """
+    return (1 - cosine_similarity(vectors, targets.to(vectors.dtype), dim=-1)).mean()
+
+
+def semantic_contrastive(passages: Tensor, translated: Tensor, *, temperature: float) -> Tensor:
+    """InfoNCE between passages and their translations, in both directions: the semantic term of arXiv 2210.06633.
+
+    Deviations: the translations are those of the batch's passages, not of a separate parallel corpus, and languages
+    may differ from row to row.
+
+    Args:
+        passages: `(batch, dimensions)`.
+        translated: `(batch, dimensions)`; the passages in another language.
+        temperature: of InfoNCE.
+
+    Returns:
+        From 0.
+
+    >>> axes = torch.eye(2)
+    >>> round(semantic_contrastive(axes, axes, temperature=1.0).item(), 4)  # each passage on its translation
+    0.3133
+    >>> round(semantic_contrastive(axes, axes.flip(0), temperature=1.0).item(), 4)  # each on the other's
+    1.3133
+    """
+    return info_nce(passages, translated, temperature=temperature, symmetric=True)
+
+
+def language_contrastive(queries: Tensor, passages: Tensor, translated: Tensor, *, temperature: float) -> Tensor:
+    """A query that neither version answers is to score a passage and its translation alike (arXiv 2210.06633).
+
+    With `a = exp(s(q_k, p_i) / t)` and `b = exp(s(q_k, p'_i) / t)` for passage i, its translation and a query k of
+    another row, the mean of `-log(4 a b / (a + b)^2)`. It is smallest where the two scores are equal, as that paper
+    asks of its language term for a parallel pair (i, j) and a text k that is no translation of them.
+
+    Deviations: k is a query of the batch in place of a text from a non-parallel corpus, and the constant log 4 is taken
+    off, so that the smallest value is 0; gradients are those without it.
+
+    Args:
+        queries: `(batch, dimensions)`, a batch of at least 2.
+        passages: `(batch, dimensions)`.
+        translated: `(batch, dimensions)`; the passages in another language.
+        temperature: `t`, above 0.
+
+    Returns:
+        From 0, where a wrong query cannot tell the two languages apart.
+
+    The second passage's translation lies on the first query: scores 0 and 1 for one wrong pair, 0 and 0 for the other,
+    so half of -log(4 e / (1 + e)^2).
+
+    >>> axes = torch.eye(2)
+    >>> language_contrastive(axes, axes, axes, temperature=1.0).item()
+    0.0
+    >>> round(language_contrastive(axes, axes, axes[[0, 0]], temperature=1.0).item(), 4)
+    0.1201
+    """
+    gap = (_cosines(queries, passages) - _cosines(queries, translated)) / temperature
+    wrong = ~torch.eye(len(queries), dtype=torch.bool, device=queries.device)
+    gap = gap[wrong]
+    return (softplus(gap) + softplus(-gap)).mean() - math.log(4)
+
+
+def jensen_shannon(queries: Tensor, passages: Tensor, translated: Tensor, *, temperature: float) -> Tensor:
+    """A query is to spread its scores over passages as it does over their translations (arXiv 2604.05684).
+
+    With P and Q the softmax of a query's scores over temperature, over the batch's passages and over their
+    translations, and M = (P + Q) / 2: `(KL(P, M) + KL(Q, M)) / 2`, the mean over queries.
+
+    Deviations: that paper pairs English with one other language; here the two languages are those of the row, and may
+    differ from row to row. This is the divergence; its square root, the distance, has an unbounded gradient at 0.
+
+    Args:
+        queries: `(batch, dimensions)`.
+        passages: `(batch, dimensions)`.
+        translated: `(batch, dimensions)`; the passages in another language.
+        temperature: of both softmaxes, above 0.
+
+    Returns:
+        From 0, where both distributions are one, to log 2, where they do not overlap.
+
+    At a temperature of 1 / log 3 a query scores (3/4, 1/4) over two passages and (1/4, 3/4) over their exchanged
+    translations: 3/4 log(3/2) + 1/4 log(1/2).
+
+    >>> axes = torch.eye(2)
+    >>> round(jensen_shannon(axes, axes, axes.flip(0), temperature=1 / math.log(3)).item(), 4)
+    0.1308
+    """
+    log_p = log_softmax(_cosines(queries, passages) / temperature, 1)
+    log_q = log_softmax(_cosines(queries, translated) / temperature, 1)
+    log_m = torch.logaddexp(log_p, log_q) - math.log(2)
+    divergence = log_p.exp() * (log_p - log_m) + log_q.exp() * (log_q - log_m)
+    return divergence.sum(1).mean() / 2
+
+
+def _cosines(rows: Tensor, columns: Tensor) -> Tensor:
+    return normalize(rows, dim=-1) @ normalize(columns, dim=-1).T
+
+
+class Objective(nn.Module):
+    """A weighted sum of terms over the batches of a trainer.
+
+    Every batch gives InfoNCE. Targets add distillation, translations of the passages add the terms over translations;
+    a batch without them goes without these terms. In evaluation mode the value is InfoNCE alone, unweighted and over
+    whole vectors, so that held-out losses of different objectives compare.
+
+    With `matryoshka` the sum is taken again over the first so many dimensions of all vectors, once for each size, and
+    all are added up with equal weight (arXiv 2205.13147). Cosines make up for the length of what is left.
+
+    With `mini_batch` so many texts are encoded at a time and nothing of a pass is kept but the vectors; a pass is
+    repeated, with the same random numbers, when its gradient is due. That is what gradient caching does (GradCache,
+    arXiv 2101.06983): memory for activations is that of one mini-batch, gradients are those of the whole batch, and
+    each text is encoded once more.
+
+    Where several processes train together, each with its share of a batch, every one of them computes the value of the
+    whole batch from the vectors of all. Its gradients are to be averaged over the processes, as wrappers that train in
+    parallel do; the mean is the gradient that one process with the whole batch would have.
+
+    Args:
+        model: the model to train.
+        temperature: of every term that has one.
+        symmetric: of InfoNCE.
+        contrastive_weight: of InfoNCE.
+        distillation_weight: of the distance of queries and passages from their targets.
+        semantic_weight: of `semantic_contrastive`.
+        language_weight: of `language_contrastive`.
+        jensen_shannon_weight: of `jensen_shannon`.
+        matryoshka: sizes below the model's own; the whole vector is always trained.
+        mini_batch: texts encoded at a time; whole columns if not given.
+
+    Raises:
+        InputError: if a size of `matryoshka` is not below the model's dimensions.
+    """
+
+    def __init__(
+        self,
+        model: SentenceTransformer,
+        *,
+        temperature: float,
+        symmetric: bool = False,
+        contrastive_weight: float = 1.0,
+        distillation_weight: float = 1.0,
+        semantic_weight: float = 0.0,
+        language_weight: float = 0.0,
+        jensen_shannon_weight: float = 0.0,
+        matryoshka: Sequence[int] = (),
+        mini_batch: int | None = None,
+    ) -> None:
+        super().__init__()
+        dimensions = int(model.get_embedding_dimension() or 0)
+        for size in matryoshka:
+            if not 0 < size < dimensions:
+                raise InputError(
+                    f"matryoshka {size}: the model has {dimensions} dimensions; give sizes from 1 to {dimensions - 1}, "
+                    "the whole vector is trained anyway"
+                )
+        self.model = model
+        self.temperature, self.symmetric, self.mini_batch = temperature, symmetric, mini_batch
+        self.contrastive_weight, self.distillation_weight = contrastive_weight, distillation_weight
+        self.semantic_weight, self.language_weight = semantic_weight, language_weight
+        self.jensen_shannon_weight = jensen_shannon_weight
+        self.sizes = (None, *matryoshka)  # a slice up to None is the whole vector
+
+    def forward(self, sentence_features: Iterable[dict[str, Any]], labels: Tensor | None) -> Tensor:
+        """Loss of a batch.
+
+        Args:
+            sentence_features: tokenised queries, passages and, if there are some, negatives. There are as many passages
+                as queries, or twice as many: their translations follow. Negatives may be any number.
+            labels: `(batch, 2, dimensions)`, targets of the queries and the passages; None for none.
+        """
+        queries, both, *rest = [self._encode(features) for features in sentence_features]
+        negatives = rest[0] if rest else queries[:0]
+        passages, translated = both[: len(queries)], both[len(queries) :]
+        if not self.model.training:
+            return self._info_nce(queries, passages, negatives)
+        queries, passages, translated, negatives = map(_of_all_processes, (queries, passages, translated, negatives))
+        labels = None if labels is None else _of_all_processes(labels)
+        parts = [
+            self._sum(
+                queries[:, :size],
+                passages[:, :size],
+                negatives[:, :size],
+                translated[:, :size],
+                None if labels is None else labels[..., :size],
+            )
+            for size in self.sizes
+        ]
+        return torch.stack(parts).sum()
+
+    def _sum(
+        self, queries: Tensor, passages: Tensor, negatives: Tensor, translated: Tensor, targets: Tensor | None
+    ) -> Tensor:
+        terms, three = [], (queries, passages, translated)
+        if self.contrastive_weight:
+            terms.append(self.contrastive_weight * self._info_nce(queries, passages, negatives))
+        if targets is not None:
+            terms.append(self.distillation_weight * distillation(torch.stack([queries, passages], 1), targets))
+        if self.semantic_weight and len(translated):
+            value = semantic_contrastive(passages, translated, temperature=self.temperature)
+            terms.append(self.semantic_weight * value)
+        if self.language_weight and len(translated):
+            terms.append(self.language_weight * language_contrastive(*three, temperature=self.temperature))
+        if self.jensen_shannon_weight and len(translated):
+            terms.append(self.jensen_shannon_weight * jensen_shannon(*three, temperature=self.temperature))
+        return torch.stack(terms).sum()
+
+    def _info_nce(self, queries: Tensor, passages: Tensor, negatives: Tensor) -> Tensor:
+        return info_nce(queries, passages, negatives, temperature=self.temperature, symmetric=self.symmetric)
+
+    def _encode(self, features: dict[str, Any]) -> Tensor:
+        """Vectors of a column, `(rows, dimensions)`."""
+        if self.mini_batch is None:
+            return self._vectors(features)
+        parts = []
+        for start in range(0, len(features["input_ids"]), self.mini_batch):
+            part = {
+                key: value[start : start + self.mini_batch] if isinstance(value, Tensor) else value
+                for key, value in features.items()
+            }
+            parts.append(cast(Tensor, checkpoint(self._vectors, part, use_reentrant=False)))
+        return torch.cat(parts)
+
+    def _vectors(self, features: dict[str, Any]) -> Tensor:
+        vectors: Tensor = self.model(dict(features))["sentence_embedding"]  # a copy: the model adds what it computes
+        return vectors
+
+
+class _Gathered(torch.autograd.Function):
+    """Rows of all processes, in order of rank; each may have another number of them.
+
+    All processes compute one value of the same rows, so the sum over processes of the gradients of a row is the number
+    of processes times the local one: nothing need be sent back.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor) -> Tensor:
+        lengths = [torch.empty(1, dtype=torch.long, device=rows.device) for _ in range(dist.get_world_size())]
+        dist.all_gather(lengths, torch.tensor([len(rows)], device=rows.device))
+        counts = [int(length) for length in lengths]
+        padded = torch.cat([rows, rows.new_zeros(max(counts) - len(rows), *rows.shape[1:])])
+        parts = [torch.empty_like(padded) for _ in counts]
+        dist.all_gather(parts, padded)
+        start = sum(counts[: dist.get_rank()])
+        ctx.own = slice(start, start + len(rows))
+        return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return gradient[ctx.own] * dist.get_world_size()
+
+
+def _of_all_processes(rows: Tensor) -> Tensor:
+    if not (dist.is_available() and dist.is_initialized()):
+        return rows
+    gathered: Tensor = _Gathered.apply(rows)  # type: ignore[no-untyped-call]
+    return gathered

@@ -1,0 +1,170 @@
+"""From what is prepared to a trainer that is ready to run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from sentence_transformers import SentenceTransformer, SentenceTransformerTrainingArguments
+from transformers import TrainerCallback
+from transformers.integrations.integration_utils import (
+    INTEGRATION_TO_CALLBACK,
+    TensorBoardCallback,
+    get_available_reporting_integrations,
+)
+
+from isoglot.common.errors import InputError
+from isoglot.models.builtin import quiet_transformers
+from isoglot.models.embed import EmbeddingStore
+from isoglot.models.encoders import Role
+from isoglot.training import processes
+from isoglot.training.config import TrainConfig
+from isoglot.training.data import Collator, Targets, make_targets, planned_dataset
+from isoglot.training.losses import Objective
+from isoglot.training.model_setup import average, embedding_store, in_bf16, trained_weights
+from isoglot.training.preparation import Prepared
+from isoglot.training.trainer import CompleteCheckpoints, EarlyStopping, PlannedTrainer, ProgressCallback, TrainingLog
+
+
+def check_report_to(names: Sequence[str]) -> None:
+    """Whether the services that a run reports to are known and installed.
+
+    Raises:
+        InputError: if one is not.
+    """
+    for name in names:
+        if name not in INTEGRATION_TO_CALLBACK:
+            raise InputError(f"report_to {name}: not known; use some of {', '.join(sorted(INTEGRATION_TO_CALLBACK))}")
+        if name not in get_available_reporting_integrations():
+            raise InputError(f"report_to {name}: its package is not installed here; install it or leave {name} out")
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A model, what it is to minimise, and the data that it learns from.
+
+    Attributes:
+        config: of the run.
+        model: the model, frozen in part.
+        objective: what is minimised.
+        prepared: pairs and plan.
+    """
+
+    config: TrainConfig
+    model: SentenceTransformer
+    objective: Objective
+    prepared: Prepared
+
+    @property
+    def limits(self) -> dict[Role, int]:
+        """Token limits by role."""
+        own, config = int(self.model.max_seq_length or 512), self.config
+        return {"query": min(own, config.query_tokens or own), "passage": min(own, config.passage_tokens or own)}
+
+    def run(self, output: Path, checkpoint: Path | None) -> SentenceTransformer:
+        """Train, from a checkpoint if there is one, and give the model averaged as the configuration wants it.
+
+        Args:
+            output: the run's folder, where the log and the checkpoints go.
+            checkpoint: the whole checkpoint to go on from.
+        """
+        initial, own_limit = trained_weights(self.model), self.model.max_seq_length
+        targets = processes.in_turn(lambda: self.targets(embedding_store()))
+        # Only the first process writes; the null device takes the log of the others.
+        log_file = output / "log.jsonl" if processes.rank() == 0 else Path(os.devnull)
+        log = TrainingLog(log_file, int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0)
+        callbacks: list[TrainerCallback] = [ProgressCallback(log, self.prepared.plan.steps), CompleteCheckpoints()]
+        if self.prepared.held_out is not None:
+            callbacks.append(EarlyStopping(self.config.validation.patience))
+        with quiet_transformers():
+            trainer = self.trainer(output / "checkpoints", targets, log, callbacks)
+            trainer.train_from(checkpoint)
+        self.model.max_seq_length = own_limit
+        average(self.model, initial, self.config.average)
+        return self.model.eval()
+
+    def targets(self, store: EmbeddingStore | None) -> Targets | None:
+        """Vectors that the model is held to; None without distillation."""
+        settings, model = self.config.loss.distillation, self.model
+        if settings is None:
+            return None
+        own_limit, model.max_seq_length = model.max_seq_length, max(self.limits.values())
+        pairs, plan = self.prepared.pairs, self.prepared.plan
+        targets = make_targets(model, pairs, plan, settings, store=store, bf16=in_bf16(self.config, model))
+        model.max_seq_length = own_limit
+        return targets
+
+    def trainer(
+        self, folder: Path, targets: Targets | None, log: TrainingLog, callbacks: Sequence[TrainerCallback]
+    ) -> PlannedTrainer:
+        """The trainer of this process.
+
+        Args:
+            folder: where checkpoints go.
+            targets: as `targets` gives them.
+            log: where each step's loss goes.
+            callbacks: what else happens at each step.
+        """
+        config, prepared, negatives = self.config, self.prepared, self.config.loss.negatives
+        held_out = None
+        if prepared.held_out is not None and prepared.held_out_plan is not None:
+            held_out = planned_dataset(prepared.held_out, prepared.held_out_plan, negatives=negatives)
+        trainer = PlannedTrainer(
+            self.model,
+            self._arguments(folder),
+            plan=prepared.plan,
+            held_out_plan=prepared.held_out_plan,
+            collator=Collator(self.model, self.limits),
+            log=log,
+            train_dataset=planned_dataset(
+                prepared.pairs,
+                prepared.plan,
+                targets,
+                translated=config.loss.over_translations,
+                negatives=negatives,
+                process=(processes.rank(), processes.count()),
+            ),
+            eval_dataset=held_out,
+            loss=self.objective,
+            callbacks=list(callbacks),
+        )
+        for callback in trainer.callback_handler.callbacks:
+            if isinstance(callback, TensorBoardCallback) and callback.logging_dir is None:
+                callback.logging_dir = str(folder.parent / "tensorboard")  # checkpoints/ does not outlive the run
+        return trainer
+
+    def _arguments(self, folder: Path) -> SentenceTransformerTrainingArguments:
+        config, plan = self.config, self.prepared.plan
+        looks = self.prepared.held_out is not None
+        every = config.validation.every if looks else config.checkpoint_every
+        arguments = SentenceTransformerTrainingArguments(
+            output_dir=str(folder),
+            run_name=folder.parent.name,
+            max_steps=plan.steps,
+            per_device_train_batch_size=plan.batch_size // processes.count(),
+            learning_rate=config.optimizer.learning_rate,
+            weight_decay=config.optimizer.weight_decay,
+            max_grad_norm=config.optimizer.max_gradient_norm,
+            lr_scheduler_type="linear",
+            warmup_steps=round(config.optimizer.warmup * plan.steps),
+            bf16=in_bf16(config, self.model),
+            use_cpu=self.model.device.type == "cpu",
+            seed=config.seed,
+            eval_strategy="steps" if looks else "no",
+            eval_steps=every if looks else None,
+            save_strategy="steps",
+            save_steps=every,
+            load_best_model_at_end=looks,
+            metric_for_best_model="eval_loss" if looks else None,
+            greater_is_better=False if looks else None,
+            logging_strategy="steps" if config.report_to else "no",
+            logging_steps=1,
+            report_to=list(config.report_to) or "none",
+            disable_tqdm=True,
+            dataloader_pin_memory=torch.cuda.is_available(),
+        )
+        arguments._n_gpu = min(arguments.n_gpu, 1)  # one device a process; torchrun starts several
+        return arguments

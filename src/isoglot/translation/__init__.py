@@ -1,6 +1,0 @@
-"""Machine translation: parallel pairs from monolingual ones, by engines that are installed or reached, with checks."""
-
-from isoglot.translation.engines import ENGINES, Engine, load_engine
-from isoglot.translation.translating import TranslationReport, translate
-
-__all__ = ["ENGINES", "Engine", "TranslationReport", "load_engine", "translate"]

@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sentence_transformers import SentenceTransformer
+from sklearn.linear_model import LogisticRegression
+
+from isoglot.benchmarks import retrieval_set_of
+from isoglot.common.errors import InputError
+from isoglot.models.debiasing import (
+    debias,
+    fit_leace,
+    fit_lir,
+    fit_means,
+    fit_shift,
+    passages_of,
+    with_debias_of,
+    without_debias,
+)
+from isoglot.models.embed import embed
+from isoglot.models.encoders import index_side_only
+from isoglot.pairs import ParallelPairs
+
+ROLES: tuple[tuple[Literal["query", "passage"], str], ...] = (("query", "query"), ("passage", "document"))
+
+
+def blobs(seed: int, languages: int = 4, dimensions: int = 12, each: int = 80) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    offsets = rng.normal(size=(languages, dimensions)) * 2
+    labels = np.repeat(np.arange(languages), each)
+    return rng.normal(size=(len(labels), dimensions)) + offsets[labels], labels
+
+
+def spread(vectors: np.ndarray, labels: np.ndarray) -> float:
+    means = np.stack([vectors[labels == label].mean(0) for label in np.unique(labels)])
+    return float(np.abs(means - means.mean(0)).max())
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 1000))
+def test_lir_is_a_projection_that_makes_means_coincide(seed: int) -> None:
+    x, labels = blobs(seed)
+    mapping = fit_lir(x, labels, directions=10)  # three directions hold the four means
+    assert mapping.weight @ mapping.weight == pytest.approx(mapping.weight, abs=1e-9)
+    assert np.trace(mapping.weight) == pytest.approx(12 - 3, abs=1e-6)
+    assert spread(mapping(x), labels) < 1e-9
+    assert spread(fit_lir(x, labels, directions=1)(x), labels) > 1e-3
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 1000))
+def test_leace_leaves_a_linear_probe_at_chance_and_changes_little_else(seed: int) -> None:
+    x, labels = blobs(seed)
+    erased = fit_leace(x, labels)(x)
+    probe = LogisticRegression(max_iter=1000)
+    assert probe.fit(x, labels).score(x, labels) > 0.9
+    assert probe.fit(erased, labels).score(erased, labels) < 0.35
+    assert np.linalg.matrix_rank(erased - erased.mean(0)) == 12 - 3
+    moved = np.linalg.norm(erased - x) ** 2
+    assert moved <= np.linalg.norm(fit_lir(x, labels, 3)(x) - x) ** 2
+
+
+def test_means_take_each_language_to_the_origin() -> None:
+    x, labels = blobs(0)
+    for name, mapping in fit_means(x, labels).items():
+        assert mapping(x[labels == int(name)]).mean(0) == pytest.approx(np.zeros(12), abs=1e-9)
+
+
+@pytest.mark.parametrize("remedy", ["lir", "leace"])
+def test_a_debiased_model_is_an_ordinary_one(
+    remedy: str, tiny_encoder: SentenceTransformer, pairs: ParallelPairs, tmp_path: Path
+) -> None:
+    model = debias(tiny_encoder, pairs, remedy=remedy, directions=3)  # type: ignore[arg-type]
+    model.save_pretrained(str(tmp_path / "m"), create_model_card=False)
+    again = SentenceTransformer(str(tmp_path / "m"), device="cpu")
+    texts = ["rot gruen 1", "red green 1"]
+    assert again.encode(texts) == pytest.approx(model.encode(texts), abs=1e-6)
+    assert np.linalg.norm(again.encode(texts), axis=1) == pytest.approx([1, 1], abs=1e-5)
+    assert again.prompts["query"] == "query: "
+    assert without_debias(again).encode(texts) == pytest.approx(tiny_encoder.encode(texts), abs=1e-6)
+    assert with_debias_of(tiny_encoder, again).encode(texts) == pytest.approx(model.encode(texts), abs=1e-5)
+
+
+def test_language_means_take_the_language_as_the_task(
+    tiny_encoder: SentenceTransformer, pairs: ParallelPairs, tmp_path: Path
+) -> None:
+    debias(tiny_encoder, pairs, remedy="means").save_pretrained(str(tmp_path / "m"), create_model_card=False)
+    model = SentenceTransformer(str(tmp_path / "m"), device="cpu")
+    german, english, nobody = (model.encode(["rot gruen"], task=task) for task in ("de", "en", None))
+    assert not np.allclose(german, english)
+    assert not np.allclose(german, nobody)
+    assert model.encode_query(["rot"]).shape == (1, 32)
+
+
+def test_a_models_own_dense_layer_is_not_taken_for_a_remedy(tiny_encoder: SentenceTransformer) -> None:
+    assert without_debias(tiny_encoder) is tiny_encoder
+    with pytest.raises(InputError, match="no remedy to take over"):
+        with_debias_of(tiny_encoder, tiny_encoder)
+
+
+def test_what_cannot_be_fitted_is_refused(tiny_encoder: SentenceTransformer, pairs: ParallelPairs) -> None:
+    with pytest.raises(InputError, match="two languages or more"):
+        debias(tiny_encoder, pairs.filter_languages(["de"]))
+    with pytest.raises(InputError, match="use one of lir, leace, means"):
+        debias(tiny_encoder, pairs, remedy="magic")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="directions 0: at least 1"):
+        debias(tiny_encoder, pairs, directions=0)
+    with pytest.raises(InputError, match="examples 0: at least 1"):
+        debias(tiny_encoder, pairs, examples=0)
+
+
+@pytest.mark.parametrize("remedy", ["lir", "leace", "means"])
+def test_language_means_of_the_fitted_text_coincide_and_the_map_is_affine(
+    remedy: str, tiny_encoder: SentenceTransformer, pairs: ParallelPairs
+) -> None:
+    """As seen before the last normalisation, over queries and passages together."""
+    few = pairs.sample(20, seed=0)
+    model = debias(tiny_encoder, few, remedy=remedy, directions=5)  # type: ignore[arg-type]
+    linear = list(model.children())[-2]
+    sides = [tiny_encoder.encode(few.texts(role), prompt_name=name) for role, name in ROLES]
+    vectors, languages = torch.from_numpy(np.concatenate(sides)), np.tile(few.table["language"].to_pylist(), 2)
+
+    def mapped(x: torch.Tensor, language: str) -> np.ndarray:
+        keywords = {"task": language} if remedy == "means" else {}
+        with torch.inference_mode():
+            return linear({"sentence_embedding": x.clone()}, **keywords)["sentence_embedding"].numpy()
+
+    assert spread(vectors.numpy(), languages) > 1e-2
+    after = np.stack([mapped(vectors[n : n + 1], tag)[0] for n, tag in enumerate(languages.tolist())])
+    assert spread(after, languages) < 1e-5
+    a, b = vectors[:9], vectors[9:18]
+    middle = (mapped(a, "de") + mapped(b, "de")) / 2
+    assert mapped((a + b) / 2, "de") == pytest.approx(middle, abs=1e-5)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 1000))
+def test_shift_takes_translations_onto_each_other_on_average(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    meaning, offsets = rng.normal(size=(30, 6)), rng.normal(size=(3, 6)) * 3
+    kept = rng.random((3, 30)) < 0.7
+    kept[:, 0] = True
+    rows = [
+        (tag, n, meaning[n] + offsets[k]) for k, tag in enumerate(("de", "en", "th")) for n in np.flatnonzero(kept[k])
+    ]
+    tags, examples, vectors = zip(*rows, strict=True)
+    maps = fit_shift(np.stack(vectors), tags, examples)
+    assert maps["en"]([[1.0] * 6]).tolist() == [[1.0] * 6]
+    for k, tag in ((0, "de"), (2, "th")):
+        # What sets a language apart here is the same for every text, so it goes whichever examples are shared.
+        assert maps[tag](meaning + offsets[k]) == pytest.approx(meaning + offsets[1], abs=1e-9)
+
+
+def test_shift_moves_passages_and_leaves_queries_alone(
+    tiny_encoder: SentenceTransformer, pairs: ParallelPairs, tmp_path: Path
+) -> None:
+    shifted = debias(tiny_encoder, pairs, remedy="shift", examples=60)
+    texts, tags = ["rot gruen 1", "red green 1"], ["de", "en"]
+    assert embed(shifted, texts, "query", tasks=tags) == pytest.approx(embed(tiny_encoder, texts, "query"), abs=1e-6)
+    before, after = (embed(model, texts, "passage", tasks=tags) for model in (tiny_encoder, shifted))
+    assert np.abs(after[0] - before[0]).max() > 1e-3
+    assert after[1] == pytest.approx(before[1], abs=1e-6)
+    shifted.save_pretrained(str(tmp_path / "model"), create_model_card=False)
+    loaded = SentenceTransformer(str(tmp_path / "model"), device="cpu")
+    assert loaded.encode(texts[:1], task="de", prompt="passage: ")[0] == pytest.approx(after[0], abs=1e-6)
+    assert loaded.encode_query(texts) == pytest.approx(embed(tiny_encoder, texts, "query"), abs=1e-6)
+    unlabelled = loaded.encode_document(texts)
+    assert unlabelled == pytest.approx(before, abs=1e-6)
+
+
+def test_shift_says_what_text_it_needs(tiny_encoder: SentenceTransformer, pairs: ParallelPairs) -> None:
+    with pytest.raises(InputError, match="moves languages to 'fr'"):
+        debias(tiny_encoder, pairs, remedy="shift", source_language="fr")
+    rows = [
+        {"id": f"{n}{tag}", "language": tag, "query": "a", "passage": f"b {n}"}
+        for n in range(3)
+        for tag in ("de", "en")
+    ]
+    with pytest.raises(InputError, match="no example is in both de and en"):
+        debias(tiny_encoder, ParallelPairs.from_rows(rows), remedy="shift")
+
+
+def test_a_benchmarks_own_passages_serve_as_text(tiny_encoder: SentenceTransformer, pairs: ParallelPairs) -> None:
+    own = passages_of(retrieval_set_of(pairs, "toy"))
+    assert sorted(own.table["passage"].to_pylist()) == sorted(pairs.table["passage"].to_pylist())
+    assert own.languages == pairs.languages
+    debiased = debias(tiny_encoder, own, remedy="shift", examples=60)  # translations still share an id
+    assert index_side_only(debiased.children())

@@ -1,0 +1,362 @@
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from isoglot.batching.plan import plan_batches
+from isoglot.common.errors import InputError
+from isoglot.pairs import ParallelPairs, read_pairs, write_pairs
+from isoglot.pairs.duplicates import connected
+
+Row = dict[str, Any]
+
+FAMILY = "Frobnicate is a library that turns widgets into gadgets and back again, quickly, on every kind of machine."
+
+
+def row(name: str, language: str, query: str | None = None, passage: str | None = None, **more: Any) -> Row:
+    unsaid = f"{name} {language}"
+    return {"id": name, "language": language, "query": query or f"q {unsaid}", "passage": passage or unsaid, **more}
+
+
+def some_pairs(examples: int, *languages: str) -> ParallelPairs:
+    return ParallelPairs.from_rows(row(f"e{n}", tag) for n in range(examples) for tag in languages)
+
+
+def ids(pairs: ParallelPairs) -> set[str]:
+    return set(pairs.table["id"].to_pylist())
+
+
+# --- to and from files ---
+
+text = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=20).filter(lambda t: bool(t.strip()))
+row_values = st.fixed_dictionaries(
+    {
+        "query": st.none() | text,
+        "passage": text,
+        "negatives": st.none() | st.lists(text, max_size=3),
+        "dataset": text,
+    }
+)
+row_keys = st.tuples(text, st.sampled_from(["de", "en", "zh-CN", "pt-BR"]))
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
+@given(rows=st.dictionaries(row_keys, row_values, min_size=1, max_size=6))
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_is_written_is_read_back(tmp_path: Path, suffix: str, rows: dict[tuple[str, str], Row]) -> None:
+    given_rows = [{"id": key, "language": tag, **values} for (key, tag), values in rows.items()]
+    pairs = ParallelPairs.from_rows(given_rows)
+    write_pairs(pairs, tmp_path / f"pairs{suffix}")
+    back = read_pairs(tmp_path / f"pairs{suffix}")
+    assert back.table.to_pylist() == given_rows
+    assert back.fingerprint == pairs.fingerprint
+
+
+def test_optional_columns_may_be_missing(tmp_path: Path) -> None:
+    path = tmp_path / "own.jsonl"
+    path.write_text('\ufeff{"id": "1", "language": "DE", "query": null, "passage": "p", "note": 3}\n\n', "utf-8")
+    assert read_pairs(path).table.to_pylist() == [
+        {"id": "1", "language": "de", "query": None, "passage": "p", "negatives": None, "dataset": "own"}
+    ]
+
+
+def test_parquet_with_other_string_types_is_read(tmp_path: Path) -> None:
+    columns = {name: pa.array([name]).dictionary_encode() for name in ("id", "query", "passage")}
+    table = pa.table({**columns, "language": pa.array(["EN"], pa.large_string())})
+    pq.write_table(table, tmp_path / "a.parquet")
+    assert read_pairs(tmp_path / "a.parquet").languages == ("en",)
+
+
+GOOD = '{"id": "1", "language": "de", "query": "q", "passage": "p"}'
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"id": "2", "language": ', r"line 3: not JSON \(Expecting value, column \d+\); each line must be one object"),
+        ("[1, 2]", r"line 3: not an object; a row needs id, language, query"),
+        ('{"id": "2", "language": "de", "query": "q"}', r'line 3: no "passage"; a row needs id, language'),
+        (GOOD.replace('"1"', "2"), r'line 3: "id" must be a Unicode string, got 2'),
+        (GOOD.replace('"1"', '"\\ud800"'), r'line 3: "id" must be a Unicode string, got .*ud800'),
+        (GOOD.replace('"q"', '["q"]'), r"""line 3: "query" must be a Unicode string, got \['q'\]"""),
+        (GOOD.replace('"p"', '"p", "negatives": "n"'), r'line 3: "negatives" must be a list of Unicode strings, got'),
+        (
+            GOOD.replace('"1"', '"2"').replace('"p"', '"p", "negatives": ["n", " "]'),
+            r"line 3: a negative is null or empty",
+        ),
+        (GOOD.replace('"p"', "null"), r'line 3: "passage" is null; a row needs'),
+        (GOOD.replace('"p"', '" \\u3000"'), r'line 3: "passage" is empty; it must hold some text'),
+        (GOOD.replace('"q"', '""'), r'line 3: "query" is empty'),
+        (GOOD.replace("de", "xx"), r'line 3: unknown language "xx"; give a BCP 47 tag such as "de"'),
+        (
+            GOOD.replace("de", "DE"),
+            r'line 3: id "1" has "de" already \(.*line 1\); one translation per language and id',
+        ),
+    ],
+)
+def test_a_wrong_line_is_named(tmp_path: Path, line: str, message: str) -> None:
+    path = tmp_path / "own.jsonl"
+    path.write_text(f"{GOOD}\n\n{line}\n")
+    with pytest.raises(InputError, match=rf"own\.jsonl {message}") as caught:
+        read_pairs(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_line_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
+    (tmp_path / "own.jsonl").write_bytes(GOOD.encode() + b'\n{"id": "\xe9"}\n')
+    with pytest.raises(InputError, match=r"own\.jsonl line 2: byte 9 is not UTF-8; save the file as UTF-8"):
+        read_pairs(tmp_path / "own.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("id,language,query\n", r'line 1: no column "passage"; a row needs id'),
+        ("id,language,query,passage\n1,de,q\n", r"line 2: not as many cells as the header has"),
+        ("id,language,query,passage\n1,de,q,p,n\n", r"line 2: not as many cells as the header has"),
+        ('id,language,query,passage\n1,de,q,"p"x\n', r"line 2: not CSV"),
+        ('id,language,query,passage\n1,de,q,"two\nlines"\n2,xx,q,p\n', r'line 4: unknown language "xx"'),
+        ("id,language,query,passage,negatives\n1,de,q,p,n\n", r'line 2: "negatives" must be a JSON list'),
+    ],
+)
+def test_a_wrong_csv_line_is_named(tmp_path: Path, content: str, message: str) -> None:
+    (tmp_path / "own.csv").write_text(content)
+    with pytest.raises(InputError, match=rf"own\.csv {message}"):
+        read_pairs(tmp_path / "own.csv")
+
+
+def test_a_long_csv_cell_is_read(tmp_path: Path) -> None:
+    with (tmp_path / "own.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["id", "language", "query", "passage"], ["1", "de", "", "p" * 200_000]])
+    assert len(read_pairs(tmp_path / "own.csv").texts("passage")[0] or "") == 200_000
+
+
+def test_wrong_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"gone\.jsonl: no such file"):
+        read_pairs(tmp_path / "gone.jsonl")
+    with pytest.raises(InputError, match=r"own\.txt: cannot tell the format; name it \.jsonl, \.csv or \.parquet"):
+        read_pairs(tmp_path / "own.txt")
+    (tmp_path / "own.parquet").write_bytes(b"PAR1 and no more")
+    with pytest.raises(InputError, match=r"own\.parquet: not a readable Parquet file"):
+        read_pairs(tmp_path / "own.parquet")
+    pq.write_table(pa.table({"id": [1]}), tmp_path / "own.parquet")
+    with pytest.raises(InputError, match=r'own\.parquet: no column "language"; a row needs'):
+        read_pairs(tmp_path / "own.parquet")
+    columns = {name: ["a", None] for name in ("id", "language", "query", "passage")}
+    pq.write_table(pa.table(columns), tmp_path / "own.parquet")
+    with pytest.raises(InputError, match=r'own\.parquet row 2: "id" is null'):
+        read_pairs(tmp_path / "own.parquet")
+    with pytest.raises(InputError, match=r"own\.txt: cannot tell the format"):
+        write_pairs(some_pairs(1, "de"), tmp_path / "own.txt")
+    assert not (tmp_path / "own.txt").exists()
+
+
+def test_no_rows_are_pairs_too(tmp_path: Path) -> None:
+    (tmp_path / "none.jsonl").touch()
+    empty = read_pairs(tmp_path / "none.jsonl")
+    assert (len(empty), empty.languages, empty.example_count) == (0, (), 0)
+    assert empty.deduplicate()[1].examples_after == 0
+    assert "0 examples" in str(empty.describe())
+    assert len(ParallelPairs.concatenate([])) == 0
+
+
+# --- parts of a table ---
+
+
+@given(examples=st.integers(2, 30), share=st.floats(0.05, 0.95), seed=st.integers(0, 99))
+@settings(max_examples=30, deadline=None)
+def test_a_split_keeps_translations_together(examples: int, share: float, seed: int) -> None:
+    pairs = some_pairs(examples, "de", "en", "fi")
+    count = min(max(1, round(share * examples)), examples - 1)
+    train, held_out = pairs.split(count, seed)
+    assert held_out.example_count == count
+    assert not ids(train) & ids(held_out)
+    assert ids(train) | ids(held_out) == ids(pairs)
+    assert len(train) + len(held_out) == len(pairs)
+
+
+def test_a_split_can_be_a_share_and_is_repeated_by_its_seed() -> None:
+    pairs = some_pairs(20, "de", "en")
+    assert pairs.split(0.25, seed=1)[1].example_count == 5
+    assert pairs.split(5, seed=1)[1].fingerprint == pairs.split(0.25, seed=1)[1].fingerprint
+    assert pairs.split(5, seed=2)[1].fingerprint != pairs.split(5, seed=1)[1].fingerprint
+    for wrong in (0, 20, 0.001, -1):
+        with pytest.raises(InputError, match=r"leaves a part empty; give a number from 1 to 19 or a share"):
+            pairs.split(wrong, seed=1)
+
+
+def test_a_sample_has_all_translations_in_the_order_of_the_table() -> None:
+    pairs = some_pairs(20, "de", "en")
+    drawn = pairs.sample(7, seed=3)
+    assert (drawn.example_count, len(drawn)) == (7, 14)
+    kept = ids(drawn)
+    assert drawn.texts("passage") == [text for text in pairs.texts("passage") if text and text.split()[0] in kept]
+    with pytest.raises(InputError, match="cannot draw 21 of 20 examples"):
+        pairs.sample(21, seed=3)
+
+
+def test_languages_are_filtered_by_any_of_their_codes() -> None:
+    pairs = some_pairs(2, "de", "en", "pt-BR")
+    assert pairs.filter_languages(["pt_BR", "deu_Latn"]).languages == ("de", "pt-BR")
+    with pytest.raises(InputError, match='no rows in "fr"; there are de, en, pt-BR'):
+        pairs.filter_languages(["fr"])
+
+
+def test_one_id_in_two_tables_gets_its_data_set_in_front() -> None:
+    one = ParallelPairs.from_rows([row("1", "de")], dataset="one")
+    two = ParallelPairs.from_rows([row("1", "en")], dataset="two")
+    other = ParallelPairs.from_rows([row("2", "en")], dataset="two")
+    assert ids(ParallelPairs.concatenate([one, other])) == {"1", "2"}
+    assert ids(ParallelPairs.concatenate([one, two])) == {"one/1", "two/1"}
+    with pytest.raises(InputError, match=r'row 2 of the concatenated tables: id "one/1" has "de" already'):
+        ParallelPairs.concatenate([one, one])
+
+
+def test_the_fingerprint_is_of_the_content_alone() -> None:
+    pairs = some_pairs(4, "de", "en")
+    chunked = ParallelPairs(pa.concat_tables([pairs.table.slice(0, 3), pairs.table.slice(3)]))
+    assert chunked.fingerprint == pairs.fingerprint
+    rows = pairs.table.to_pylist()
+    for change in ({"query": None}, {"passage": "other"}, {"negatives": []}, {"negatives": ["n"]}, {"dataset": "d"}):
+        changed = ParallelPairs.from_rows([{**rows[0], **change}, *rows[1:]])
+        assert changed.fingerprint != pairs.fingerprint, change
+    moved = [{**rows[0], "query": rows[0]["query"] + "q"}, {**rows[1], "query": rows[1]["query"][1:]}, *rows[2:]]
+    assert ParallelPairs.from_rows(moved).fingerprint != pairs.fingerprint
+
+
+# --- duplicates ---
+
+
+def kept(*rows: Row) -> set[str]:
+    return ids(ParallelPairs.from_rows(rows).deduplicate()[0])
+
+
+def test_one_passage_in_any_language_makes_one_example_the_richest_kept() -> None:
+    rows = [
+        row("a", "de", passage="Ein Satz."),
+        row("b", "de", passage="EIN  SATZ!"),
+        row("b", "en", passage="A sentence."),
+        row("c", "en", passage="A sentence"),
+        row("d", "en", passage="Another."),
+    ]
+    pairs, report = ParallelPairs.from_rows(rows).deduplicate()
+    assert ids(pairs) == {"b", "d"}
+    assert (report.same_passage, report.near_passage, report.same_query) == (2, 0, 0)
+    assert (report.examples_before, report.examples_after, report.rows_before, report.rows_after) == (4, 2, 5, 3)
+    assert str(report).startswith("4 examples -> 2 (5 rows -> 3); dropped 2 with the same passage")
+
+
+def test_a_family_with_one_long_first_paragraph_is_one_example() -> None:
+    rows = [
+        row("lib1", "en", passage=FAMILY),
+        row("lib-dev", "en", passage=FAMILY + "\n\nThis package contains headers."),
+        row("lib-doc", "en", passage=FAMILY + "\n\nThis package contains pages."),
+        row("short", "en", passage="A library.\n\nThis package contains headers."),
+        row("short-dev", "en", passage="A library.\n\nThis package contains pages."),
+    ]
+    pairs, report = ParallelPairs.from_rows(rows).deduplicate()
+    assert ids(pairs) == {"lib1", "short", "short-dev"}
+    assert report.near_passage == 2
+
+
+def test_numbers_tell_short_passages_apart_but_not_long_ones() -> None:
+    assert kept(row("a", "en", passage="In 1950."), row("b", "en", passage="In 1960.")) == {"a", "b"}
+    assert kept(row("a", "en", passage=FAMILY + " 1.20"), row("b", "en", passage=FAMILY + " 1.3")) == {"a"}
+
+
+def test_punctuation_alone_is_compared_as_it_is() -> None:
+    assert kept(row("a", "en", passage="?!"), row("b", "en", passage="...")) == {"a", "b"}
+
+
+def test_one_query_in_one_language_is_asked_once() -> None:
+    rows = [row("a", "de", "Was ist C?"), row("b", "de", "was  ist C?"), row("b", "en"), row("c", "de", "Was ist C++?")]
+    pairs, report = ParallelPairs.from_rows(rows).deduplicate()
+    assert ids(pairs) == {"b", "c"}
+    assert report.same_query == 1
+    assert kept(row("a", "de", "Taxi"), row("b", "en", "Taxi")) == {"a", "b"}
+
+
+def test_a_second_deduplication_drops_nothing() -> None:
+    rng = np.random.default_rng(0)
+    rows = [
+        row(f"e{n}", tag, f"query {rng.integers(90)}", f"passage {rng.integers(90)}")
+        for n in range(100)
+        for tag in ("de", "en")
+    ]
+    once, _ = ParallelPairs.from_rows(rows).deduplicate()
+    twice, report = once.deduplicate()
+    assert report.examples_before == report.examples_after
+    assert twice.fingerprint == once.fingerprint
+
+
+@given(
+    links=st.lists(st.tuples(st.integers(0, 11), st.integers(0, 8)), max_size=24),
+    others=st.lists(st.tuples(st.integers(0, 11), st.integers(-1, 8)), max_size=24),
+)
+@settings(max_examples=150, deadline=None)
+def test_groups_are_connected_components(links: list[tuple[int, int]], others: list[tuple[int, int]]) -> None:
+    size = min(len(links), len(others))
+    example = np.array([example for example, _ in links[:size]], dtype=np.int64)
+    keys = [np.array([key for _, key in part[:size]], dtype=np.int64) for part in (links, others)]
+    group = list(range(12))
+    for key in keys:  # the slow way: relabel whole groups, link by link
+        for value in set(key.tolist()) - {-1}:
+            joined = {group[member] for member in example[key == value]}
+            group = [min(joined) if label in joined else label for label in group]
+    assert connected(example, keys, 12).tolist() == group
+
+
+# --- what others see ---
+
+
+def test_translations_are_the_shape_of_the_table() -> None:
+    rows = [
+        row("a", "en", "red", "Red."),
+        row("a", "de", "rot", "Rot."),
+        {"id": "b", "language": "de", "query": None, "passage": "Nur da."},
+        row("c", "en", "same text", "same text"),
+        row("d", "de", "anders", "rot", dataset="late"),
+    ]
+    shape = ParallelPairs.from_rows(rows, dataset="early").translations()
+    assert shape.languages == ("de", "en")
+    assert shape.rows.tolist() == [[1, 0], [-1, -1], [-1, 3], [4, -1]]
+    assert (shape.datasets, shape.dataset.tolist()) == (("early", "late"), [0, 0, 0, 1])
+    assert shape.group.tolist() == [0, 1, 2, 0]
+    assert shape.identical.tolist() == [[False, False], [False, False], [False, True], [False, False]]
+
+
+def test_a_plan_can_be_made_of_the_translations() -> None:
+    pairs = some_pairs(40, "de", "en", "fi")
+    shape = pairs.translations()
+    plan = plan_batches(shape, "cross-lingual", batch_size=8, steps=4, seed=0)
+    queries, passages = plan.table_rows(shape)
+    keys = pairs.table["id"].to_numpy(zero_copy_only=False)
+    assert (keys[queries] == keys[passages]).all()
+
+
+def test_a_description_counts_pairs_of_languages() -> None:
+    rows = [
+        row("a", "de"),
+        row("a", "en"),
+        row("b", "de"),
+        {"id": "b", "language": "fi", "query": None, "passage": "p"},
+    ]
+    description = ParallelPairs.from_rows(rows, dataset="toy").describe(
+        lambda texts: {"input_ids": [text.split() for text in texts]}
+    )
+    assert (description.examples, description.rows) == (2, 4)
+    assert description.languages == {"de": 2, "en": 1, "fi": 1}
+    assert description.datasets == {"toy": 2}
+    assert description.pairs.tolist() == [[2, 1, 1], [1, 1, 0], [0, 0, 0]]
+    assert description.token_lengths == {"query": [3, 3, 3, 3], "passage": [2, 2, 2, 2]}
+    assert json.loads(json.dumps(description.to_dict()))["pairs"][0] == [2, 1, 1]
+    table = str(description).splitlines()
+    assert table[0] == "2 examples, 4 rows, 3 languages"
+    assert table[-3:] == ["de     2   1   1", "en     1   1   0", "fi     0   0   0"]
