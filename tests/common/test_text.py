@@ -27,7 +27,7 @@ def test_an_invisible_character_anywhere_changes_nothing(text: str, sign: str, p
 
 
 def test_texts_that_show_nothing_are_blank() -> None:
-    texts = ["", " \t\n", "\u3000", "\u200b", "\ufeff \u00ad", "a\u200b", ".", None]
+    texts = ["", " \t\n\x0b\x1c\x85", "\u3000", "\u200b", "\ufeff \u00ad", "a\u200b", ".", None]
     assert is_blank(pa.chunked_array([texts])).to_pylist() == [True] * 5 + [False] * 2 + [None]
 
 

@@ -30,7 +30,7 @@ def is_blank(texts: pa.ChunkedArray) -> pa.ChunkedArray:
     >>> is_blank(pa.chunked_array([["a", " \u200b\n", ""]])).to_pylist()
     [False, True, True]
     """
-    return pc.match_substring_regex(texts, rf"^[\s\pZ{INVISIBLE}]*$")
+    return pc.match_substring_regex(texts, rf"^[\s\pZ\p{{Cc}}{INVISIBLE}]*$")
 
 
 def comparable(texts: pa.ChunkedArray) -> pa.ChunkedArray:
