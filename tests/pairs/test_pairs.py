@@ -1,4 +1,5 @@
 import csv
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from isoglot.batching.plan import plan_batches
 from isoglot.common.errors import InputError
+from isoglot.common.text import is_blank
 from isoglot.pairs import ParallelPairs, read_pairs, write_pairs
 from isoglot.pairs.duplicates import connected
 
@@ -35,7 +37,9 @@ def ids(pairs: ParallelPairs) -> set[str]:
 
 # --- to and from files ---
 
-text = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=20).filter(lambda t: bool(t.strip()))
+NASTY = ['"', '""', "\t", "\n", "\r\n", "\r", ",", "\u2028", "\u0085", "\x1c", "\u202e", "\ufeff", "שלום", "\\", "\x0b"]
+letters = st.characters(exclude_categories=("Cs",), exclude_characters="\0") | st.sampled_from(NASTY)
+text = st.lists(letters, min_size=1, max_size=20).map("".join).filter(lambda t: not is_blank(pa.array([t]))[0].as_py())
 row_values = st.fixed_dictionaries(
     {
         "query": st.none() | text,
@@ -47,7 +51,7 @@ row_values = st.fixed_dictionaries(
 row_keys = st.tuples(text, st.sampled_from(["de", "en", "zh-CN", "pt-BR"]))
 
 
-@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".tsv", ".parquet"])
 @given(rows=st.dictionaries(row_keys, row_values, min_size=1, max_size=6))
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_is_written_is_read_back(tmp_path: Path, suffix: str, rows: dict[tuple[str, str], Row]) -> None:
@@ -94,6 +98,8 @@ GOOD = '{"id": "1", "language": "de", "query": "q", "passage": "p"}'
         (GOOD.replace('"p"', "null"), r'line 3: "passage" is null; a row needs'),
         (GOOD.replace('"p"', '" \\u3000"'), r'line 3: "passage" is empty; it must hold some text'),
         (GOOD.replace('"q"', '""'), r'line 3: "query" is empty'),
+        (GOOD.replace('"p"', '"\\u200b\\ufeff"'), r'line 3: "passage" is empty; it must hold some text'),
+        (GOOD.replace('"p"', '"a\\u0000b"'), r'line 3: "passage" holds a NUL character; take it out'),
         (GOOD.replace("de", "xx"), r'line 3: unknown language "xx"; give a BCP 47 tag such as "de"'),
         (
             GOOD.replace("de", "DE"),
@@ -121,7 +127,7 @@ def test_a_line_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
         ("id,language,query\n", r'line 1: no column "passage"; a row needs id'),
         ("id,language,query,passage\n1,de,q\n", r"line 2: not as many cells as the header has"),
         ("id,language,query,passage\n1,de,q,p,n\n", r"line 2: not as many cells as the header has"),
-        ('id,language,query,passage\n1,de,q,"p"x\n', r"line 2: not CSV"),
+        ('id,language,query,passage\n1,de,q,"p"x\n', r"line 2: the quote that opens here does not close"),
         ('id,language,query,passage\n1,de,q,"two\nlines"\n2,xx,q,p\n', r'line 4: unknown language "xx"'),
         ("id,language,query,passage,negatives\n1,de,q,p,n\n", r'line 2: "negatives" must be a JSON list'),
     ],
@@ -130,6 +136,70 @@ def test_a_wrong_csv_line_is_named(tmp_path: Path, content: str, message: str) -
     (tmp_path / "own.csv").write_text(content)
     with pytest.raises(InputError, match=rf"own\.csv {message}"):
         read_pairs(tmp_path / "own.csv")
+
+
+HEAD = "id,language,query,passage\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ('1,de,q,"p\n' + "2,de,q,p\n" * 50, 2),  # to the end of the file
+        ('1,de,"a\nb",p\n2,de,q,"p\n3,de,q,p\n', 4),  # after a cell of two lines
+        ('1,de,q,p\n2,de,"q,p\n3,de,"q",p\n', 3),  # to the next quote
+        ('1,de,"a ""word"" b",p\n2,de,"a"b",p\n', 3),  # a quote that is not doubled
+        ('1,de,"a\nb""c",p\n\n2,de,q,"\n', 5),
+    ],
+)
+@pytest.mark.parametrize("suffix", ["csv", "tsv"])
+def test_an_open_quote_is_named_where_it_opens(tmp_path: Path, content: str, line: int, suffix: str) -> None:
+    whole = (HEAD + content).replace(",", "\t" if suffix == "tsv" else ",")
+    (tmp_path / f"own.{suffix}").write_text(whole)
+    with pytest.raises(InputError, match=rf"own\.{suffix} line {line}: the quote that opens here does not close"):
+        read_pairs(tmp_path / f"own.{suffix}")
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".tsv"])
+def test_a_byte_order_mark_is_no_text_and_another_encoding_is_named(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"own{suffix}"
+    write_pairs(some_pairs(2, "de"), path)
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text, encoding="utf-8-sig")
+    assert len(read_pairs(path)) == 2
+    path.write_text(text, encoding="utf-16")
+    with pytest.raises(InputError, match=r"line 1: this file is UTF-16, not UTF-8; save the file as UTF-8"):
+        read_pairs(path)
+    path.write_text(text, encoding="utf-16-le")
+    with pytest.raises(InputError, match=r"line 1: holds a NUL character; .* save a UTF-16 file as UTF-8"):
+        read_pairs(path)
+
+
+def test_a_gzipped_file_is_read(tmp_path: Path) -> None:
+    write_pairs(some_pairs(2, "de"), tmp_path / "own.tsv")
+    (tmp_path / "own.tsv.gz").write_bytes(gzip.compress((tmp_path / "own.tsv").read_bytes()))
+    assert read_pairs(tmp_path / "own.tsv.gz").fingerprint == read_pairs(tmp_path / "own.tsv").fingerprint
+
+
+def test_columns_that_are_languages_hold_aligned_sentences(tmp_path: Path) -> None:
+    (tmp_path / "talks.tsv").write_text("en\tde_DE\nHello.\tHallo.\n\t\n\"One\ntwo\"\tEins\n", encoding="utf-8")
+    assert [tuple(row.values())[:4] for row in read_pairs(tmp_path / "talks.tsv").rows()] == [
+        ("talks/2", "en", "Hello.", "Hello."),
+        ("talks/2", "de-DE", "Hallo.", "Hallo."),
+        ("talks/4", "en", "One\ntwo", "One\ntwo"),
+        ("talks/4", "de-DE", "Eins", "Eins"),
+    ]
+    (tmp_path / "talks.tsv").write_text("en\tde\nHello.\t \n")
+    with pytest.raises(InputError, match=r"talks\.tsv line 2: empty in de only; it must hold the sentence"):
+        read_pairs(tmp_path / "talks.tsv")
+
+
+def test_paths_are_read_as_a_shell_would(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NAME", "own")
+    write_pairs(some_pairs(1, "de"), "~/$NAME.jsonl")
+    assert len(read_pairs("${HOME}/own.jsonl")) == 1
+    with pytest.raises(InputError, match="variable NO_SUCH is not set"):
+        write_pairs(some_pairs(1, "de"), "$NO_SUCH/own.jsonl")
 
 
 def test_a_long_csv_cell_is_read(tmp_path: Path) -> None:
@@ -141,7 +211,7 @@ def test_a_long_csv_cell_is_read(tmp_path: Path) -> None:
 def test_wrong_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"gone\.jsonl: no such file"):
         read_pairs(tmp_path / "gone.jsonl")
-    with pytest.raises(InputError, match=r"own\.txt: cannot tell the format; name it \.jsonl, \.csv or \.parquet"):
+    with pytest.raises(InputError, match=r"own\.txt: cannot tell the format; name it \.jsonl, \.csv, \.tsv or \.parquet"):
         read_pairs(tmp_path / "own.txt")
     (tmp_path / "own.parquet").write_bytes(b"PAR1 and no more")
     with pytest.raises(InputError, match=r"own\.parquet: not a readable Parquet file"):

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from isoglot.benchmarks import RetrievalSet
 from isoglot.common.errors import InputError
+from isoglot.common.text import comparable
 from isoglot.pairs import ParallelPairs
 from isoglot.pairs.parallel import Role
 
@@ -278,7 +279,7 @@ def _words(texts: pa.ChunkedArray) -> pa.ChunkedArray:
 
     A text of nothing but symbols keeps them.
     """
-    key = pc.utf8_lower(pc.utf8_normalize(texts, form="NFKC"))
+    key = comparable(texts)
     apart = pc.replace_substring_regex(key, f"([{_HAN_KANA}{_SOUTHEAST_ASIAN}])", r" \1 ")
     words = pc.utf8_trim_whitespace(pc.replace_substring_regex(apart, r"[\s\pP\pS\pZ]+", " "))
     return pc.if_else(pc.equal(words, ""), pc.utf8_trim_whitespace(key), words).cast(pa.large_string())

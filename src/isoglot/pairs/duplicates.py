@@ -14,6 +14,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from isoglot.common.text import comparable
+
 IntArray = npt.NDArray[np.int64]
 
 LONG = 100  # normalised characters from which a text says enough to be known by its shape or its beginning
@@ -57,7 +59,7 @@ def passage_key(texts: pa.ChunkedArray) -> pa.ChunkedArray:
     >>> passage_key(pa.chunked_array([["Born in\t1950.", "BORN - in 1950", "born in 1960", "?!"]])).to_pylist()
     ['born in 1950', 'born in 1950', 'born in 1960', '?!']
     """
-    key = pc.utf8_lower(pc.utf8_normalize(texts, form="NFKC"))
+    key = comparable(texts)
     words = pc.utf8_trim_whitespace(pc.replace_substring_regex(key, r"[\s\pP\pS\pZ]+", " "))
     words = pc.if_else(pc.equal(words, ""), key, words)
     without_numbers = pc.replace_substring_regex(words, r"\p{Nd}+", "0")
@@ -75,9 +77,7 @@ def near_key(texts: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def query_key(texts: pa.ChunkedArray) -> pa.ChunkedArray:
     """What stays of queries when case and spacing do not count; C and C++ stay apart. Null stays null."""
-    return pc.utf8_trim_whitespace(
-        pc.replace_substring_regex(pc.utf8_lower(pc.utf8_normalize(texts, form="NFKC")), r"[\s\pZ]+", " ")
-    )
+    return pc.utf8_trim_whitespace(pc.replace_substring_regex(comparable(texts), r"[\s\pZ]+", " "))
 
 
 def key_numbers(keys: pa.ChunkedArray) -> IntArray:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from isoglot.common.errors import InputError
 from isoglot.common.languages import normalize_language
+from isoglot.common.text import is_blank
 
 SCHEMA = pa.schema(
     [
@@ -112,7 +113,9 @@ def checked(table: pa.Table, dataset: str, where: Where) -> pa.Table:
     for name in ("id", "language", "passage"):
         _refuse(pc.is_null(table[name]), where, f'"{name}" is null; {NEEDS}')
     for name in ("id", "query", "passage"):
-        _refuse(_is_blank(table[name]), where, f'"{name}" is empty; it must hold some text')
+        _refuse(is_blank(table[name]), where, f'"{name}" is empty; it must hold some text')
+    for name in ("id", "query", "passage", "dataset"):
+        _refuse(pc.match_substring(table[name], "\0"), where, f'"{name}" holds a NUL character; take it out')
     _check_negatives(table["negatives"], where)
     table = table.set_column(1, SCHEMA.field("language"), _normalized_languages(table["language"], where))
     table = table.set_column(5, SCHEMA.field("dataset"), table["dataset"].fill_null(dataset))
@@ -126,10 +129,6 @@ def codes(column: pa.ChunkedArray) -> tuple[np.ndarray[Any, np.dtype[np.int64]],
     return pc.index_in(column, values).to_numpy().astype(np.int64), values.to_pylist()
 
 
-def _is_blank(texts: pa.ChunkedArray) -> pa.ChunkedArray:
-    return pc.equal(pc.utf8_trim_whitespace(texts), "")
-
-
 def _refuse(wrong: pa.ChunkedArray, where: Where, why: str) -> None:
     row = pc.index(wrong, True).as_py()
     if row >= 0:
@@ -140,11 +139,12 @@ def _check_negatives(negatives: pa.ChunkedArray, where: Where) -> None:
     if negatives.null_count == len(negatives):
         return
     texts = pc.list_flatten(negatives)
-    wrong = pc.index(pc.fill_null(_is_blank(texts), True), True).as_py()
+    unfit = pc.or_(is_blank(texts), pc.match_substring(texts, "\0"))
+    wrong = pc.index(pc.fill_null(unfit, True), True).as_py()
     if wrong >= 0:
         ends = np.cumsum(pc.fill_null(pc.list_value_length(negatives), 0).to_numpy())
         row = int(np.searchsorted(ends, wrong, side="right"))
-        raise InputError(f"{where(row)}: a negative is null or empty; it must hold some text")
+        raise InputError(f"{where(row)}: a negative is null or empty, or holds a NUL; it must hold some text")
 
 
 def _normalized_languages(column: pa.ChunkedArray, where: Where) -> pa.ChunkedArray:
