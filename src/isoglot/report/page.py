@@ -22,6 +22,7 @@ _DRAWING = {
     "padding": 12,
     "view": {"stroke": None},
     "axis": {"grid": True, "gridOpacity": 0.4},
+    "range": {"category": ["#2f66ad", "#157347", "#b8400f", "#69727b", "#7b4ab0"]},  # the page's, on white
 }
 
 
@@ -53,9 +54,9 @@ def html_page(title: str, sections: Sequence[Section]) -> str:
     return render("page.html", title=title, sections=sections, plot_library=plot_library())
 
 
-def render(template: str, **data: Any) -> str:
-    """A text made of a template."""
-    return _environment().get_template(template).render(data)
+def render(template: str, package: str = "isoglot.report", /, **data: Any) -> str:
+    """A text made of a template that lies in the package's folder `templates`."""
+    return _environment(package).get_template(template).render(data)
 
 
 def plot_library() -> Markup:
@@ -93,9 +94,9 @@ def _bundle(make: Callable[[str], str]) -> Markup:
 
 
 @cache
-def _environment() -> Environment:
+def _environment(package: str) -> Environment:
     made = Environment(
-        loader=PackageLoader("isoglot.report"),
+        loader=PackageLoader(package),
         autoescape=select_autoescape(["html"]),
         undefined=StrictUndefined,
         trim_blocks=True,
