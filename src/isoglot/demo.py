@@ -26,7 +26,7 @@ from isoglot.models.embed import EmbeddingStore
 from isoglot.models.encoders import load_encoder
 from isoglot.pairs import ParallelPairs, write_pairs
 from isoglot.report import grid_table, save_report, text_table
-from isoglot.report.markup import plot_library
+from isoglot.report.page import plot_library
 from isoglot.sources import load_pairs
 from isoglot.training import TrainConfig, train
 

@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 from isoglot.common.errors import MissingExtraError
 from isoglot.evaluation.results import Results
 from isoglot.report import LossLog, html_report, save_report
-from isoglot.report.explorer import explorer_data
-from isoglot.report.markup import data_script, element
+from isoglot.report.page import Section, render
+from isoglot.report.parts import explorer
+from isoglot.report.plots import Plot
 from isoglot.report.systems import by_benchmark
+from isoglot.report.tables import Table
 
 Make = Callable[..., Results]
 vl_convert = pytest.importorskip("vl_convert", reason="plots need the extra report")
@@ -95,12 +97,20 @@ def test_what_users_name_stays_text(page: str, outline: Outline) -> None:
     assert "<b>" not in page.replace("createElement", "")[: page.index("<script>")]
 
 
-@given(st.text())
+def page_of(text: str) -> Outline:
+    """A page on which everything that can be said is this text."""
+    table = Table(text, (text,), ((text, text),), code=(1,))
+    data = {"lead": text, "plots": [Plot({"description": text}, text, table)]}
+    return Outline(render("page.html", title=text, sections=[Section("a", text, "plots", data)], plot_library=""))
+
+
+@given(st.text(min_size=1))
 def test_no_text_leaves_its_element_or_its_script(text: str) -> None:
-    outline = Outline(f"{element('p', text, title=text)}{data_script([text])}<i></i>")
-    assert [tag for tag, _ in outline.tags] == ["p", "script", "i"]
-    assert json.loads(outline.data[0]) == [text]
-    assert "".join(outline.words) == re.sub("\r\n?", "\n", text) or "\r" in text or "\0" in text
+    outline = page_of(text)
+    assert [tag for tag, _ in outline.tags] == [tag for tag, _ in page_of("x").tags]
+    assert json.loads(outline.data[0]) == {"description": text}
+    words = "".join(outline.words)
+    assert words.count(re.sub("\r\n?", "\n", text)) >= 9 or "\r" in text or "\0" in text
 
 
 def test_every_link_has_its_place_and_no_id_is_twice(outline: Outline) -> None:
@@ -150,7 +160,7 @@ def test_plots_hold_the_figures_of_the_results(outline: Outline, results: list[R
 
 
 def test_the_explorer_has_each_text_once_and_the_ranking_of_each_system(results: list[Results]) -> None:
-    data = explorer_data(by_benchmark(results)[0])
+    data = explorer(by_benchmark(results)[0])
     assert len(data["passages"]) == len({text for _, text in data["passages"]}) == 3
     assert [query["id"] for query in data["queries"]] == ["ar-0", "ar-1", "de-0", "de-1", "zh-0", "zh-1"]
     for system, result in zip(data["top"], results, strict=True):
@@ -169,6 +179,18 @@ def test_older_results_show_what_they_have(results: list[Results]) -> None:
     outline = Outline(html_report(old))
     assert len(specs(outline)) == len(outline.data) == 6
     assert "See for yourself" not in outline.words
+
+
+@pytest.mark.parametrize("ending", ["html", "md", "tex"])
+def test_a_run_of_another_system_has_no_model_behind_it(results: list[Results], tmp_path: Path, ending: str) -> None:
+    optional = ("alignment", "language_mix", "seconds", "versions")
+    summary = {key: value for key, value in results[1].summary.items() if key not in optional}
+    run = replace(results[1], top=None, summary=summary | {"model": {"name": "bm25", "run": "bm25.trec"}})
+    for number, given in enumerate(([run], [results[0], run], [run, results[0]])):
+        save_report(given, tmp_path / f"{number}.{ending}")
+        page = (tmp_path / f"{number}.{ending}").read_text()
+        assert "bm25" in page
+        assert ending != "html" or "run bm25.trec" in page
 
 
 def test_one_system_alone_is_compared_with_nothing(results: list[Results]) -> None:

@@ -14,17 +14,17 @@ from hypothesis import strategies as st
 
 from isoglot.common.languages import normalize_language
 from isoglot.evaluation.results import Results
-from isoglot.report.markup import plot_svg
+from isoglot.report.page import plot_svg
 from isoglot.statistics.comparison import compare
 from isoglot.statistics.significance import holm
 from isoglot.studies import Study
 from isoglot.studies.arms import arms_of
 from isoglot.studies.curve import find_optimum, pareto_front
 from isoglot.studies.drawing import grids_of, plots_of
-from isoglot.studies.families import _MEMBERS, family_of
 from isoglot.studies.figures import EVERYTHING, Figures, compare_parts, contrasts, estimates, mean_figures
 from isoglot.studies.runner import figures_of
 from isoglot.studies.tables import tables_of
+from isoglot.studies.views import _MEMBERS, family_of
 
 TAGS = ("ar", "de", "en")
 
@@ -156,13 +156,13 @@ def test_every_plot_compiles_and_stands_beside_its_table(study: Study) -> None:
     outcome = {arm: {"toy": results(levels[arm.system], arm.seed or 0)} for arm in arms_of(study)}
     figures = figures_of(study, outcome, {"hybrid": {"de": 100, "en": 5}})
     plots = [*plots_of(figures), *grids_of(figures)]
-    captions = " ".join(caption for _, caption, _ in plots)
+    captions = " ".join(plot.caption for plot in plots)
     for what in ("95 % intervals", "along alpha", "against rank distance", "pairs of training text", "minus base"):
         assert what in captions
-    for spec, caption, table in plots:
-        assert table.rows, caption
-        assert spec["description"]
-        drawing = plot_svg(json.loads(json.dumps(spec, allow_nan=False)))
+    for plot in plots:
+        assert plot.table.rows, plot.caption
+        assert plot.spec["description"]
+        drawing = plot_svg(json.loads(json.dumps(plot.spec, allow_nan=False)))
         assert drawing.startswith("<svg")
         assert "currentColor" not in drawing
     for table in tables_of(figures):

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from isoglot.report.sentences import said
 from isoglot.statistics.comparison import LEVEL, NOT_SHOWN, Comparison, Contrast, Estimate
-from isoglot.studies.answers import AGREEMENT, ANSWERS
+from isoglot.studies.answers import ANSWERS
 from isoglot.studies.curve import Optimum
-from isoglot.studies.figures import EVERYTHING, Figures, Part
-from isoglot.studies.phrases import CLAIMS, changes, leader, limits, said, sentences
+from isoglot.studies.figures import AGREEMENT, EVERYTHING, Figures, Part
+from isoglot.studies.phrases import CLAIMS, changes, leader, limits, sentences
 from isoglot.studies.recipe import Study
 
 SYSTEMS = ("base", "lir", "one", "two")

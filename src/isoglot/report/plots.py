@@ -7,86 +7,97 @@ Nothing is told by colour alone. Text in a coloured cell is black or white, whic
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from isoglot.common.languages import language_name
-from isoglot.report.runs import LossLog
-from isoglot.report.systems import Column, Systems
+from isoglot.report.runs import HELD_OUT, LossLog
+from isoglot.report.systems import Cell, Column, Systems
+from isoglot.report.tables import Table, Values, grid
 
 Spec = dict[str, Any]
-Values = Sequence[Sequence[float | None]]
 
 _MOST_BINS = 300  # points of a loss curve; longer runs are averaged into so many
 _SMOOTHED = 15  # batches of one kind in the running mean
+_ACROSS = 4  # panels in a row
 _TEXT_ON_CELL = "luminance(scale('color', datum.value)) > 0.18 ? '#111' : '#fff'"  # both reach a contrast of 4.5
 _VERDICTS = ["first system", "better", "worse", "no clear difference"]
 _SHAPES = ["diamond", "triangle-up", "triangle-down", "circle"]
 
 
-def systems_plot(systems: Systems) -> Spec:
-    """Every system's figures with their intervals, one panel per figure."""
-    rows = []
-    for column in systems.columns:
-        for number, name in enumerate(systems.names):
-            cell = systems.cell(number, column)
-            low, high = cell.interval or (None, None)
-            verdict = _VERDICTS[0] if number == 0 else cell.mark or _VERDICTS[3]
-            rows.append(
-                {
-                    "system": name,
-                    "panel": column.heading,
-                    "value": _number(cell.value),
-                    "low": low,
-                    "high": high,
-                    "verdict": verdict,
-                    "shown": column.write(cell.value),
-                }
-            )
-    panels = [_systems_panel(systems, rows, column, first=n == 0) for n, column in enumerate(systems.columns)]
-    return {
-        "description": f"Figures of each system on {systems.benchmark}, with 95 % intervals where there are any",
-        "hconcat": panels,
-        "spacing": 14,
-        "resolve": {"scale": {"color": "shared", "shape": "shared"}},
-    }
+@dataclass(frozen=True)
+class Plot:
+    """A plot as a page shows it.
+
+    Attributes:
+        spec: in Vega-Lite.
+        caption: what it shows.
+        table: its figures.
+    """
+
+    spec: Spec
+    caption: str
+    table: Table
 
 
-def _systems_panel(systems: Systems, rows: list[dict[str, Any]], column: Column, first: bool) -> Spec:
-    y: Spec = {"field": "system", "type": "nominal", "sort": list(systems.names), "title": None}
+def systems_plot(description: str, names: Sequence[str], cells: Sequence[Sequence[Cell]]) -> Spec:
+    """Every system's figures with their intervals, one panel per figure.
+
+    Args:
+        description: what the plot shows, for readers who cannot see it.
+        names: of the systems, the one that the others are compared with first.
+        cells: the same figures of each system.
+    """
+    panels = [
+        _systems_panel(names, column, first=n % _ACROSS == 0) for n, column in enumerate(zip(*cells, strict=True))
+    ]
+    shared = {"scale": {"color": "shared", "shape": "shared"}}
+    return {"description": description, "concat": panels, "columns": _ACROSS, "spacing": 14, "resolve": shared}
+
+
+def _systems_panel(names: Sequence[str], cells: Sequence[Cell], first: bool) -> Spec:
+    rows, column = [], cells[0].column
+    for number, (name, cell) in enumerate(zip(names, cells, strict=True)):
+        low, high = (None, None) if cell.interval is None else map(_rounded, cell.interval)
+        row = {"system": name, "value": _rounded(cell.value), "low": low, "high": high, "shown": cell.text}
+        rows.append({**row, "verdict": _VERDICTS[0] if number == 0 else cell.verdict or _VERDICTS[3]})
+    y: Spec = {"field": "system", "type": "nominal", "sort": list(names), "title": None}
     y["axis"] = {"labelLimit": 190, "domain": False, "ticks": False} if first else None
-    form = column.form if column.form != ",.1f" else ",.0f"
-    ticks = {"format": form.replace(".3f", ".2f").replace(".1%", ".0%"), "tickCount": 3, "title": None}
+    ticks = {"format": _axis_form(column), "tickCount": 3, "title": None}
     x = {"field": "value", "type": "quantitative", "scale": {"zero": False, "nice": True}, "axis": ticks}
-    verdict = {"field": "verdict", "type": "nominal", "scale": {"domain": _VERDICTS}, "title": None}
-    legend = {"orient": "bottom"} if len(systems.names) > 1 else None
+    verdict: Spec = {"field": "verdict", "type": "nominal", "scale": {"domain": _VERDICTS}, "title": None}
+    verdict["legend"] = {"orient": "bottom"} if len(names) > 1 else None
+    shape: Spec = {**verdict, "scale": {"domain": _VERDICTS, "range": _SHAPES}}
+    tooltip = [{"field": "system"}, {"field": "shown", "title": column.heading}, {"field": "verdict"}]
     return {
-        "title": {"text": f"{column.heading} {'↓' if column.lower_is_better else '↑'}", "fontSize": 12},
+        "title": {"text": f"{column.heading} {column.arrow}", "fontSize": 12},
         "width": 165,
         "height": {"step": 26},
-        "data": {"values": [row for row in rows if row["panel"] == column.heading]},
+        "data": {"values": rows},
         "encoding": {"y": y},
         "layer": [
             {
                 "mark": {"type": "rule", "strokeWidth": 2},
                 "transform": [{"filter": "isValid(datum.low)"}],
-                "encoding": {
-                    "x": {**x, "field": "low"},
-                    "x2": {"field": "high"},
-                    "color": {**verdict, "legend": legend},
-                },
+                "encoding": {"x": {**x, "field": "low"}, "x2": {"field": "high"}, "color": verdict},
             },
             {
                 "mark": {"type": "point", "filled": True, "size": 90, "opacity": 1},
                 "transform": [{"filter": "isValid(datum.value)"}],
-                "encoding": {
-                    "x": x,
-                    "color": {**verdict, "legend": legend},
-                    "shape": {**verdict, "scale": {"domain": _VERDICTS, "range": _SHAPES}, "legend": legend},
-                    "tooltip": [{"field": "system"}, {"field": "shown", "title": column.heading}, {"field": "verdict"}],
-                },
+                "encoding": {"x": x, "color": verdict, "shape": shape, "tooltip": tooltip},
             },
         ],
     }
+
+
+def _axis_form(column: Column) -> str:
+    """The column's form, a digit shorter."""
+    return {",.1f": ",.0f", ".1%": ".0%"}.get(column.form, ".2f")
+
+
+def _rounded(value: float) -> float | None:
+    """To six places: rounding errors of equal means would be all that an axis shows."""
+    return None if value != value else round(value, 6)
 
 
 def heat_map(
@@ -95,7 +106,7 @@ def heat_map(
     columns: Sequence[str],
     values: Values,
     *,
-    titles: tuple[str, str],
+    titles: tuple[str, str] = ("query language", "corpus language"),
     domain: tuple[float, float],
     form: str = ".2f",
     diverging: bool = False,
@@ -160,6 +171,30 @@ def heat_map(
     }
 
 
+def grid_plot(
+    caption: str, tags: Sequence[str], values: Values, domain: tuple[float, float], *, diverging: bool = False
+) -> Plot:
+    """A measure by query and corpus language, or with `diverging` its differences; else as `heat_map`."""
+    sign = "+" if diverging else ""
+    description = f"{caption}, by query language and corpus language"
+    spec = heat_map(description, tags, tags, values, domain=domain, form=f"{sign}.2f", diverging=diverging)
+    title = f"{caption}: query language in rows, corpus language in columns"
+    return Plot(spec, caption, grid(title, tags, tags, values, f"{sign}.3f"))
+
+
+def difference(values: Values, other: Values) -> list[list[float | None]]:
+    """One square minus another; None where either has none."""
+    return [
+        [None if a is None or b is None else a - b for a, b in zip(row, under, strict=True)]
+        for row, under in zip(values, other, strict=True)
+    ]
+
+
+def largest(squares: Sequence[Values]) -> float:
+    """The largest value of all in size; 1 where there is nothing but 0."""
+    return max((abs(v) for values in squares for row in values for v in row if v is not None), default=0.0) or 1.0
+
+
 def language_bars(systems: Systems, column: Column, fair: str | None = None) -> Spec:
     """A measure of bias by query language, a panel per system.
 
@@ -178,14 +213,13 @@ def language_bars(systems: Systems, column: Column, fair: str | None = None) -> 
                     "language": language_name(tag),
                     "value": figures.get(column.measure),
                     "fair": figures.get(fair) if fair else None,
-                    "first": _number(systems.language_cell(0, column, tag).value) if number else None,
+                    "first": _rounded(systems.language_cell(0, column, tag).value) if number else None,
                 }
             )
     order = list(dict.fromkeys(row["language"] for row in rows))
-    form = column.form if column.form != ",.1f" else ",.0f"
-    axis: Spec = {"format": form.replace(".1%", ".0%"), "tickCount": 3, "title": None}
+    axis: Spec = {"format": _axis_form(column), "tickCount": 3, "title": None}
     x: Spec = {"type": "quantitative", "axis": axis}
-    if form.endswith("%"):
+    if column.form.endswith("%"):
         axis["values"], x["scale"] = [0, 0.5, 1], {"domain": [0, 1]}
     tooltip = [
         {"field": "system"},
@@ -228,7 +262,7 @@ def language_bars(systems: Systems, column: Column, fair: str | None = None) -> 
 
 def loss_plot(logs: Sequence[LossLog]) -> Spec:
     """Loss by kind of batch over the steps of each training run, with a running mean."""
-    rows = [{"run": log.name, **row} for log in logs for kind in kinds(log) for row in loss_curve(log, kind)]
+    rows = [{"run": log.name, **row} for log in logs for kind in log.kinds for row in loss_curve(log, kind)]
     kind = {"field": "kind", "type": "nominal", "title": None}
     legend = {"orient": "bottom", "symbolStrokeWidth": 2.5, "symbolSize": 300}
     y = {"type": "quantitative", "title": "loss", "scale": {"zero": False}}
@@ -264,23 +298,12 @@ def loss_plot(logs: Sequence[LossLog]) -> Spec:
     }
 
 
-def kinds(log: LossLog) -> list[str]:
-    """The kinds of batches a run had, and the held-out pairs if it looked at any."""
-    return sorted({_kind(entry) for entry in log.entries})
-
-
-def losses(log: LossLog, kind: str) -> list[tuple[int, float]]:
-    """Steps and losses of one kind of batch."""
-    mine = (entry for entry in log.entries if _kind(entry) == kind)
-    return [(entry["step"], float(entry["loss" if "loss" in entry else "held_out_loss"])) for entry in mine]
-
-
 def loss_curve(log: LossLog, kind: str) -> list[dict[str, Any]]:
     """Points of one kind's curve and their running mean; long runs are averaged in bins of equally many batches.
 
     Looks at held-out pairs are few and each is a mean already: they are not smoothed.
     """
-    points = losses(log, kind)
+    points = log.losses(kind)
     size = -(-len(points) // _MOST_BINS)
     bins = [points[first : first + size] for first in range(0, len(points), size)] if points else []
     means = [(group[-1][0], sum(loss for _, loss in group) / len(group)) for group in bins]
@@ -290,14 +313,3 @@ def loss_curve(log: LossLog, kind: str) -> list[dict[str, Any]]:
         recent = [value for _, value in means[max(0, number + 1 - window) : number + 1]]
         curve.append({"kind": kind, "step": step, "loss": loss, "mean": sum(recent) / len(recent)})
     return curve
-
-
-HELD_OUT = "held-out pairs"
-
-
-def _kind(entry: dict[str, Any]) -> str:
-    return str(entry.get("kind", "batches")) if "loss" in entry else HELD_OUT
-
-
-def _number(value: float) -> float | None:
-    return None if value != value else value

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from isoglot.report.sentences import said
 from isoglot.statistics.comparison import NOT_SHOWN, Contrast
 from isoglot.studies.curve import Optimum, pareto_front
-from isoglot.studies.figures import EVERYTHING, Figures, Part, consistency, contrasts, estimates, gains
-from isoglot.studies.phrases import by_language, by_view, leaders, optimum, place, said, sentences
+from isoglot.studies.figures import AGREEMENT, EVERYTHING, Figures, Part, consistency, contrasts, estimates, gains
+from isoglot.studies.phrases import by_language, by_view, leaders, optimum, place, sentences
 from isoglot.studies.recipe import BASE
-
-AGREEMENT = "ranking_agreement@10"
-"""The measure of consistency: how far the translations of a question get the same ranking."""
 
 
 def ranking(figures: Figures) -> list[str]:

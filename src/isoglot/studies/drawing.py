@@ -5,25 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from isoglot.report.plots import Spec, heat_map
-from isoglot.report.systems import Column
+from isoglot.report.plots import Plot, Spec, difference, grid_plot, largest, systems_plot
+from isoglot.report.systems import Column, column_of
+from isoglot.report.tables import Table
 from isoglot.studies.figures import EVERYTHING, Figures, Gains, Part, gains
 from isoglot.studies.recipe import BASE
-from isoglot.studies.tables import Table, column_for, columns_of, gains_table, systems_table
-
-_ACROSS = 4  # panels in a row
-Plot = tuple[Spec, str, Table]
-"""Specification, caption, and the figures as a table."""
+from isoglot.studies.tables import gains_table, part_table
 
 
 def plots_of(figures: Figures) -> Iterator[Plot]:
     """What to look at first: systems with intervals, curves and front along the axis, gain by amount."""
     for part in _against_base(figures):
-        named, behind = f"{part.benchmark}, {part.model}", systems_table(figures, part)
-        yield _dots(part), f"{named}: systems with 95 % intervals", behind
+        behind = part_table(figures, part)
+        dots = systems_plot(f"Figures of each system on {part.benchmark}", part.comparison.systems, part.cells)
+        yield Plot(dots, f"{part.title}: systems with 95 % intervals", behind)
         if any(arm.x is not None for arm in figures.study.arms.values()):
-            yield _curves(figures, part), f"{named}: along {figures.study.x_title}", behind
-            yield from _front(figures, part, named, behind)
+            yield Plot(_curves(figures, part), f"{part.title}: along {figures.study.x_title}", behind)
+            yield from _front(figures, part, behind)
     for found in gains(figures):
         yield _gain(found)
 
@@ -31,51 +29,18 @@ def plots_of(figures: Figures) -> Iterator[Plot]:
 def grids_of(figures: Figures) -> Iterator[Plot]:
     """Every system's difference to the base by query and corpus language."""
     for part in _against_base(figures):
-        yield from _grids(figures, part, f"{part.benchmark}, {part.model}")
+        yield from _grids(figures, part)
 
 
 def _against_base(figures: Figures) -> list[Part]:
     return [part for part in figures.parts if (part.view, part.baseline) == (EVERYTHING, BASE)]
 
 
-def _dots(part: Part) -> Spec:
-    """Every system's figures with intervals, a panel per figure."""
-    panels = []
-    for number, column in enumerate(columns_of(part)):
-        rows = _rows(part, column)
-        y: Spec = {"field": "system", "type": "nominal", "sort": list(part.comparison.systems), "title": None}
-        y["axis"] = {"labelLimit": 190, "domain": False, "ticks": False} if number % _ACROSS == 0 else None
-        x: Spec = {"type": "quantitative", "scale": {"zero": False}, "axis": {"tickCount": 3, "title": None}}
-        tooltip = [{"field": name} for name in ("system", "value", "low", "high")]
-        layers: list[Spec] = [
-            {"mark": {"type": "rule", "strokeWidth": 2, "color": "currentColor", "opacity": 0.6}},
-            {"mark": {"type": "point", "filled": True, "size": 80, "color": "currentColor"}},
-        ]
-        layers[0]["encoding"] = {"x": {**x, "field": "low"}, "x2": {"field": "high"}}
-        layers[1]["encoding"] = {"x": {**x, "field": "value"}, "tooltip": tooltip}
-        panels.append(
-            {
-                "title": {"text": _titled(column), "fontSize": 12},
-                "width": 165,
-                "height": {"step": 24},
-                "data": {"values": rows},
-                "encoding": {"y": y},
-                "layer": layers,
-            }
-        )
-    return {
-        "description": f"Figures of each system on {part.benchmark}",
-        "concat": panels,
-        "columns": _ACROSS,
-        "spacing": 14,
-    }
-
-
 def _curves(figures: Figures, part: Part) -> Spec:
     """Figures along the axis, a panel per figure and a line per series; what has no place on it as a level."""
     panels = []
-    for column in columns_of(part):
-        rows = _rows(part, column)
+    for cell in part.cells[0]:
+        column, rows = cell.column, _rows(part, cell.column)
         placed, levels = [], []
         for row in rows:
             arm = figures.study.arms.get(row["system"])
@@ -93,7 +58,7 @@ def _curves(figures: Figures, part: Part) -> Spec:
         level = {"y": y, "tooltip": tooltip}
         panels.append(
             {
-                "title": {"text": _titled(column), "fontSize": 12},
+                "title": {"text": f"{column.heading} {column.arrow}", "fontSize": 12},
                 "width": 260,
                 "height": 200,
                 "layer": [
@@ -119,18 +84,18 @@ def _curves(figures: Figures, part: Part) -> Spec:
     }
 
 
-def _front(figures: Figures, part: Part, named: str, behind: Table) -> Iterator[Plot]:
+def _front(figures: Figures, part: Part, behind: Table) -> Iterator[Plot]:
     """Monolingual score against rank distance, a point per system."""
     column = Column("monolingual", figures.study.benchmarks[part.benchmark].measures[0])
     scores = {row["system"]: row["value"] for row in _rows(part, column)}
-    bias = {row["system"]: row["value"] for row in _rows(part, column_for("multilingual", "rank_distance"))}
+    bias = {row["system"]: row["value"] for row in _rows(part, Column("multilingual", "rank_distance"))}
     rows = [{"system": name, "score": scores[name], "bias": bias[name]} for name in scores if name in bias]
     if rows:
-        caption = f"{named}: {column.heading} against rank distance; the best corner is above on the left"
+        caption = f"{part.title}: {column.heading} against rank distance; the best corner is above on the left"
         plot = _scatter(rows, ("bias", "score", "system"), ("rank distance", column.heading), caption)
         if all(row["bias"] > 0 for row in rows):  # the base lies far off
             plot["layer"][0]["encoding"]["x"]["scale"] = {"type": "log", "nice": False, "padding": 20}
-        yield plot, caption, behind
+        yield Plot(plot, caption, behind)
 
 
 def _gain(found: Gains) -> Plot:
@@ -144,36 +109,20 @@ def _gain(found: Gains) -> Plot:
     points = plot["layer"][0]["encoding"]
     points["x"]["scale"] = {"type": "log"}
     points["shape"] = points["color"] = {"field": "text", "type": "nominal", "title": None}
-    return plot, found.title, gains_table(found)
+    return Plot(plot, found.title, gains_table(found))
 
 
-def _grids(figures: Figures, part: Part, named: str) -> Iterator[Plot]:
+def _grids(figures: Figures, part: Part) -> Iterator[Plot]:
     means = figures.means[part.benchmark]
-    base = means[figures.label(BASE, part.model)]["grid"]
-    tags = list(means[figures.label(BASE, part.model)]["by_query_language"])
-    if len(base["values"]) < 2 or len(tags) != len(base["values"]):
+    base, *others = (means[figures.label(system, part.model)] for system in part.comparison.systems)
+    under, tags = base["grid"]["values"], list(base["by_query_language"])
+    if len(under) < 2 or len(tags) != len(under):
         return
-    systems = [system for system in part.comparison.systems if system != BASE]
-    differences = {
-        system: _minus(means[figures.label(system, part.model)]["grid"]["values"], base["values"]) for system in systems
-    }
-    largest = max((abs(v) for rows in differences.values() for row in rows for v in row if v is not None), default=0.0)
-    for system, rows in differences.items():
-        caption = f"{named}: {base['measure']} of {system} minus {BASE}"
-        spec = heat_map(
-            f"{caption}, by query language and corpus language",
-            tags,
-            tags,
-            rows,
-            titles=("query language", "corpus language"),
-            domain=(-(largest or 1.0), largest or 1.0),
-            form="+.2f",
-            diverging=True,
-        )
-        cells = tuple(
-            (tag, *("-" if v is None else f"{v:+.3f}" for v in row)) for tag, row in zip(tags, rows, strict=True)
-        )
-        yield spec, caption, Table(caption, ("", *tags), cells)
+    changes = [difference(mean["grid"]["values"], under) for mean in others]
+    end = largest(changes)
+    for system, change in zip(part.comparison.systems[1:], changes, strict=True):
+        caption = f"{part.title}: {base['grid']['measure']} of {system} minus {BASE}"
+        yield grid_plot(caption, tags, change, (-end, end), diverging=True)
 
 
 def _scatter(rows: list[dict[str, Any]], fields: tuple[str, str, str], titles: tuple[str, str], caption: str) -> Spec:
@@ -198,16 +147,5 @@ def _rows(part: Part, column: Column) -> list[dict[str, Any]]:
     return [
         {"system": one.system, "value": round(one.value, 6), "low": round(one.low, 6), "high": round(one.high, 6)}
         for one in part.comparison.estimates
-        if one.language is None and column_for(one.setting, one.measure) == column
-    ]
-
-
-def _titled(column: Column) -> str:
-    return f"{column.heading} {'↓' if column.lower_is_better else '↑'}"
-
-
-def _minus(values: list[list[float | None]], other: list[list[float | None]]) -> list[list[float | None]]:
-    return [
-        [None if a is None or b is None else a - b for a, b in zip(row, base, strict=True)]
-        for row, base in zip(values, other, strict=True)
+        if one.language is None and column_of(one) == column
     ]

@@ -6,20 +6,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import langcodes
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from isoglot.evaluation.results import Results
-from isoglot.report.systems import Column
+from isoglot.report.systems import Cell, Column, column_of, verdict_of
 from isoglot.statistics import significance as stats
-from isoglot.statistics.comparison import BIAS, LOWER_IS_BETTER, SETTINGS, Comparison, Contrast, Estimate, compare
-from isoglot.studies.families import family_of
+from isoglot.statistics.comparison import LOWER_IS_BETTER, SETTINGS, Comparison, Contrast, Estimate, compare
 from isoglot.studies.recipe import BASE, ComparisonSpec, Study, ViewSpec
+from isoglot.studies.views import restrict, views_of
 
 EVERYTHING = "all"
 """The view that leaves nothing out."""
+AGREEMENT = "ranking_agreement@10"
+"""The measure of consistency: how far the translations of a question get the same ranking."""
 Runs = Mapping[str, Sequence[Results]]
 
 
@@ -41,6 +41,23 @@ class Part:
     view: str
     baseline: str
     comparison: Comparison
+
+    @property
+    def title(self) -> str:
+        """What it is a part of."""
+        return f"{self.benchmark}, {self.model}" + ("" if self.view == EVERYTHING else f", {self.view}")
+
+    @property
+    def cells(self) -> list[list[Cell]]:
+        """Figures over all query languages, a row for each system, in order of measures, then settings."""
+        whole = [one for one in self.comparison.estimates if one.language is None]
+        columns = list(dict.fromkeys(map(column_of, whole)))
+        found = {(one.system, column_of(one)): one for one in whole}
+        tests = {(one.system, column_of(one)): one for one in self.comparison.contrasts if one.language is None}
+        return [
+            [_cell(column, found.get((name, column)), tests.get((name, column))) for column in columns]
+            for name in self.comparison.systems
+        ]
 
 
 @dataclass(frozen=True)
@@ -103,8 +120,7 @@ class Gains:
     def title(self) -> str:
         """What is held against what."""
         heading = Column(*self.figure).heading
-        named = f"{self.part.benchmark}, {self.part.model}"
-        return f"{named}: {heading} of {self.system} minus {self.part.baseline}, by pairs of training text"
+        return f"{self.part.title}: {heading} of {self.system} minus {self.part.baseline}, by pairs of training text"
 
 
 def gains(figures: Figures) -> Iterator[Gains]:
@@ -150,7 +166,7 @@ def compare_parts(study: Study, benchmark: str, runs: Runs, model: str) -> list[
     for wanted in (ComparisonSpec(baseline=BASE), *study.comparisons):
         others = [name for name in (wanted.systems or runs) if name != wanted.baseline]
         for view, restriction in {EVERYTHING: ViewSpec(), **views}.items():
-            seen = {name: [_restrict(run, restriction) for run in runs[name]] for name in (wanted.baseline, *others)}
+            seen = {name: [restrict(run, restriction) for run in runs[name]] for name in (wanted.baseline, *others)}
             if _too_few(seen[wanted.baseline][0]):
                 continue
             if view == EVERYTHING:
@@ -180,7 +196,7 @@ def compare_best(study: Study, benchmark: str, runs: Runs, model: str, parts: Se
     made = []
     for leader in dict.fromkeys(leaders):
         if leader not in done:
-            seen = {name: [_restrict(run, ViewSpec()) for run in runs[name]] for name in (leader, *runs)}
+            seen = {name: [restrict(run, ViewSpec()) for run in runs[name]] for name in (leader, *runs)}
             made.append(Part(benchmark, model, EVERYTHING, leader, _compare(seen, spec.measures[:1])))
     return made
 
@@ -189,34 +205,6 @@ def best_of(part: Part, setting: str, measure: str) -> Estimate | None:
     """The best system's estimate over all query languages; None where nothing was measured."""
     sign = -1.0 if measure in LOWER_IS_BETTER else 1.0
     return max(estimates(part, setting, measure), key=lambda one: sign * one.value, default=None)
-
-
-def views_of(study: Study, languages: Sequence[str]) -> dict[str, ViewSpec]:
-    """The study's views of a benchmark in these languages, empty ones left out."""
-    views: dict[str, ViewSpec] = {}
-    for name, view in study.views.items():
-        asked, searched = (
-            tuple(tag for tag in languages if wanted is None or _is_in(tag, wanted))
-            for wanted in (view.queries, view.corpora)
-        )
-        if asked and searched:
-            kept = (asked if view.queries is not None else None, searched if view.corpora is not None else None)
-            views[name] = ViewSpec(queries=kept[0], corpora=kept[1])
-    for what in study.view_by:
-        groups: dict[str, list[str]] = {}
-        for tag in languages:
-            groups.setdefault(family_of(tag) if what == "family" else script_of(tag), []).append(tag)
-        views |= {f"{what} {name}": ViewSpec(queries=tuple(tags)) for name, tags in groups.items()}
-    return views
-
-
-def script_of(tag: str) -> str:
-    """The script that a language is usually written in, by its ISO 15924 code.
-
-    >>> script_of("ru"), script_of("zh-CN")
-    ('Cyrl', 'Hans')
-    """
-    return str(langcodes.Language.get(tag).maximize().script)
 
 
 def mean_figures(runs: Sequence[Results]) -> dict[str, Any]:
@@ -249,6 +237,12 @@ def consistency(figures: Mapping[str, Any], measure: str) -> tuple[float, float]
     return (round(float(values.mean()), 6), round(float(values.std()), 6)) if len(values) else (np.nan, np.nan)
 
 
+def _cell(column: Column, estimate: Estimate | None, contrast: Contrast | None) -> Cell:
+    if estimate is None:
+        return Cell(column, float("nan"))
+    return Cell(column, estimate.value, (estimate.low, estimate.high), verdict_of(contrast))
+
+
 def _compare(
     runs: Runs, wanted: Sequence[str], *, languages: bool = False, permutations: int | None = None
 ) -> Comparison:
@@ -260,32 +254,8 @@ def _compare(
     )
 
 
-def _restrict(run: Results, view: ViewSpec) -> Results:
-    """Results over a part of the queries and corpora, without what would be looked at twice.
-
-    In one language the pool is the corpus; and within languages a view of corpora is one of queries.
-    """
-    table = run.per_query
-    if len(run.summary["languages"]) == 1:
-        table = table.filter(pc.equal(table["setting"], "monolingual"))
-        table = table.drop_columns([name for name in BIAS if name in table.column_names])
-    if view.queries is not None:
-        table = table.filter(pc.is_in(table["query_language"], pa.array(list(view.queries), pa.string())))
-    if view.corpora is not None:
-        table = table.filter(pc.is_in(table["corpus_language"], pa.array(list(view.corpora), pa.string())))
-        if view.queries is None:
-            table = table.filter(pc.equal(table["setting"], "cross_lingual"))
-        table = table.drop_columns([name for name in BIAS if name in table.column_names])
-    return replace(run, per_query=table)
-
-
 def _too_few(run: Results) -> bool:
     return len(pc.unique(run.per_query["example"])) < 2
-
-
-def _is_in(tag: str, wanted: Sequence[str]) -> bool:
-    """Whether a benchmark's language is meant; `zh` means `zh-CN` too."""
-    return tag in wanted or tag.split("-")[0] in wanted
 
 
 def _corrected_over_views(parts: Sequence[Part]) -> list[Part]:

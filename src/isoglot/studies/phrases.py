@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from isoglot.report.systems import BIAS, Column, column_of
-from isoglot.report.tables import p_value, write_interval
+from isoglot.report.sentences import change, gain
+from isoglot.report.systems import Column, column_of
 from isoglot.statistics.comparison import NOT_SHOWN, SETTINGS, Contrast, Estimate
 from isoglot.studies.curve import Optimum
 from isoglot.studies.figures import EVERYTHING, Figures, Part, best_of, contrasts, estimates
@@ -14,20 +14,6 @@ from isoglot.studies.recipe import BASE
 CLAIMS = ("is better than", "is worse than", "better:", "worse:", "improves", "hinders")
 """Every way in which an answer says that there is a difference."""
 _FEW = 4  # systems that are named with their figures
-_BIAS = {column.measure: column for column in BIAS}
-
-
-def said(contrast: Contrast, where: str = "") -> str:
-    """A contrast as a clause: a difference only where the verdict has one.
-
-    Args:
-        contrast: which.
-        where: the benchmark, if that is to be said.
-    """
-    what = f"{column_of(contrast).heading}{f' on {where}' if where else ''} ({_change(contrast)})"
-    if contrast.verdict == NOT_SHOWN:
-        return f"{NOT_SHOWN} between {contrast.system} and {contrast.baseline} in {what}"
-    return f"{contrast.system} is {contrast.verdict} than {contrast.baseline} in {what}"
 
 
 def sentences(found: Iterable[Contrast], whose: str = "") -> list[str]:
@@ -65,7 +51,7 @@ def leader(parts: Sequence[Part], setting: str, measure: str) -> str:
     found, best = estimates(parts[0], setting, measure), best_of(parts[0], setting, measure)
     if best is None:
         return ""
-    column = Column(setting, measure) if measure not in _BIAS else _BIAS[measure]
+    column = Column(setting, measure)
     tests = [one for part in parts for one in contrasts(part, measure) if one.setting == setting]
     tested = {frozenset((one.system, one.baseline)): one.verdict != NOT_SHOWN for one in tests}
     rivals = [
@@ -131,12 +117,12 @@ def changes(found: Sequence[tuple[str, Contrast]], who: str, what: str) -> str:
 
 def optimum(found: Optimum) -> str:
     """Where an optimum lies, and how flat it is."""
-    column = _BIAS.get(found.measure) or Column(found.setting, found.measure)
+    column = Column(found.setting, found.measure)
     flat = ", ".join(f"{x:g}" for x in found.flat)
     return (
         f"{column.heading} has its best mean, {column.write(found.value)}, at {found.x:g} (95 % interval of the place "
         f"{found.low:g} to {found.high:g}); not told apart from it: {flat}; over the whole axis it moves by "
-        f"{_size(column, found)}."
+        f"{column.write(found.spread, '+').lstrip('+')}."
     )
 
 
@@ -191,7 +177,7 @@ def _sorted_out(found: Sequence[Contrast]) -> str:
         if not mine:
             continue
         if len(mine) <= _FEW:
-            named = ", ".join(f"{one.system} ({_change(one)})" for one in mine)
+            named = ", ".join(f"{one.system} ({change(one)})" for one in mine)
         elif verdict == NOT_SHOWN:
             named = _listed([one.system for one in mine])
         elif len(mine) == len(found):
@@ -204,7 +190,7 @@ def _sorted_out(found: Sequence[Contrast]) -> str:
 
 def _each(found: Sequence[tuple[str, Contrast]]) -> str:
     """Names with what each gains or loses."""
-    return _listed([f"{name} ({_gain(one)})" for name, one in found])
+    return _listed([f"{name} ({gain(one)})" for name, one in found])
 
 
 def _range(found: Sequence[tuple[str, Contrast]]) -> str:
@@ -215,18 +201,7 @@ def _range(found: Sequence[tuple[str, Contrast]]) -> str:
 def _ends(found: Sequence[tuple[str, Contrast]]) -> str:
     ordered = sorted(found, key=lambda row: abs(row[1].difference))
     (least, low), (most, high) = ordered[0], ordered[-1]
-    return f"from {least} ({_gain(low)}) to {most} ({_gain(high)})"
-
-
-def _gain(one: Contrast) -> str:
-    column = column_of(one)
-    return f"{column.write(one.difference, '+')} {write_interval(column, (one.low, one.high), '+')}"
-
-
-def _change(contrast: Contrast) -> str:
-    """A difference with its interval and corrected p-value."""
-    p = p_value(contrast.p_corrected)
-    return f"{_gain(contrast)}, p {p if p.startswith('<') else f'= {p}'}"
+    return f"from {least} ({gain(low)}) to {most} ({gain(high)})"
 
 
 def _overlap(one: Estimate, other: Estimate) -> bool:
@@ -234,11 +209,7 @@ def _overlap(one: Estimate, other: Estimate) -> bool:
 
 
 def _with_interval(column: Column, one: Estimate) -> str:
-    return f"{column.write(one.value)} {write_interval(column, (one.low, one.high))}"
-
-
-def _size(column: Column, found: Optimum) -> str:
-    return column.write(found.spread, "+").lstrip("+")
+    return f"{column.write(one.value)} {column.write_interval((one.low, one.high))}"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -11,8 +11,8 @@ from typing import Any
 from isoglot.common.errors import InputError
 from isoglot.common.progress import console
 from isoglot.evaluation.results import Results
-from isoglot.report.markup import plot_library
-from isoglot.studies.answers import AGREEMENT, ANSWERS
+from isoglot.report.page import plot_library
+from isoglot.studies.answers import ANSWERS
 from isoglot.studies.arms import (
     RECORD_FILE,
     Arm,
@@ -24,11 +24,12 @@ from isoglot.studies.arms import (
     run_arm,
 )
 from isoglot.studies.curve import Optimum, find_optimum
-from isoglot.studies.figures import EVERYTHING, Figures, compare_best, compare_parts, mean_figures, views_of
+from isoglot.studies.figures import AGREEMENT, EVERYTHING, Figures, compare_best, compare_parts, mean_figures
 from isoglot.studies.material import load_set
+from isoglot.studies.pages import write_study
 from isoglot.studies.reading import with_data_at_hand
 from isoglot.studies.recipe import Study
-from isoglot.studies.writing import write_study
+from isoglot.studies.views import views_of
 
 Outcome = dict[Arm, dict[str, Results]]
 _LOOKED_FOR = (
