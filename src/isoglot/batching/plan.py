@@ -414,13 +414,12 @@ class _Planner:
 
     def _fills(self, members: IntArray, wanted: BoolArray) -> bool:
         """Whether a pool has as many different groups as a batch needs; most often its beginning tells."""
-        groups = np.zeros(0, np.int64)
-        for start in range(0, len(members), _PAIRS_AT_A_TIME):
-            pool = self._pool(members[start : start + _PAIRS_AT_A_TIME], wanted)
+        start, size, groups = 0, 4 * self.batch_size, np.zeros(0, np.int64)
+        while start < len(members) and len(groups) < self.batch_size:
+            pool = self._pool(members[start : start + size], wanted)
             groups = np.union1d(groups, self.data.group[pool])
-            if len(groups) >= self.batch_size:
-                return True
-        return False
+            start, size = start + size, min(2 * size, _PAIRS_AT_A_TIME)
+        return len(groups) >= self.batch_size
 
     def _draw(self, weights: FloatArray, count: int) -> IntArray:
         return self.rng.choice(len(weights), size=count, p=weights / weights.sum())
