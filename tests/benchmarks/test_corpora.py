@@ -16,7 +16,7 @@ import pytest
 from isoglot.benchmarks import Corpus, Query, RetrievalSet
 from isoglot.benchmarks.beir import load_corpus
 from isoglot.benchmarks.corpora import joined, stored_corpus
-from isoglot.benchmarks.texts import ArrowTexts
+from isoglot.pairs.texts import ArrowTexts
 from isoglot.common.cache import cache_folder
 from isoglot.common.errors import InputError
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isoglot.benchmarks import Corpus, Passage, Query, RetrievalSet
-from isoglot.benchmarks.texts import ArrowTexts
+from isoglot.pairs.texts import ArrowTexts
 from isoglot.common.errors import InputError
 
 TAGS = ("de", "en", "fi")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, Literal
 
 import numpy as np
@@ -15,6 +16,7 @@ FloatArray = npt.NDArray[np.float64]
 
 _SWAP_TRIES = 24
 _BATCHES_AT_A_TIME = 1 << 11
+_DRAWS_AT_A_TIME = 1 << 20
 _MOMENTS = float(1 << 31)  # of a run; which of two at one moment comes first does not matter
 
 
@@ -35,9 +37,7 @@ def language_weights(sizes: npt.ArrayLike, sampling: LanguageSampling) -> FloatA
     return np.asarray(weights / (total or 1.0), np.float64)
 
 
-def sample(
-    groups: IntArray, rates: FloatArray, batches: int, batch_size: int, rng: np.random.Generator
-) -> IntArray:
+def sample(groups: IntArray, rates: FloatArray, batches: int, batch_size: int, rng: np.random.Generator) -> IntArray:
     """Sample items into batches: each item as often as its rate says, evenly spread, no group twice in a batch.
 
     Args:
@@ -63,24 +63,24 @@ def sample(
     del expected, order, edges
     # An item used k times comes once in every k-th of the run, at a random moment of it. A moment and its item are one
     # number, because numbers are sorted several times as fast as an order of them is found.
-    items = np.repeat(np.arange(len(groups), dtype=np.int32), uses)
-    moments = rng.random(total)
-    moments += np.arange(total) - np.repeat(np.cumsum(uses, dtype=np.int64) - uses, uses)
-    moments /= uses[items]
-    moments *= _MOMENTS
-    keys = moments.astype(np.uint64)
-    keys <<= np.uint64(32)
-    keys |= items.astype(np.uint64)
-    del items, moments
+    keys = np.empty(total, np.uint64)
+    ends = np.cumsum(uses, dtype=np.int64)
+    cuts = np.unique([*np.searchsorted(ends, np.arange(0, total, _DRAWS_AT_A_TIME), side="right"), len(groups)])
+    for first, last in itertools.pairwise(cuts.tolist()):
+        some = uses[first:last]
+        nth = np.repeat(np.arange(last - first), some)
+        begin = ends[first:last] - some
+        turn = np.arange(begin[0], ends[last - 1]) - begin[nth]
+        moments = (turn + rng.random(len(nth))) / some[nth] * _MOMENTS
+        keys[begin[0] : ends[last - 1]] = moments.astype(np.uint64) << np.uint64(32) | (nth + first).astype(np.uint64)
     keys.sort()
     sampled = (keys & np.uint64(0xFFFFFFFF)).astype(np.int32).reshape(batches, batch_size)
+    del keys
     _separate(sampled, groups, rng)
     return sampled
 
 
-def sample_blocks(
-    groups: IntArray, batches: int, batch_size: int, block: int, rng: np.random.Generator
-) -> IntArray:
+def sample_blocks(groups: IntArray, batches: int, batch_size: int, block: int, rng: np.random.Generator) -> IntArray:
     """Sample items of equal rate in blocks of consecutive ones, so that neighbours meet in a batch.
 
     Args:

@@ -24,7 +24,7 @@ from isoglot.benchmarks.judged import (
     passage_text,
 )
 from isoglot.benchmarks.retrieval_set import Corpus, RetrievalSet
-from isoglot.benchmarks.texts import places
+from isoglot.pairs.texts import places
 from isoglot.common.errors import InputError
 from isoglot.common.languages import normalize_language
 

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from isoglot.benchmarks.retrieval_set import Corpus
-from isoglot.benchmarks.texts import ArrowTexts
+from isoglot.pairs.texts import ArrowTexts
 from isoglot.common.atomic import write_whole
 from isoglot.common.cache import cache_folder
 from isoglot.common.errors import InputError

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from isoglot.benchmarks.texts import ArrowTexts, places, select
+from isoglot.pairs.texts import ArrowTexts, places, select
 from isoglot.common.errors import InputError
 from isoglot.common.languages import normalize_language
 

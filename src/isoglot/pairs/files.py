@@ -6,6 +6,7 @@ import csv
 import json
 from array import array
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ import pyarrow.parquet as pq
 from isoglot.common.atomic import write_whole
 from isoglot.common.errors import InputError
 from isoglot.pairs.parallel import ParallelPairs
-from isoglot.pairs.schema import NEEDS, REQUIRED, SCHEMA, checked, table_from_columns, table_from_rows
+from isoglot.pairs.schema import NEEDS, REQUIRED, ROWS_AT_A_TIME, SCHEMA, batch_of_columns, batches_of_rows
+from isoglot.pairs.texts import identity
 
 Row = dict[str, Any]
 
@@ -40,15 +42,18 @@ def read_pairs(path: str | Path) -> ParallelPairs:
         raise InputError(f"{path}: cannot tell the format; name it .jsonl, .csv or .parquet")
     if not path.is_file():
         raise InputError(f"{path}: no such file; give a .jsonl, .csv or .parquet file of parallel pairs")
+    source = identity([path])
     if suffix == ".parquet":
-        return ParallelPairs(checked(_parquet_table(path), path.stem, lambda row: f"{path} row {row + 1}"))
+        return ParallelPairs.from_batches(
+            _parquet_batches(path), path.stem, lambda row: f"{path} row {row + 1}", source
+        )
     lines = array("q")
 
     def where(row: int) -> str:
         return f"{path} line {lines[row]}"
 
     rows = _jsonl_rows(path, lines) if suffix == ".jsonl" else _csv_rows(path, lines)
-    return ParallelPairs(checked(table_from_rows(rows, where), path.stem, where))
+    return ParallelPairs.from_batches(batches_of_rows(rows, where), path.stem, where, source)
 
 
 def write_pairs(pairs: ParallelPairs, path: str | Path) -> None:
@@ -61,16 +66,19 @@ def write_pairs(pairs: ParallelPairs, path: str | Path) -> None:
     if path.suffix.lower() not in _WRITERS:
         raise InputError(f"{path}: cannot tell the format; name it .jsonl, .csv or .parquet")
     with write_whole(path) as temporary:
-        _WRITERS[path.suffix.lower()](pairs.table, temporary)
+        _WRITERS[path.suffix.lower()](pairs, temporary)
 
 
-def _parquet_table(path: Path) -> pa.Table:
+def _parquet_batches(path: Path) -> Iterator[pa.RecordBatch]:
     try:
-        table = pq.read_table(path, memory_map=True)
+        with pq.ParquetFile(path, memory_map=True) as file:
+            columns = [name for name in SCHEMA.names if name in file.schema_arrow.names]
+            yield batch_of_columns(pa.RecordBatch.from_pylist([], file.schema_arrow), str(path))
+            for batch in file.iter_batches(ROWS_AT_A_TIME, columns=columns):
+                yield batch_of_columns(batch, str(path))
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{path}: not a readable Parquet file ({reason}); write it again") from None
-    return table_from_columns(table, str(path))
 
 
 def _text_lines(path: Path) -> Iterator[str]:
@@ -126,34 +134,32 @@ def _from_cells(cells: Row, where: str) -> Row:
     return row
 
 
-def _write_parquet(table: pa.Table, path: Path) -> None:
-    pq.write_table(table, path, compression="zstd")
+def _write_parquet(pairs: ParallelPairs, path: Path) -> None:
+    with pq.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
+        rows = pairs.rows()
+        while block := list(islice(rows, ROWS_AT_A_TIME)):
+            writer.write_batch(pa.RecordBatch.from_pylist(block, SCHEMA))
 
 
-def _write_jsonl(table: pa.Table, path: Path) -> None:
+def _write_jsonl(pairs: ParallelPairs, path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="\n") as file:
-        for row in _rows(table):
+        for row in pairs.rows():
             if row["negatives"] is None:
                 del row["negatives"]
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
-def _write_csv(table: pa.Table, path: Path) -> None:
+def _write_csv(pairs: ParallelPairs, path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, SCHEMA.names)
         writer.writeheader()
-        for row in _rows(table):
+        for row in pairs.rows():
             if row["negatives"] is not None:
                 row["negatives"] = json.dumps(row["negatives"], ensure_ascii=False)
             writer.writerow(row)
 
 
-def _rows(table: pa.Table) -> Iterator[Row]:
-    for batch in table.to_batches(max_chunksize=1 << 14):
-        yield from batch.to_pylist()
-
-
-_WRITERS: dict[str, Callable[[pa.Table, Path], None]] = {
+_WRITERS: dict[str, Callable[[ParallelPairs, Path], None]] = {
     ".jsonl": _write_jsonl,
     ".csv": _write_csv,
     ".parquet": _write_parquet,
