@@ -24,6 +24,7 @@ Key = Callable[[pa.Array], pa.Array]
 """Texts to what stays of them when two are held to be the same; null where one has no such key."""
 
 LONG = 100  # normalised characters from which a text says enough to be known by its shape or its beginning
+_INVISIBLE = r"[\p{Cf}\x{34f}\x{115f}\x{1160}\x{17b4}\x{17b5}\x{180b}-\x{180f}\x{3164}\x{fe00}-\x{fe0f}\x{ffa0}]+"
 PREFIX = 200  # characters of a first paragraph that make two passages nearly the same
 
 
@@ -58,13 +59,22 @@ class DuplicateReport:
         )
 
 
+def visible(texts: pa.Array) -> pa.Array:
+    r"""Texts without characters that nobody sees: joiners, marks of direction, soft hyphens, variation selectors.
+
+    >>> visible(pa.array(["no\u200bw\u200f", "\ufeffnow"])).to_pylist()
+    ['now', 'now']
+    """
+    return pc.replace_substring_regex(texts, _INVISIBLE, "")
+
+
 def passage_key(texts: pa.Array) -> pa.Array:
     r"""What stays of passages when case, punctuation, spacing and, in long ones, numbers do not count.
 
     >>> passage_key(pa.array(["Born in\t1950.", "BORN - in 1950", "born in 1960", "?!"])).to_pylist()
     ['born in 1950', 'born in 1950', 'born in 1960', '?!']
     """
-    key = pc.utf8_lower(pc.utf8_normalize(texts, form="NFKC"))
+    key = visible(pc.utf8_lower(pc.utf8_normalize(texts, form="NFKC")))
     words = pc.utf8_trim_whitespace(pc.replace_substring_regex(key, r"[\s\pP\pS\pZ]+", " "))
     words = pc.if_else(pc.equal(words, ""), key, words)
     without_numbers = pc.replace_substring_regex(words, r"\p{Nd}+", "0")
@@ -82,9 +92,8 @@ def near_key(texts: pa.Array) -> pa.Array:
 
 def query_key(texts: pa.Array) -> pa.Array:
     """What stays of queries when case and spacing do not count; C and C++ stay apart. Null stays null."""
-    return pc.utf8_trim_whitespace(
-        pc.replace_substring_regex(pc.utf8_lower(pc.utf8_normalize(texts, form="NFKC")), r"[\s\pZ]+", " ")
-    )
+    key = visible(pc.utf8_lower(pc.utf8_normalize(texts, form="NFKC")))
+    return pc.utf8_trim_whitespace(pc.replace_substring_regex(key, r"[\s\pZ]+", " "))
 
 
 def key_numbers(texts: ArrowTexts, used: IntArray, key: Key) -> IntArray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -174,6 +174,10 @@ class ParallelPairs:
         pairs = cls(store, ids.select(first), tuple(languages), tuple(datasets), rows, negative)
         pairs._check_once_per_language(lambda row: f"row {row + 1} of the concatenated tables")
         return pairs
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Without what can be made again."""
+        return ParallelPairs, tuple(getattr(self, field.name) for field in fields(self))
 
     def __len__(self) -> int:
         """Number of rows, that is of translations."""

@@ -253,13 +253,8 @@ def _remove(path: Path, held: int, process: int) -> None:
         path.unlink(missing_ok=True)
 
 
-def write_batches(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
-    """Write an Arrow file block by block, whole or not at all."""
-    with write_whole(path) as temporary:
-        _write(temporary, schema, batches)
-
-
-def _write(path: Source, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
+def write_batches(path: Source, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
+    """Write an Arrow file block by block."""
     with pa.OSFile(os.fspath(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
         for batch in batches:
             writer.write_batch(batch)
@@ -276,7 +271,9 @@ def mapped_batches(path: Source) -> list[pa.RecordBatch]:
         return [reader.get_batch(number) for number in range(reader.num_record_batches)]
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
-        raise InputError(f"{os.fspath(path)}: not a whole Arrow file ({reason}); write it again") from error
+        raise InputError(
+            f"{os.fspath(path)}: not readable ({reason}); delete the file, and it is made again"
+        ) from error
 
 
 def kept(
@@ -302,8 +299,9 @@ def kept(
         return held, None
     everything = itertools.chain(held, remaining)
     if path is not None:
-        write_batches(path, schema, everything)
+        with write_whole(path) as temporary:
+            write_batches(temporary, schema, everything)
         return mapped_batches(path), path
     file = TemporaryFile(".arrow")
-    _write(file, schema, everything)
+    write_batches(file, schema, everything)
     return mapped_batches(file), file
