@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from isoglot.benchmarks.corpora import identity, size_of, stored_corpus
+from isoglot.benchmarks.corpora import size_of, stored_corpus
 from isoglot.benchmarks.files import read_json_lines, read_judgements, read_parquet_rows
 from isoglot.benchmarks.hub import HubTable
 from isoglot.benchmarks.judged import (
@@ -24,9 +24,9 @@ from isoglot.benchmarks.judged import (
     passage_text,
 )
 from isoglot.benchmarks.retrieval_set import Corpus, RetrievalSet
-from isoglot.benchmarks.texts import places
 from isoglot.common.errors import InputError
 from isoglot.common.languages import normalize_language
+from isoglot.pairs.texts import identity, places
 
 HUB_ID = "BeIR/{}"
 """Corpus and queries of a set on the hub; the judgements are in `BeIR/NAME-qrels`."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from isoglot.benchmarks.corpora import identity, size_of, stored_corpus
+from isoglot.benchmarks.corpora import size_of, stored_corpus
 from isoglot.benchmarks.files import asked, read_json_lines, read_judgements, read_tab_lines
 from isoglot.benchmarks.hub import HubTable
 from isoglot.benchmarks.judged import (
@@ -25,6 +25,7 @@ from isoglot.benchmarks.judged import (
 from isoglot.benchmarks.retrieval_set import RetrievalSet
 from isoglot.common.errors import InputError
 from isoglot.common.languages import normalize_language
+from isoglot.pairs.texts import identity
 
 HUB_ID = "mteb/MIRACLRetrieval"
 """The development split without a loading script; `miracl/miracl` itself has one and asks for a sign-in."""

@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from isoglot.benchmarks.corpora import identity, joined, size_of, stored_corpus
+from isoglot.benchmarks.corpora import joined, size_of, stored_corpus
 from isoglot.benchmarks.files import asked, read_judgements, read_tab_lines
 from isoglot.benchmarks.hub import fetch_file
 from isoglot.benchmarks.retrieval_set import Corpus, Query, RetrievalSet
 from isoglot.common.errors import InputError
+from isoglot.pairs.texts import identity
 
 HUB_ID = "unicamp-dl/mmarco"
 """Its loading script is not run; the files that it would read are fetched."""
