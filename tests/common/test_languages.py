@@ -43,7 +43,10 @@ def test_every_way_to_write_a_language_has_one_tag(code: str, tag: str) -> None:
     assert normalize_language(tag) == tag
 
 
-@pytest.mark.parametrize("code", ["xx", "qaa", "", "und", "x-foo", "German", "README", "sr@latin", "12", "mul", "zh-xyz", "en-x-own", "roa-tara"])
+@pytest.mark.parametrize(
+    "code",
+    ["xx", "qaa", "", "und", "x-foo", "German", "README", "sr@latin", "12", "mul", "zh-xyz", "en-x-own", "roa-tara"],
+)
 def test_what_is_no_language_is_named(code: str) -> None:
     with pytest.raises(InputError, match=rf'unknown language "{code}"; give a BCP 47 tag such as "de"'):
         normalize_language(code)

@@ -32,7 +32,8 @@ def test_texts_that_show_nothing_are_blank() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "count"), [("भारतीय रिज़र्व बैंक", 3), ("নরেন্দ্র মোদী", 2), ("می\u200cخواهم بروم", 2), ("ಕನ್ನಡ ಭಾಷೆ", 2), ("זֶה סֵפֶר", 2)]
+    ("text", "count"),
+    [("भारतीय रिज़र्व बैंक", 3), ("নরেন্দ্র মোদী", 2), ("می\u200cخواهم بروم", 2), ("ಕನ್ನಡ ಭಾಷೆ", 2), ("זֶה סֵפֶר", 2)],
 )
 def test_vowel_signs_part_no_words(text: str, count: int) -> None:
     assert len(words(text)) == count

@@ -181,7 +181,7 @@ def test_a_gzipped_file_is_read(tmp_path: Path) -> None:
 
 
 def test_columns_that_are_languages_hold_aligned_sentences(tmp_path: Path) -> None:
-    (tmp_path / "talks.tsv").write_text("en\tde_DE\nHello.\tHallo.\n\t\n\"One\ntwo\"\tEins\n", encoding="utf-8")
+    (tmp_path / "talks.tsv").write_text('en\tde_DE\nHello.\tHallo.\n\t\n"One\ntwo"\tEins\n', encoding="utf-8")
     assert [tuple(row.values())[:4] for row in read_pairs(tmp_path / "talks.tsv").rows()] == [
         ("talks/2", "en", "Hello.", "Hello."),
         ("talks/2", "de-DE", "Hallo.", "Hallo."),
@@ -211,7 +211,9 @@ def test_a_long_csv_cell_is_read(tmp_path: Path) -> None:
 def test_wrong_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"gone\.jsonl: no such file"):
         read_pairs(tmp_path / "gone.jsonl")
-    with pytest.raises(InputError, match=r"own\.txt: cannot tell the format; name it \.jsonl, \.csv, \.tsv or \.parquet"):
+    with pytest.raises(
+        InputError, match=r"own\.txt: cannot tell the format; name it \.jsonl, \.csv, \.tsv or \.parquet"
+    ):
         read_pairs(tmp_path / "own.txt")
     (tmp_path / "own.parquet").write_bytes(b"PAR1 and no more")
     with pytest.raises(InputError, match=r"own\.parquet: not a readable Parquet file"):

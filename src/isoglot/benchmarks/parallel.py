@@ -68,5 +68,5 @@ def load_bitext(folder: str | Path, *, languages: Iterable[str] | None = None) -
     pairs = read_sentence_folder(folder)
     if languages is not None:
         pairs = pairs.filter_languages(languages)
-    name = f"bitext:{folder.resolve().name}"
-    return set_of_translations(name, (Query(row["id"], row["language"], row["passage"]) for row in pairs.rows()))
+    texts = (Query(row["id"], row["language"], row["passage"]) for row in pairs.rows())
+    return set_of_translations(f"bitext:{folder.resolve().name}", texts)

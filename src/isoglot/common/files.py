@@ -122,10 +122,11 @@ def read_cells(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
             first = reader.line_num + 1
     except csv.Error as error:
         line = _open_quote(path, delimiter, first)
-        wrong = f"the quote that opens here does not close before a {'tab' if delimiter != ',' else 'comma'}"
+        sign = "comma" if delimiter == "," else "tab"
+        wrong = f"the quote that opens here does not close before a {sign}" if line else f"no cells ({error})"
         raise InputError(
-            f"{path} line {line or reader.line_num}: {wrong if line else f'not readable as cells ({error})'}; put cells "
-            'with quotes, line breaks or delimiters between quotes, and write a quote within them twice: ""'
+            f"{path} line {line or reader.line_num}: {wrong}; put cells with quotes, line breaks or a {sign} between "
+            'quotes, and write a quote within them twice: ""'
         ) from None
 
 
@@ -186,7 +187,7 @@ def some_text(value: object, where: str, name: str) -> str:
         InputError: if it is null, of another type, or empty.
     """
     if not isinstance(value, str) or not value.strip():
-        raise InputError(f'{where}: "{name}" must be a string that holds some text, got {value!r:.40}')
+        raise InputError(f'{where}: "{name}" must hold some text, got {value!r:.40}')
     return value
 
 

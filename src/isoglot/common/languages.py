@@ -7,14 +7,17 @@ Data sets write German as `de`, `DE`, `deu`, `ger` or `deu_Latn`. Inside isoglot
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from itertools import permutations
+from typing import TypeVar
 
 import langcodes
 from langcodes.tag_parser import LanguageTagError
 
 from isoglot.common.errors import InputError
+
+Part = TypeVar("Part")
 
 _PRIVATE_USE = re.compile(r"q[a-t][a-z]|x-")  # codes that name no language
 _NO_LANGUAGE = frozenset({None, "und", "mul", "mis", "zxx"})
@@ -81,6 +84,23 @@ def is_language(code: str) -> bool:
         return bool(normalize_language(code))
     except InputError:
         return False
+
+
+def asked(available: Mapping[str, Part], languages: Iterable[str] | None, name: str) -> dict[str, Part]:
+    """The parts of a data set in the languages asked for; all of them if None.
+
+    Raises:
+        InputError: if a language is none, or the data set lacks it.
+
+    >>> asked({"de": 1, "en": 2, "fi": 3}, ["en", "deu"], "toy")
+    {'de': 1, 'en': 2}
+    """
+    if languages is None:
+        return dict(available)
+    wanted = {normalize_language(tag) for tag in languages}
+    if unknown := sorted(wanted - available.keys()):
+        raise InputError(f"{name}: no language {unknown[0]!r}; there are {', '.join(available)}")
+    return {tag: part for tag, part in available.items() if tag in wanted}
 
 
 def language_name(tag: str) -> str:

@@ -1,7 +1,7 @@
-"""What text is, whatever the script: words, sentences, and the characters that nobody sees.
+r"""What text is, whatever the script: words, sentences, and the characters that nobody sees.
 
 Words of scripts with vowel signs hold characters that Python's `re` takes for no part of a word, so whoever looks for
-words uses the `regex` library, whose `\\w` and `\\b` are Unicode's.
+words uses the `regex` library, whose `\w` and `\b` are Unicode's.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ def words(text: str) -> list[str]:
     >>> words("नरेंद्र मोदी: It's 3 words")
     ['नरेंद्र', 'मोदी', 'it', 's', '3', 'words']
     """
-    return _WORD.findall(text.casefold())
+    found: list[str] = _WORD.findall(text.casefold())
+    return found
 
 
 def sentence_spans(text: str, language: str) -> Iterator[tuple[int, int]]:
