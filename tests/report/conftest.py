@@ -43,6 +43,7 @@ def _rows(shift: float, seed: int) -> list[dict[str, Any]]:
                         "map": float(np.clip(0.3 * hard + 0.1 * draw.random() + shift, 0, 1)),
                         "rank_distance": 900 - 800 * shift + 10 * draw.random() if pooled else None,
                         "same_language_share@1": float(draw.random() < 0.9 - shift) if pooled else None,
+                        "fair_share@1": 1 / 3 if pooled else None,
                     }
                 )
     return rows
