@@ -202,6 +202,13 @@ class ParallelPairs:
         apart = pc.binary_join_element_wise(self.table["language"], self.table["id"], "/")
         return ParallelPairs(self.table.set_column(0, SCHEMA.field("id"), apart))
 
+    def with_dataset_renamed(self, old: str, new: str) -> ParallelPairs:
+        """The same rows, those of one data set under another name of it."""
+        names = self.table["dataset"]
+        renamed = pc.if_else(pc.equal(names, old), new, names)
+        place = SCHEMA.get_field_index("dataset")
+        return ParallelPairs(self.table.set_column(place, SCHEMA.field(place), renamed))
+
     def split(self, held_out: float, seed: int) -> tuple[ParallelPairs, ParallelPairs]:
         """Training part and held-out part; all translations of an example go to the same part.
 
