@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from isoglot.batching.sampler import language_batch_sampler as language_batch_sampler
     from isoglot.benchmarks import RetrievalSet as RetrievalSet
     from isoglot.benchmarks import load_benchmark as load_benchmark
+    from isoglot.enrich.negatives import mine_negatives as mine_negatives
     from isoglot.evaluation.audit import audit as audit
     from isoglot.evaluation.evaluate import evaluate as evaluate
     from isoglot.evaluation.evaluator import MultilingualRetrievalEvaluator as MultilingualRetrievalEvaluator
@@ -33,10 +34,12 @@ if TYPE_CHECKING:
     from isoglot.training import TrainConfig as TrainConfig
     from isoglot.training import load_config as load_config
     from isoglot.training import train as train
+    from isoglot.training.losses import Objective as Objective
 
 _HOMES = {
     "BatchPlan": "batching.plan",
     "MultilingualRetrievalEvaluator": "evaluation.evaluator",
+    "Objective": "training.losses",
     "ParallelPairs": "pairs",
     "Results": "evaluation.results",
     "RetrievalSet": "benchmarks",
@@ -51,6 +54,7 @@ _HOMES = {
     "load_encoder": "models.encoders",
     "load_pairs": "sources",
     "load_results": "evaluation.results",
+    "mine_negatives": "enrich.negatives",
     "plan_batches": "batching.plan",
     "read_pairs": "pairs",
     "train": "training",

@@ -156,4 +156,3 @@ def _filled(value: Any, known: Mapping[str, str]) -> Any:
         raise InputError(f"{value!r}: no entry {error.args[0]!r} under data; there are {', '.join(known)}") from None
     except ValueError as error:
         raise InputError(f"{value!r}: {error}") from None
-

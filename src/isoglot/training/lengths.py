@@ -43,7 +43,7 @@ def by_length(features: dict[str, Any], most: int | None = None) -> list[tuple[T
     cuts = cheapest_cuts(lengths[order], _CALL_COST.get(mask.device.type, _OTHER_CALL_COST), most or count)
     if len(cuts) == 1:
         return [(None, features)]
-    parts = []
+    parts: list[tuple[Tensor | None, dict[str, Any]]] = []
     for start, end in zip([0, *cuts], cuts, strict=False):
         rows, longest = torch.from_numpy(order[start:end]).to(mask.device), int(lengths[order[end - 1]])
         kept = slice(longest) if starts_full else slice(width - longest, None)
@@ -85,7 +85,8 @@ def cheapest_cuts(lengths: IntArray, call: int, most: int) -> list[int]:
         costs = cost[:end] + texts * widths[end - 1] + call * np.ceil(texts / most)
         before[end] = costs.argmin()
         cost[end] = costs[before[end]]
-    cuts, end = [], len(widths)
+    cuts: list[int] = []
+    end = len(widths)
     while end:
         start = int(before[end])
         cuts += range(int(ends[end]), int(ends[start]), -most)

@@ -336,20 +336,21 @@ class Objective(nn.Module):
 
 def _groups(features: dict[str, Any]) -> Tensor:
     """For each text of a column a number that texts which say the same share; -1 where that is not known."""
-    ids, mask = features["input_ids"], features.get("attention_mask")
-    given = features.pop("group", None)
-    if given is not None:
-        return cast(Tensor, given)
-    if mask is None:
-        return ids.new_full((len(features.get("offsets", ids)),), -1)
-    read = [tuple(row) for row in ids.masked_fill(mask == 0, -1).tolist()]
+    if "group" in features:
+        return cast(Tensor, features.pop("group"))
+    ids, mask = features.get("input_ids"), features.get("attention_mask")
+    if ids is None or mask is None:
+        rows = features.get("offsets", next(value for value in features.values() if isinstance(value, Tensor)))
+        return torch.full((len(rows),), -1, device=rows.device)
+    read = ids.masked_fill(mask == 0, -1).tolist()
     return torch.tensor([hash(tuple(i for i in row if i >= 0)) & (2**63 - 1) for row in read], device=ids.device)
 
 
 def _says_the_same(passages: Tensor, negatives: Tensor) -> Tensor:
     """`(passages, passages + negatives)`; true where another candidate is of a passage's group."""
-    same = (passages[:, None] == torch.cat([passages, negatives])) & (passages[:, None] >= 0)
-    return same.fill_diagonal_(False)
+    same: Tensor = (passages[:, None] == torch.cat([passages, negatives])) & (passages[:, None] >= 0)
+    same.fill_diagonal_(False)
+    return same
 
 
 class _Gathered(torch.autograd.Function):

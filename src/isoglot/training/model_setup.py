@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from copy import deepcopy
+from typing import Any
 
 import torch
 from sentence_transformers import SentenceTransformer
@@ -90,7 +91,7 @@ def make_trainable(model: SentenceTransformer, config: TrainConfig) -> Objective
     return objective(model, config)
 
 
-def transformers_of(model: SentenceTransformer) -> list[nn.Module]:
+def transformers_of(model: SentenceTransformer) -> list[Any]:
     """The transformers in a model; one that encodes queries and documents apart has several, others none."""
     return [module.auto_model for module in model.modules() if isinstance(module, Transformer)]
 
@@ -170,7 +171,7 @@ def add_adapters(model: SentenceTransformer, settings: Lora, seed: int) -> None:
         ) from error
 
 
-def adapted(model: SentenceTransformer) -> list[nn.Module]:
+def adapted(model: SentenceTransformer) -> list[Any]:
     """The transformers that have adapters."""
     return [found for found in transformers_of(model) if getattr(found, "_hf_peft_config_loaded", False)]
 
@@ -237,7 +238,7 @@ def merge_adapters(model: SentenceTransformer) -> None:
         transformer.requires_grad_(True)
 
 
-def _adapted_layers(transformer: nn.Module) -> list[tuple[str, nn.Module]]:
+def _adapted_layers(transformer: nn.Module) -> list[tuple[str, Any]]:
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     return [(name, module) for name, module in transformer.named_modules() if isinstance(module, BaseTunerLayer)]
