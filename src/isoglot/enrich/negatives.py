@@ -14,7 +14,7 @@ from dataclasses import astuple, dataclass
 from functools import cached_property, partial
 from io import BytesIO
 from pathlib import Path
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, TypeVar, cast, get_args
 from zlib import crc32
 
 import numpy as np
@@ -24,17 +24,21 @@ from sentence_transformers import SentenceTransformer
 
 from isoglot.common.atomic import write_whole
 from isoglot.common.errors import InputError
-from isoglot.common.progress import progress
+from isoglot.common.progress import console, progress
 from isoglot.models.embed import EmbeddingStore, embed
 from isoglot.models.encoders import Role
 from isoglot.pairs import ParallelPairs
 from isoglot.pairs.duplicates import connected, key_numbers, near_key, passage_key, query_key, shared
 from isoglot.pairs.numbers import Column
 
+if TYPE_CHECKING:
+    from datasets import Dataset
+
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 NegativeLanguage = Literal["query", "passage", "any"]
+Data = TypeVar("Data", bound="ParallelPairs | Dataset")
 
 _CHUNK_ROWS = 1024  # rows mined between two writes to disk; what an interrupt can lose
 _TEXTS_AT_A_TIME = 1 << 14
@@ -93,7 +97,7 @@ class _Pool:
 
 
 def mine_negatives(
-    pairs: ParallelPairs,
+    data: Data,
     model: SentenceTransformer,
     *,
     number: int = 4,
@@ -106,15 +110,17 @@ def mine_negatives(
     store: EmbeddingStore | None = None,
     batch_size: int = 32,
     bf16: bool = False,
-) -> ParallelPairs:
-    """Fill the `negatives` of every row that has a query; what stood there is replaced.
+) -> Data:
+    """Find hard negatives for every row that has a query; what stood in their place is replaced.
 
     Candidates are the distinct passages of all rows, those without a query too. A row never gets a passage of its own
     example in any language, nor of an example that `ParallelPairs.deduplicate` would merge with it: one that shares,
     directly or through others, a passage, the long beginning of one or a query in any language. Scores are cosines.
 
     Args:
-        pairs: what to mine for and in.
+        data: what to mine for and in. Or a plain `datasets.Dataset` with the columns `query` and `passage`, for a
+            script of sentence-transformers; translations share a value of a column `id`, if there is one, and a column
+            `language` says what a row is in, or all are taken to be in one.
         model: any encoder; a debiased one finds other negatives than a biased one.
         number: negatives per row, at most; fewer where there are not so many candidates.
         language: of the negatives. `query`: the row's own, in which the query is asked. `passage`: those in which
@@ -134,11 +140,14 @@ def mine_negatives(
         bf16: encode in bfloat16.
 
     Returns:
-        The same rows with `negatives` from the best to the worst; null where there are none.
+        The same rows with `negatives` from the best to the worst; null where there are none. Of a data set the rows
+        that have `number` of them, in columns `negative_1`, `negative_2` and so on, one alone in `negative`, as the
+        losses of sentence-transformers and `isoglot.training.losses.Objective` take them.
 
     Raises:
         InputError: if a setting is out of range, or there is no query.
     """
+    pairs = data if isinstance(data, ParallelPairs) else _pairs_of(data)
     settings = _checked(_Settings(number, language, margin, skip, draw_from or number, seed))
     asked = np.flatnonzero(pairs.has_query)
     if not len(asked):
@@ -165,7 +174,37 @@ def mine_negatives(
 
             found.append(_kept(None if folder is None else folder / f"rows-{start:010d}.npy", mine))
             advance(len(rows))
-    return _with_negatives(pairs, asked, np.concatenate(found))
+    mined = _with_negatives(pairs, asked, np.concatenate(found))
+    return cast(Data, mined if pairs is data else _with_columns(data, mined, number))
+
+
+def _pairs_of(dataset: Dataset) -> ParallelPairs:
+    """A row of pairs for each row of a data set."""
+    names = dataset.column_names
+    for name in ("query", "passage"):
+        if name not in names:
+            raise InputError(
+                f'the data set has no column "{name}", but {", ".join(names)}; rename the one that is meant, with '
+                f'dataset.rename_column("{names[0]}", "{name}")'
+            )
+    rows = dataset.select_columns([name for name in ("id", "language", "query", "passage") if name in names])
+    return ParallelPairs.from_rows(
+        {"language": "mul", **row, "id": str(row.get("id", number))} for number, row in enumerate(rows)
+    )
+
+
+def _with_columns(dataset: Dataset, mined: ParallelPairs, number: int) -> Dataset:
+    """The rows of a data set that have so many negatives, each in a column of its own."""
+    negatives = mined.negatives()
+    full = [row for row, found in enumerate(negatives) if len(found) == number]
+    if len(full) < len(negatives):
+        console.print(f"{len(negatives) - len(full):,} of {len(negatives):,} rows have fewer than {number} negatives")
+    result = dataset.select(full)
+    for place in range(number):
+        name = "negative" if number == 1 else f"negative_{place + 1}"
+        result = result.remove_columns(name) if name in result.column_names else result
+        result = result.add_column(name, [negatives[row][place] for row in full])
+    return result
 
 
 def _checked(settings: _Settings) -> _Settings:

@@ -309,7 +309,6 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-
 def _encoder(
     model: SentenceTransformer, data: RetrievalSet, batch_size: int, bf16: bool
 ) -> Callable[[Role, IntArray, EmbeddingStore | None, Callable[[int], None]], FloatArray]:

@@ -259,6 +259,12 @@ class ParallelPairs:
         texts = iter(self.store.take(self.negative[part.negative_places()]))
         return [list(itertools.islice(texts, max(count, 0))) for count in part.negatives_count.tolist()]
 
+    def negative_numbers(self, rows: IntArray) -> list[IntArray]:
+        """Where the negatives of some rows stand in `store`, row by row."""
+        part = self.numbers.where(rows)
+        numbers = self.negative[part.negative_places()]
+        return np.split(numbers, np.cumsum(np.maximum(part.negatives_count, 0))[:-1])
+
     def rows(self, rows: IntArray | None = None) -> Iterator[dict[str, Any]]:
         """Some rows, or all, in that order, as mappings with the keys that `from_rows` takes."""
         for start in range(0, len(self) if rows is None else len(rows), _ROWS_AT_A_TIME):
@@ -349,6 +355,13 @@ class ParallelPairs:
         )
         rows = replace(self.numbers, example=np.arange(len(self), dtype=np.int32))
         return replace(self, example_ids=_texts_of(names), numbers=rows)
+
+    def with_dataset_renamed(self, old: str, new: str) -> ParallelPairs:
+        """The same rows, those of one data set under another name of it."""
+        names = self.table["dataset"]
+        renamed = pc.if_else(pc.equal(names, old), new, names)
+        place = SCHEMA.get_field_index("dataset")
+        return ParallelPairs(self.table.set_column(place, SCHEMA.field(place), renamed))
 
     def split(self, held_out: float, seed: int) -> tuple[ParallelPairs, ParallelPairs]:
         """Training part and held-out part; all translations of an example go to the same part.
