@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -23,6 +23,7 @@ from isoglot.pairs.schema import SCHEMA, checked, codes, table_from_rows
 IntArray = npt.NDArray[np.int64]
 Role = Literal["query", "passage"]
 
+_ROWS_AT_A_TIME = 1 << 14
 _DESCRIBED_TEXTS = 20_000  # texts per role whose lengths stand for all
 
 
@@ -135,6 +136,39 @@ class ParallelPairs:
         column = self.table[role]
         return list((column if rows is None else column.take(pa.array(rows))).to_pylist())
 
+    @property
+    def example(self) -> IntArray:
+        """`(rows,)`; the example number of each row."""
+        return self._examples[0]
+
+    @cached_property
+    def language(self) -> IntArray:
+        """`(rows,)`; the language number of each row, which indexes `languages`."""
+        number = pc.index_in(self.table["language"], pa.array(self.languages, pa.string()))
+        return np.asarray(number.to_numpy(), np.int64)
+
+    @cached_property
+    def has_query(self) -> npt.NDArray[np.bool_]:
+        """`(rows,)`; false where the passage is only a candidate."""
+        has: npt.NDArray[np.bool_] = pc.is_valid(self.table["query"]).to_numpy()
+        return has
+
+    def negatives(self, rows: IntArray | None = None) -> list[list[str]]:
+        """The negatives of some rows, or of all, in that order; an empty list where there are none."""
+        column = self.table["negatives"]
+        return [found or [] for found in (column if rows is None else column.take(pa.array(rows))).to_pylist()]
+
+    def rows(self, rows: IntArray | None = None) -> Iterator[dict[str, Any]]:
+        """Some rows, or all, in that order, as mappings with the keys that `from_rows` takes."""
+        for start in range(0, len(self) if rows is None else len(rows), _ROWS_AT_A_TIME):
+            some = slice(start, start + _ROWS_AT_A_TIME)
+            part = self.table.slice(start, _ROWS_AT_A_TIME) if rows is None else self.table.take(pa.array(rows[some]))
+            yield from part.to_pylist()
+
+    def select_rows(self, chosen: npt.NDArray[np.bool_]) -> ParallelPairs:
+        """The rows that a mask, `(rows,)`, chooses, in their order."""
+        return ParallelPairs(self.table.filter(pa.array(chosen)))
+
     def filter_languages(self, languages: Iterable[str]) -> ParallelPairs:
         """Only the rows in these languages.
 
@@ -229,7 +263,7 @@ class ParallelPairs:
             tokenizer: a Hugging Face tokenizer; with one, lengths in tokens of up to 20,000 evenly spaced rows.
         """
         present = self._rows_by_language(np.ones(len(self), dtype=np.bool_)) >= 0
-        asked = self._rows_by_language(self._has_query) >= 0
+        asked = self._rows_by_language(self.has_query) >= 0
         dataset, datasets = self._datasets
         lengths: dict[str, list[int]] = {}
         if tokenizer is not None:
@@ -255,7 +289,7 @@ class ParallelPairs:
         example, ids = self._examples
         dataset, datasets = self._datasets
         passage = duplicates.key_numbers(duplicates.passage_key(self.table["passage"]))
-        rows = self._rows_by_language(self._has_query)
+        rows = self._rows_by_language(self.has_query)
         same_text = pc.fill_null(pc.equal(self.table["query"], self.table["passage"]), False).to_numpy()
         return Translations(
             languages=self.languages,
@@ -265,11 +299,6 @@ class ParallelPairs:
             group=duplicates.connected(example, [passage], len(ids)),
             identical=(rows >= 0) & np.append(same_text, False)[rows],
         )
-
-    @cached_property
-    def _has_query(self) -> npt.NDArray[np.bool_]:
-        has: npt.NDArray[np.bool_] = pc.is_valid(self.table["query"]).to_numpy()
-        return has
 
     def _rows_by_language(self, chosen: npt.NDArray[np.bool_]) -> IntArray:
         """`(examples, languages)`; the chosen row of each, -1 where there is none."""
