@@ -113,6 +113,7 @@ def test_a_recipe_that_extends_says_only_what_differs(load: Load, tmp_path: Path
         ({"comparisons": [{"baseline": "best"}]}, "not 'best'"),
         ({"seeds": [1, 1]}, "give each once"),
         ({"arms": {"lir": {}}}, "two systems are called 'lir'"),
+        ({"benchmarks": {"b": {"benchmark": "x", "measures": ["preference_rate"]}}}, "neither high nor low is good"),
         ({"keep": {"de": 2}}, "a share is from 0 to 1"),
         ({"arms": {"hybrid": {"training": {"batches": {"alpha": 2}}}}, "comparisons": []}, "training.batches.alpha"),
         ({"arms": {"hybrid": {"training": {"step": 2}}}, "comparisons": []}, "training.step"),
