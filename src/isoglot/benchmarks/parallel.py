@@ -15,7 +15,7 @@ def retrieval_set_of(pairs: ParallelPairs, name: str) -> RetrievalSet:
     """Turn parallel pairs into a benchmark: every translation of a passage answers every translation of its query.
 
     Rows whose query is null are candidates only. Where query and passage are the same text, as in aligned
-    sentences, a query finds its own row for nothing; `load_bitext` leaves that row out.
+    sentences, a query would find its own row for nothing, so that row is left out of its ranking.
 
     Args:
         pairs: the pairs; ids join translations.
@@ -28,7 +28,8 @@ def retrieval_set_of(pairs: ParallelPairs, name: str) -> RetrievalSet:
     queries = [Query(row["id"], row["language"], row["query"]) for row in rows if row["query"] is not None]
     passages = [Passage(f"{row['id']}@{row['language']}", row["language"], row["passage"]) for row in rows]
     relevant = [(row["id"], f"{row['id']}@{row['language']}") for row in rows]
-    return RetrievalSet.build(name, queries, passages, relevant)
+    itself = [f"{row['id']}@{row['language']}" for row in rows if row["query"] == row["passage"]]
+    return RetrievalSet.build(name, queries, passages, relevant, ignored=zip(itself, itself, strict=True))
 
 
 def set_of_translations(name: str, texts: Iterable[Query]) -> RetrievalSet:

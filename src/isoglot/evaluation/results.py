@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from isoglot._version import __version__
 from isoglot.common.atomic import write_json, write_whole
 from isoglot.common.errors import InputError
+from isoglot.evaluation.language_bias import Leaning, leaning
 
 SCHEMA = 1
 RESULTS_FILE = "results.json"
@@ -65,6 +66,18 @@ class Results:
         """A language-bias measure by name; nan where not measured."""
         value = self.summary["language_bias"].get(name)
         return float("nan") if value is None else float(value)
+
+    @property
+    def leaning(self) -> Leaning:
+        """Which way, and how far, the system leans by the query's language, over all languages."""
+        rows = [
+            row for row in self.summary["by_query_language"].values() if row.get("same_language_share@1") is not None
+        ]
+        if not rows:
+            return Leaning(0.0, "neither")
+        alike = self.summary["queries"] / len(rows)  # results of older versions do not count them by language
+        share, fair = ([row[f"{name}@1"] for row in rows] for name in ("same_language_share", "fair_share"))
+        return leaning(share, fair, [row.get("queries", alike) for row in rows])
 
     def save(self, folder: str | Path) -> Path:
         """Write the files into a folder, made if need be; the summary last, so a summary has its tables."""
