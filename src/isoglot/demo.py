@@ -85,9 +85,8 @@ def hold_out(pairs: ParallelPairs, examples: int, seed: int = 0) -> tuple[Parall
     Raises:
         InputError: if there are too few of those.
     """
-    translations = pairs.translations()
     wanted = min(_MIN_LANGUAGES, len(pairs.languages))
-    rich = np.flatnonzero(translations.language_counts >= wanted)
+    rich = np.flatnonzero(np.bincount(pairs.example[pairs.has_query], minlength=pairs.example_count) >= wanted)
     if len(rich) < 2 * examples:
         raise InputError(
             f"{len(rich)} examples are in {wanted} languages or more and the demo needs {2 * examples}; name other "

@@ -186,8 +186,8 @@ def test_a_run_of_another_system_has_no_model_behind_it(results: list[Results], 
     optional = ("alignment", "language_mix", "seconds", "versions")
     summary = {key: value for key, value in results[1].summary.items() if key not in optional}
     run = replace(results[1], top=None, summary=summary | {"model": {"name": "bm25", "run": "bm25.trec"}})
-    for number, given in enumerate(([run], [results[0], run], [run, results[0]])):
-        save_report(given, tmp_path / f"{number}.{ending}")
+    for number, some in enumerate(([run], [results[0], run], [run, results[0]])):
+        save_report(some, tmp_path / f"{number}.{ending}")
         page = (tmp_path / f"{number}.{ending}").read_text()
         assert "bm25" in page
         assert ending != "html" or "run bm25.trec" in page

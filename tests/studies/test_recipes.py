@@ -113,6 +113,7 @@ def test_a_recipe_that_extends_says_only_what_differs(load: Load, tmp_path: Path
         ({"comparisons": [{"baseline": "best"}]}, "not 'best'"),
         ({"seeds": [1, 1]}, "give each once"),
         ({"arms": {"lir": {}}}, "two systems are called 'lir'"),
+        ({"benchmarks": {"b": {"benchmark": "x", "measures": ["preference_rate"]}}}, "neither high nor low is good"),
         ({"keep": {"de": 2}}, "a share is from 0 to 1"),
         ({"arms": {"hybrid": {"training": {"batches": {"alpha": 2}}}}, "comparisons": []}, "training.batches.alpha"),
         ({"arms": {"hybrid": {"training": {"step": 2}}}, "comparisons": []}, "training.step"),
@@ -195,7 +196,7 @@ def test_a_thinned_language_keeps_its_share_and_no_other_loses(
 ) -> None:
     low, high = sorted((share, more))
     few, many = (thin(pairs, {"de": part}, seed) for part in (low, high))
-    ids = [{row["id"] for row in list(one.rows()) if row["language"] == "de"} for one in (few, many)]
+    ids = [{row["id"] for row in one.rows() if row["language"] == "de"} for one in (few, many)]
     assert ids[0] <= ids[1]
     assert len(ids[0]) == round(low * 60)
     assert len(few) == 120 + len(ids[0])

@@ -2,23 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from isoglot.common.languages import language_name
+from isoglot.evaluation.averages import MATTERS_OF_TASTE
 from isoglot.report.plots import Plot, difference, grid_plot, heat_map, language_bars, largest, loss_plot, systems_plot
 from isoglot.report.runs import LossLog
 from isoglot.report.sentences import best, in_words, main_column, sentences
 from isoglot.report.systems import Cell, Column, Systems, measure_name
 from isoglot.report.tables import CONTRAST_HEADER, Table, contrast_row, contrasts_table, grid, overall, systems_table
-from isoglot.statistics.comparison import BIAS
+from isoglot.statistics.comparison import BIAS, LOWER_IS_BETTER
 
-Part = dict[str, Any] | None
 _CAPTIONS = {
-    "rank_distance": "Rank distance: how far the best and the worst of the parallel right answers lie apart",
+    "rank_distance": "Rank distance: how far the best and the worst of the parallel right answers lie apart; less is "
+    "better",
     "same_language_share@1": "How often a passage of the query's own language comes first; upright line: of a ranking "
-    "blind to language",
+    "blind to language; nearer to it is better, on either side",
 }
+_ERRORS = (
+    "Error and preference apart. A wrong passage above a right one is an error. Which of several right ones stands "
+    "higher is a matter of taste: without a preference, the one in the query's language does in half of the pairs."
+)
+_IN_THE_POOL = (
+    ("semantic_error", "semantic_error", "right answers with a wrong passage above them", ".1%"),
+    ("semantic_error", "semantic_error_same_language", "the highest wrong one in the query's language", ".1%"),
+    ("semantic_error", "semantic_error_other_language", "the highest wrong one in another", ".1%"),
+    ("first_result", "right_same_language@1", "first: right, in the query's language", ".1%"),
+    ("first_result", "right_other_language@1", "first: right, in another", ".1%"),
+    ("first_result", "wrong_same_language@1", "first: wrong, in the query's language", ".1%"),
+    ("first_result", "wrong_other_language@1", "first: wrong, in another", ".1%"),
+    ("preference", "preference_rate", "pairs of right ones with that in the query's language higher", ".1%"),
+    ("preference", "language_preference_rate", "first of the right ones in the query's language", ".1%"),
+    ("multilingual", "ndcg@20", "nDCG@20", ".3f"),
+    *(("language_bias", f"mrc@{k}", f"MRC@{k}", ".3f") for k in (5, 10, 20)),
+    ("language_bias", "tlr@20", "TLR@20", ".3f"),
+)
+"""Section of `results.json`, name there, what it is and how it is written."""
 _PROVENANCE = (
     *("system", "weights", "dimensions", "most tokens", "arithmetic", "query prompt", "passage prompt"),
     *("encoding", "made with"),
@@ -43,10 +63,10 @@ def summary(systems: Systems) -> dict[str, Any]:
     return {"sentences": in_words(systems), "tiles": tiles}
 
 
-def figures(systems: Systems) -> Part:
+def figures(systems: Systems) -> dict[str, Any] | None:
     """Every system's figures, as a table and as a plot."""
     names, cells = systems.names, systems.cells
-    fair = systems.results[0].bias("fair_share@1")
+    fair = _fair_share([result.bias("fair_share@1") for result in systems.results])
     plot = None
     if len(names) > 1:
         description = f"Figures of each system on {systems.benchmark}, with 95 % intervals where there are any"
@@ -55,11 +75,11 @@ def figures(systems: Systems) -> Part:
         "systems": systems_table(f"Systems on {systems.benchmark}", names, cells),
         "plot_of_it": plot,
         "first": names[0] if systems.comparison else None,
-        "fair": f"{fair:.1%}" if fair == fair else None,
+        "fair": fair,
     }
 
 
-def differences(systems: Systems) -> Part:
+def differences(systems: Systems) -> dict[str, Any] | None:
     """Differences to the first system with intervals, tests and effect sizes; None for a single system."""
     comparison = systems.comparison
     if comparison is None:
@@ -75,7 +95,7 @@ def differences(systems: Systems) -> Part:
     }
 
 
-def languages(systems: Systems) -> Part:
+def languages(systems: Systems) -> dict[str, Any] | None:
     """A heat map of every system, and of its difference to the first."""
     grids = [result.summary["grid"]["values"] for result in systems.results]
     present = [value for values in grids for row in values for value in row if value is not None]
@@ -93,7 +113,7 @@ def languages(systems: Systems) -> Part:
     return {"measure": measure, "first": maps[0], "others": others}
 
 
-def bias(systems: Systems) -> Part:
+def bias(systems: Systems) -> dict[str, Any] | None:
     """Rank distance and same-language share by query language; None where neither was measured."""
     shown = [column for column in systems.columns if column.is_bias]
     if not shown:
@@ -104,10 +124,30 @@ def bias(systems: Systems) -> Part:
         fair = "fair_share@1" if column.measure == "same_language_share@1" else None
         table = _bias_table(systems, column, fair)
         plots.append(Plot(language_bars(systems, column, fair), _CAPTIONS[column.measure], table))
-    return {"lead": f"Panels: systems.{ring} Lower is better.", "plots": plots}
+    return {"lead": f"Panels: systems.{ring}", "plots": plots}
 
 
-def first_passages(systems: Systems) -> Part:
+def errors(systems: Systems) -> dict[str, Any] | None:
+    """Errors and preference in the pool, and measures that others report; None where no system has any."""
+    summaries = [result.summary for result in systems.results]
+    title = f"Errors, preference and agreement over the pool of {systems.benchmark}"
+    table = errors_table(title, dict(zip(systems.names, summaries, strict=True)))
+    return {"lead": _ERRORS, "tables": [table]} if table.rows else None
+
+
+def errors_table(title: str, summaries: Mapping[str, Mapping[str, Any]]) -> Table:
+    """The same as a table of systems, by what `results.json` holds of them; without rows where there is nothing."""
+    rows = []
+    for section, measure, label, form in _IN_THE_POOL:
+        found = ({**summary, **summary["settings"]}.get(section) or {} for summary in summaries.values())
+        values = [figures.get(measure) for figures in found]
+        if any(value is not None for value in values):
+            arrow = "" if measure in MATTERS_OF_TASTE else f" {'↓' if measure in LOWER_IS_BETTER else '↑'}"
+            rows.append((f"{label}{arrow}", *("-" if value is None else format(value, form) for value in values)))
+    return Table(title, ("measure", *summaries), tuple(rows))
+
+
+def first_passages(systems: Systems) -> dict[str, Any] | None:
     """Languages among the first ten passages by query language; None where no system has them."""
     mixes = [result.summary.get("language_mix") for result in systems.results]
     known = [(name, mix) for name, mix in zip(systems.names, mixes, strict=True) if mix]
@@ -126,7 +166,7 @@ def first_passages(systems: Systems) -> Part:
     return {"cutoff": cutoff, "plots_of_it": plots}
 
 
-def alignment(systems: Systems) -> Part:
+def alignment(systems: Systems) -> dict[str, Any] | None:
     """Measures of the embeddings themselves; None where no system has any."""
     measured = {
         name: result.summary.get("alignment") or {} for name, result in zip(systems.names, systems.results, strict=True)
@@ -151,7 +191,7 @@ def number(value: float | None) -> str:
     return "-" if value is None or value != value else f"{value:,.1f}" if abs(value) >= 10 else f"{value:.3f}"
 
 
-def training(logs: Sequence[LossLog | None]) -> Part:
+def training(logs: Sequence[LossLog | None]) -> dict[str, Any] | None:
     """Losses by kind of batch over the steps of each run; None where there are none."""
     runs: list[LossLog] = []
     for log in logs:
@@ -242,8 +282,20 @@ def _ends(names: Sequence[str], cells: Sequence[Sequence[Cell]]) -> Table:
 
 def _bias_table(systems: Systems, column: Column, fair: str | None) -> Table:
     rows = []
-    for tag, found in systems.results[0].summary["by_query_language"].items():
-        cells = [systems.language_cell(number, column, tag) for number in range(len(systems.names))]
-        rows.append((language_name(tag), *map(str, cells), *([column.write(found.get(fair))] if fair else [])))
+    by_language = [result.summary["by_query_language"] for result in systems.results]
+    for tag in by_language[0]:
+        cells = [str(systems.language_cell(number, column, tag)) for number in range(len(systems.names))]
+        expected = [one.get(tag, {}).get(fair) for one in by_language]
+        rows.append((language_name(tag), *cells, *([_fair_share(expected) or "-"] if fair else [])))
     header = ("queries in", *systems.names, *(["blind to language"] if fair else []))
     return Table(f"{column.heading} by query language", header, tuple(rows))
+
+
+def _fair_share(shares: Sequence[float | None]) -> str:
+    """The fair share of all systems, or the least and the most: it goes with how much a system finds.
+
+    >>> _fair_share([0.25, 0.25, None]), _fair_share([0.25, 0.5])
+    ('25.0%', '25.0% to 50.0%')
+    """
+    known = [share for share in shares if share is not None and share == share]
+    return " to ".join(dict.fromkeys(f"{end:.1%}" for end in (min(known), max(known)))) if known else ""

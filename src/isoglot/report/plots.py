@@ -69,24 +69,23 @@ def _systems_panel(names: Sequence[str], cells: Sequence[Cell], first: bool) -> 
     verdict["legend"] = {"orient": "bottom"} if len(names) > 1 else None
     shape: Spec = {**verdict, "scale": {"domain": _VERDICTS, "range": _SHAPES}}
     tooltip = [{"field": "system"}, {"field": "shown", "title": column.heading}, {"field": "verdict"}]
+    ends: Spec = {
+        "mark": {"type": "rule", "strokeWidth": 2},
+        "transform": [{"filter": "isValid(datum.low)"}],
+        "encoding": {"x": {**x, "field": "low"}, "x2": {"field": "high"}, "color": verdict},
+    }
+    value: Spec = {
+        "mark": {"type": "point", "filled": True, "size": 90, "opacity": 1},
+        "transform": [{"filter": "isValid(datum.value)"}],
+        "encoding": {"x": x, "color": verdict, "shape": shape, "tooltip": tooltip},
+    }
     return {
         "title": {"text": f"{column.heading} {column.arrow}", "fontSize": 12},
         "width": 165,
         "height": {"step": 26},
         "data": {"values": rows},
         "encoding": {"y": y},
-        "layer": [
-            {
-                "mark": {"type": "rule", "strokeWidth": 2},
-                "transform": [{"filter": "isValid(datum.low)"}],
-                "encoding": {"x": {**x, "field": "low"}, "x2": {"field": "high"}, "color": verdict},
-            },
-            {
-                "mark": {"type": "point", "filled": True, "size": 90, "opacity": 1},
-                "transform": [{"filter": "isValid(datum.value)"}],
-                "encoding": {"x": x, "color": verdict, "shape": shape, "tooltip": tooltip},
-            },
-        ],
+        "layer": [ends, value] if any(cell.interval for cell in cells) else [value],
     }
 
 

@@ -31,7 +31,7 @@ def said(contrast: Contrast, where: str = "", note: str = "") -> str:
         note: what else to say beside its figures.
     """
     figures = ", ".join(part for part in (change(contrast), note) if part)
-    what = f"{column_of(contrast).heading}{f' on {where}' if where else ''} ({figures})"
+    what = f"{column_of(contrast).compared}{f' on {where}' if where else ''} ({figures})"
     if contrast.verdict == NOT_SHOWN:
         return f"{NOT_SHOWN} between {contrast.system} and {contrast.baseline} in {what}"
     return f"{contrast.system} is {contrast.verdict} than {contrast.baseline} in {what}"
@@ -81,14 +81,14 @@ def _by_language(comparison: Comparison) -> list[list[Contrast]]:
 def _languages_sentence(comparison: Comparison, contrasts: Sequence[Contrast]) -> str:
     first = contrasts[0]
     verdicts = []
-    for verdict in ("better", "worse"):
+    for verdict in ("better", "worse", "higher", "lower"):
         if tags := [str(contrast.language) for contrast in contrasts if contrast.verdict == verdict]:
             verdicts.append(f"{verdict} in {', '.join(tags)}")
     if rest := sum(contrast.verdict == NOT_SHOWN for contrast in contrasts):
         verdicts.append(f"{NOT_SHOWN} in {rest} of {len(contrasts)}")
     who = f"{first.system} against {first.baseline}"
     return (
-        f"{who} in {column_of(first).heading} by query language: {'; '.join(verdicts)} ({_family(comparison, first)})"
+        f"{who} in {column_of(first).compared} by query language: {'; '.join(verdicts)} ({_family(comparison, first)})"
     )
 
 
@@ -127,23 +127,24 @@ def _found(systems: Systems) -> str:
 
 
 def _bias(systems: Systems, chosen: int) -> list[str]:
+    """How far parallel answers lie apart, and how far and which way the system leans by the query's language."""
     distance, share = (Column("multilingual", measure) for measure in BIAS)
     lines = []
     if distance in systems.columns:
-        text = f"Its parallel right answers lie {systems.cell(chosen, distance).value:,.0f} ranks apart"
-        if chosen:
-            text += f" instead of {systems.cell(0, distance).value:,.0f}"
-        lines.append(f"{text}.")
+        before = f" instead of {systems.cell(0, distance).value:,.0f}" if chosen else ""
+        lines.append(f"Its parallel right answers lie {systems.cell(chosen, distance).value:,.0f} ranks apart{before}.")
     if share in systems.columns:
+        before = f" instead of {systems.cell(0, share).value:.0%}" if chosen else ""
         text = (
             f"It puts a passage of the query's own language first {systems.cell(chosen, share).value:.0%} of the time"
         )
-        if chosen:
-            text += f" instead of {systems.cell(0, share).value:.0%}"
         fair = systems.results[chosen].bias("fair_share@1")
         if fair == fair:
-            text += f"; a ranking blind to language would do so {fair:.0%} of the time"
-        lines.append(f"{text}.")
+            blind = f"; a ranking blind to language would do so {fair:.0%} of the time"
+            against = f", where {systems.names[0]} is {systems.results[0].leaning}" if chosen else ""
+            lines.append(f"{text}{before}{blind}: it is {systems.results[chosen].leaning}{against}.")
+        else:
+            lines.append(f"{text}{before}.")
     return lines
 
 

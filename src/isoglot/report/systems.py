@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from isoglot.common.errors import InputError
+from isoglot.evaluation.averages import BY_DISTANCE
 from isoglot.evaluation.results import Results
 from isoglot.statistics.comparison import BIAS, LOWER_IS_BETTER, SETTINGS, Comparison, Contrast, Estimate, compare
 
@@ -49,8 +50,16 @@ class Column:
 
     @property
     def arrow(self) -> str:
-        """Which way is better."""
-        return "↓" if self.measure in LOWER_IS_BETTER else "↑"
+        """Which way is better: less, more, or nearer to the fair share."""
+        return "≈" if self.measure in BY_DISTANCE else "↓" if self.measure in LOWER_IS_BETTER else "↑"
+
+    @property
+    def compared(self) -> str:
+        """What its differences are of: of a share by language, of the distances from the fair share."""
+        if self.measure not in BY_DISTANCE:
+            return self.heading
+        cutoff = self.measure.partition("@")[2]
+        return "distance from fair share" + ("" if cutoff == "1" else f" at {cutoff}")
 
     @property
     def key(self) -> str:

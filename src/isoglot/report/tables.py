@@ -74,7 +74,7 @@ def contrast_row(contrast: Contrast) -> tuple[str, ...]:
     column = column_of(contrast)
     return (
         contrast.system,
-        column.heading,
+        column.compared,
         column.write(contrast.difference, "+"),
         column.write_interval((contrast.low, contrast.high), "+"),
         p_value(contrast.p_corrected),

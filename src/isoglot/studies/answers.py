@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from isoglot.evaluation.results import leaning_of
 from isoglot.report.sentences import said
 from isoglot.statistics.comparison import NOT_SHOWN, Contrast
 from isoglot.studies.curve import Optimum, pareto_front
@@ -17,7 +18,8 @@ def ranking(figures: Figures) -> list[str]:
     answer = []
     for benchmark, model, measure in _each(figures):
         answer.append(f"{benchmark}, {model}: {leaders(figures, benchmark, model, measure)}")
-        answer += sentences(_tests(figures, benchmark, model, (measure, "rank_distance")))
+        answer += sentences(_tests(figures, benchmark, model, (measure, "rank_distance", "same_language_share@1")))
+        answer += _leanings(figures, benchmark, model)
     return answer
 
 
@@ -28,6 +30,7 @@ def low_resource(figures: Figures) -> list[str]:
         answer.append(f"{benchmark}, {model}.")
         for view in dict.fromkeys(part.view for part in _parts(figures, benchmark, model, views=True)):
             answer += sentences(_tests(figures, benchmark, model, (measure,), view), view)
+        answer += _leanings(figures, benchmark, model)
     for found in gains(figures):
         amounts = [f"{tag} {amount or 'unseen'} {gain:+.3f}" for tag, amount, gain in found.rows]
         answer += [f"{found.title}: {', '.join(amounts)}.", by_language(found.part, found.system, *found.figure)]
@@ -40,6 +43,7 @@ def mkqa(figures: Figures) -> list[str]:
     for benchmark, model, measure in _each(figures):
         answer.append(f"{benchmark}: {leaders(figures, benchmark, model, measure)}")
         answer += sentences(_tests(figures, benchmark, model, (measure,)))
+        answer += _leanings(figures, benchmark, model)
         for part in _parts(figures, benchmark, model):
             found = contrasts(part, measure)
             setting = "multilingual" if any(one.setting == "multilingual" for one in found) else "cross_lingual"
@@ -66,6 +70,7 @@ def losses(figures: Figures) -> list[str]:
         for benchmark in figures.study.benchmarks:
             measure = figures.study.benchmarks[benchmark].measures[0]
             answer.append(f"{benchmark}: {leaders(figures, benchmark, model, measure)}")
+            answer += _leanings(figures, benchmark, model)
     return answer
 
 
@@ -86,6 +91,7 @@ def ratio(figures: Figures) -> list[str]:
                 f"{', '.join(front)}."
             )
         answer += sentences(_tests(figures, benchmark, model, (measure, AGREEMENT)))
+        answer += _leanings(figures, benchmark, model)
         answer += _spreads(figures, benchmark, model)
     return answer
 
@@ -137,6 +143,18 @@ def _against(figures: Figures, system: str, baseline: str, model: str) -> Iterat
             for one in contrasts(part, measure):
                 if one.system == system:
                     yield benchmark, one, alone
+
+
+def _leanings(figures: Figures, benchmark: str, model: str) -> Iterator[str]:
+    """How far, and which way, each system leans by the query's language, where that was measured."""
+    systems: dict[str, list[str]] = {}
+    for system in figures.study.systems:
+        means = figures.means[benchmark][figures.label(system, model)]
+        if (means.get("language_bias") or {}).get("same_language_share@1") is not None:
+            systems.setdefault(str(leaning_of(means)), []).append(system)
+    if systems:
+        said_of = "; ".join(f"{', '.join(names)}: {leaning}" for leaning, names in systems.items())
+        yield f"{benchmark}, {model}, by the language of what stands first: {said_of}."
 
 
 def _alignment(figures: Figures) -> Iterator[str]:

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 
+from isoglot.evaluation.averages import SECTIONS
 from isoglot.evaluation.results import Results
 from isoglot.report.systems import Cell, Column, column_of, verdict_of
 from isoglot.statistics import significance as stats
 from isoglot.statistics.comparison import LOWER_IS_BETTER, SETTINGS, Comparison, Contrast, Estimate, compare
+from isoglot.studies.curve import Optimum
 from isoglot.studies.recipe import BASE, ComparisonSpec, Study, ViewSpec
 from isoglot.studies.views import restrict, views_of
 
@@ -78,7 +80,7 @@ class Figures:
     parts: tuple[Part, ...]
     means: Mapping[str, Mapping[str, Mapping[str, Any]]]
     amounts: Mapping[str, Mapping[str, int]]
-    optima: tuple[Any, ...] = ()
+    optima: tuple[Optimum, ...] = ()
     against_best: tuple[Part, ...] = ()
 
     def part(self, benchmark: str, baseline: str = BASE, model: str | None = None, view: str = EVERYTHING) -> Part:
@@ -209,7 +211,7 @@ def best_of(part: Part, setting: str, measure: str) -> Estimate | None:
 
 def mean_figures(runs: Sequence[Results]) -> dict[str, Any]:
     """`results.json`'s figures, averaged over runs; what some run lacks is left out."""
-    keys = ("settings", "language_bias", "by_query_language", "alignment", "grid")
+    keys = ("queries", "settings", *SECTIONS, "by_query_language", "alignment", "grid")
     return {key: _mean([run.summary.get(key) for run in runs]) for key in keys}
 
 

@@ -58,24 +58,7 @@ def every_nth_example(data: RetrievalSet, step: int) -> RetrievalSet:
     keep_passage = np.zeros(len(judged), bool)
     keep_passage[np.flatnonzero(~judged)[::step]] = True
     keep_passage[data.judgement_passage[keep_query[data.judgement_query]]] = True
-    queries, passages = np.flatnonzero(keep_query), np.flatnonzero(keep_passage)
-    asked, found = queries.tolist(), passages.tolist()
-    kept = keep_query[data.judgement_query]
-    ignored = keep_query[data.ignored_query] & keep_passage[data.ignored_passage]
-    return replace(
-        data,
-        query_example=[data.query_example[n] for n in asked],
-        query_language=data.query_language[queries],
-        query_texts=[data.query_texts[n] for n in asked],
-        passage_ids=[data.passage_ids[n] for n in found],
-        passage_language=data.passage_language[passages],
-        passage_texts=[data.passage_texts[n] for n in found],
-        judgement_query=np.searchsorted(queries, data.judgement_query[kept]),
-        judgement_passage=np.searchsorted(passages, data.judgement_passage[kept]),
-        judgement_grade=data.judgement_grade[kept],
-        ignored_query=np.searchsorted(queries, data.ignored_query[ignored]),
-        ignored_passage=np.searchsorted(passages, data.ignored_passage[ignored]),
-    )
+    return data.select(np.flatnonzero(keep_query), np.flatnonzero(keep_passage))
 
 
 def thin(pairs: ParallelPairs, keep: Mapping[str, float], seed: int) -> ParallelPairs:

@@ -30,7 +30,7 @@ def sentences(found: Iterable[Contrast], whose: str = "") -> list[str]:
         figures.setdefault(column_of(one), {}).setdefault(one.baseline, []).append(one)
     lines = []
     for column, by_baseline in figures.items():
-        heading = f"{column.heading}{f' of {whose}' if whose else ''}"
+        heading = f"{column.compared}{f' of {whose}' if whose else ''}"
         said_of = [f"Against {baseline}: {_sorted_out(mine)}." for baseline, mine in by_baseline.items()]
         between = "\n" if len(said_of) > 1 else " "
         lines.append(between.join([f"{heading[0].upper()}{heading[1:]}.", *said_of]))
@@ -112,7 +112,7 @@ def changes(found: Sequence[tuple[str, Contrast]], who: str, what: str) -> str:
             said_of.append(f"{word} {_range(mine) if len(mine) == len(found) > 3 else _each(mine)}")
     if rest := [name for name, one in found if one.verdict == NOT_SHOWN]:
         said_of.append(f"{NOT_SHOWN} in {_listed(rest)}")
-    return f"{who}, {column.heading}, by {what}: {'; '.join(said_of)}."
+    return f"{who}, {column.compared}, by {what}: {'; '.join(said_of)}."
 
 
 def optimum(found: Optimum) -> str:

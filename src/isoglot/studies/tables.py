@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from isoglot.common.languages import language_name
-from isoglot.report.parts import named_figures, number
+from isoglot.report.parts import errors_table, named_figures, number
 from isoglot.report.systems import Column
 from isoglot.report.tables import Table, contrasts_table, overall, systems_table
 from isoglot.studies.figures import AGREEMENT, EVERYTHING, Figures, Gains, Part, consistency, gains
@@ -24,6 +24,9 @@ def tables_of(figures: Figures) -> list[Table]:
         tables.append(contrasts_table(title, overall(part.comparison)))
     for part in whole:
         tables += _language_tables(figures, part)
+        labels = [figures.label(system, part.model) for system in part.comparison.systems]
+        means = {label: figures.means[part.benchmark][label] for label in labels}
+        tables.append(errors_table(f"{part.title}: errors, preference and agreement over the pool", means))
     tables.append(_optima_table(figures))
     tables += [gains_table(found) for found in gains(figures)]
     return [table for table in tables if table.rows]
