@@ -358,10 +358,7 @@ class ParallelPairs:
 
     def with_dataset_renamed(self, old: str, new: str) -> ParallelPairs:
         """The same rows, those of one data set under another name of it."""
-        names = self.table["dataset"]
-        renamed = pc.if_else(pc.equal(names, old), new, names)
-        place = SCHEMA.get_field_index("dataset")
-        return ParallelPairs(self.table.set_column(place, SCHEMA.field(place), renamed))
+        return replace(self, datasets=tuple(new if name == old else name for name in self.datasets))
 
     def split(self, held_out: float, seed: int) -> tuple[ParallelPairs, ParallelPairs]:
         """Training part and held-out part; all translations of an example go to the same part.
