@@ -87,7 +87,7 @@ def hold_out(pairs: ParallelPairs, examples: int, seed: int = 0) -> tuple[Parall
     """
     translations = pairs.translations()
     wanted = min(_MIN_LANGUAGES, len(pairs.languages))
-    rich = np.flatnonzero(translations.available.sum(1) >= wanted)
+    rich = np.flatnonzero(translations.language_counts >= wanted)
     if len(rich) < 2 * examples:
         raise InputError(
             f"{len(rich)} examples are in {wanted} languages or more and the demo needs {2 * examples}; name other "

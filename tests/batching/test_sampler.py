@@ -21,7 +21,7 @@ from isoglot.pairs import ParallelPairs
 
 @pytest.fixture(scope="module")
 def dataset(pairs: ParallelPairs) -> Dataset:
-    rows = pairs.table.to_pylist()
+    rows = list(pairs.rows())
     by_id: dict[str, list[dict[str, str]]] = {}
     for row in rows:
         by_id.setdefault(row["id"], []).append(row)

@@ -15,7 +15,7 @@ from isoglot.batching.plan import plan_batches
 from isoglot.common.errors import InputError
 from isoglot.common.text import is_blank
 from isoglot.pairs import ParallelPairs, read_pairs, write_pairs
-from isoglot.pairs.duplicates import connected
+from isoglot.pairs.duplicates import Shared, connected
 
 Row = dict[str, Any]
 
@@ -32,7 +32,7 @@ def some_pairs(examples: int, *languages: str) -> ParallelPairs:
 
 
 def ids(pairs: ParallelPairs) -> set[str]:
-    return set(pairs.table["id"].to_pylist())
+    return set(pairs.example_ids)
 
 
 # --- to and from files ---
@@ -59,14 +59,14 @@ def test_what_is_written_is_read_back(tmp_path: Path, suffix: str, rows: dict[tu
     pairs = ParallelPairs.from_rows(given_rows)
     write_pairs(pairs, tmp_path / f"pairs{suffix}")
     back = read_pairs(tmp_path / f"pairs{suffix}")
-    assert back.table.to_pylist() == given_rows
+    assert list(back.rows()) == given_rows
     assert back.fingerprint == pairs.fingerprint
 
 
 def test_optional_columns_may_be_missing(tmp_path: Path) -> None:
     path = tmp_path / "own.jsonl"
     path.write_text('\ufeff{"id": "1", "language": "DE", "query": null, "passage": "p", "note": 3}\n\n', "utf-8")
-    assert read_pairs(path).table.to_pylist() == [
+    assert list(read_pairs(path).rows()) == [
         {"id": "1", "language": "de", "query": None, "passage": "p", "negatives": None, "dataset": "own"}
     ]
 
@@ -293,9 +293,10 @@ def test_one_id_in_two_tables_gets_its_data_set_in_front() -> None:
 
 def test_the_fingerprint_is_of_the_content_alone() -> None:
     pairs = some_pairs(4, "de", "en")
-    chunked = ParallelPairs(pa.concat_tables([pairs.table.slice(0, 3), pairs.table.slice(3)]))
+    first = np.arange(len(pairs)) < 4
+    chunked = ParallelPairs.concatenate([pairs.select_rows(first), pairs.select_rows(~first)])
     assert chunked.fingerprint == pairs.fingerprint
-    rows = pairs.table.to_pylist()
+    rows = list(pairs.rows())
     for change in ({"query": None}, {"passage": "other"}, {"negatives": []}, {"negatives": ["n"]}, {"dataset": "d"}):
         changed = ParallelPairs.from_rows([{**rows[0], **change}, *rows[1:]])
         assert changed.fingerprint != pairs.fingerprint, change
@@ -374,15 +375,15 @@ def test_a_second_deduplication_drops_nothing() -> None:
 )
 @settings(max_examples=150, deadline=None)
 def test_groups_are_connected_components(links: list[tuple[int, int]], others: list[tuple[int, int]]) -> None:
-    size = min(len(links), len(others))
-    example = np.array([example for example, _ in links[:size]], dtype=np.int64)
-    keys = [np.array([key for _, key in part[:size]], dtype=np.int64) for part in (links, others)]
+    kinds = [[link for link in part if link[1] >= 0] for part in (links, others)]
     group = list(range(12))
-    for key in keys:  # the slow way: relabel whole groups, link by link
-        for value in set(key.tolist()) - {-1}:
-            joined = {group[member] for member in example[key == value]}
+    for part in kinds * 12:  # the slow way: relabel whole groups, key by key, until nothing changes
+        for value in {key for _, key in part}:
+            joined = {group[example] for example, key in part if key == value}
             group = [min(joined) if label in joined else label for label in group]
-    assert connected(example, keys, 12).tolist() == group
+    arrays = [np.array(part, np.int64).reshape(-1, 2).T for part in kinds]
+    found = connected([Shared(example, np.zeros_like(example), key) for example, key in arrays], 12)
+    assert found.tolist() == group
 
 
 # --- what others see ---
@@ -398,10 +399,11 @@ def test_translations_are_the_shape_of_the_table() -> None:
     ]
     shape = ParallelPairs.from_rows(rows, dataset="early").translations()
     assert shape.languages == ("de", "en")
-    assert shape.rows.tolist() == [[1, 0], [-1, -1], [-1, 3], [4, -1]]
+    every, each = np.repeat(np.arange(4), 2), np.tile([0, 1], 4)
+    assert shape.row_of(every, each).reshape(4, 2).tolist() == [[1, 0], [-1, -1], [-1, 3], [4, -1]]
     assert (shape.datasets, shape.dataset.tolist()) == (("early", "late"), [0, 0, 0, 1])
     assert shape.group.tolist() == [0, 1, 2, 0]
-    assert shape.identical.tolist() == [[False, False], [False, False], [False, True], [False, False]]
+    assert shape.identical[shape.pattern].tolist() == [[False, False], [False, False], [False, True], [False, False]]
 
 
 def test_a_plan_can_be_made_of_the_translations() -> None:
@@ -409,8 +411,7 @@ def test_a_plan_can_be_made_of_the_translations() -> None:
     shape = pairs.translations()
     plan = plan_batches(shape, "cross-lingual", batch_size=8, steps=4, seed=0)
     queries, passages = plan.table_rows(shape)
-    keys = pairs.table["id"].to_numpy(zero_copy_only=False)
-    assert (keys[queries] == keys[passages]).all()
+    assert (pairs.example[queries] == pairs.example[passages]).all()
 
 
 def test_a_description_counts_pairs_of_languages() -> None:

@@ -21,14 +21,14 @@ def sentences(tmp_path: Path) -> Path:
 
 def test_line_n_of_every_file_is_one_example(sentences: Path) -> None:
     pairs = load_pairs(str(sentences))
-    assert pairs.table.select(["id", "language", "query"]).to_pylist() == [
+    assert [{name: row[name] for name in ("id", "language", "query")} for row in pairs.rows()] == [
         {"id": "news/1", "language": "de", "query": "Hallo."},
         {"id": "news/1", "language": "zh-CN", "query": "你好。"},
         {"id": "news/3", "language": "de", "query": "Zeile\u2028eins."},
         {"id": "news/3", "language": "zh-CN", "query": "第一行。"},
     ]
     assert pairs.texts("query") == pairs.texts("passage")
-    assert set(pairs.table["dataset"].to_pylist()) == {"news"}
+    assert pairs.datasets == ("news",)
     assert pairs.translations().identical.all()
 
 

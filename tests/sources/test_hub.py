@@ -49,8 +49,7 @@ def line_folder(tmp_path: Path) -> Path:
 
 def rows_of(spec: str, tmp_path: Path, languages: list[str] | None = None) -> list[dict[str, str]]:
     pairs = load_pairs(spec, languages=languages, cache_dir=tmp_path / "cache")
-    rows: list[dict[str, str]] = pairs.table.select(["id", "language", "query", "passage"]).to_pylist()
-    return rows
+    return [{name: row[name] for name in ("id", "language", "query", "passage")} for row in pairs.rows()]
 
 
 def test_a_configuration_per_language_joins_on_the_id(hub_folder: Path, tmp_path: Path) -> None:
@@ -228,4 +227,4 @@ def test_rows_are_kept_by_a_column(line_folder: Path, tmp_path: Path) -> None:
 def test_a_single_negative_becomes_a_list(line_folder: Path, tmp_path: Path) -> None:
     write_lines(line_folder / "train.jsonl", [{"q": "q", "a": "a", "wrong": "n"}])
     spec = f"hub:{line_folder}?query=q&passage=a&negatives=wrong&config.en="
-    assert load_pairs(spec, cache_dir=tmp_path / "cache").table["negatives"].to_pylist() == [["n"]]
+    assert load_pairs(spec, cache_dir=tmp_path / "cache").negatives() == [["n"]]

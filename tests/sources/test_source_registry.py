@@ -127,7 +127,7 @@ def test_a_folder_in_the_hubs_format_is_read(source: Source, read: Any) -> None:
         source = replace(source, hub=replace(source.hub, configs={"en": "en-triplet"}))
     elif sentences:
         source = replace(source, hub=replace(source.hub, configs={"de": source.hub.configs["de"]}))
-    rows = read(source, other).table.to_pylist()
+    rows = list(read(source, other).rows())
     if sentences:
         assert {row["language"]: row["passage"] for row in rows} == SENTENCES
         assert len({row["id"] for row in rows}) == 1

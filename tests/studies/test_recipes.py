@@ -195,7 +195,7 @@ def test_a_thinned_language_keeps_its_share_and_no_other_loses(
 ) -> None:
     low, high = sorted((share, more))
     few, many = (thin(pairs, {"de": part}, seed) for part in (low, high))
-    ids = [{row["id"] for row in one.table.to_pylist() if row["language"] == "de"} for one in (few, many)]
+    ids = [{row["id"] for row in list(one.rows()) if row["language"] == "de"} for one in (few, many)]
     assert ids[0] <= ids[1]
     assert len(ids[0]) == round(low * 60)
     assert len(few) == 120 + len(ids[0])

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from isoglot.benchmarks.corpora import identity, size_of, stored_corpus
+from isoglot.benchmarks.corpora import size_of, stored_corpus
 from isoglot.benchmarks.judged import Collection, hub_corpus, hub_judgements, hub_queries, judged_set
 from isoglot.benchmarks.retrieval_set import Corpus, RetrievalSet
-from isoglot.benchmarks.texts import places
 from isoglot.common.errors import InputError
 from isoglot.common.languages import normalize_language
+from isoglot.pairs.texts import identity, places
 from isoglot.sources.beir import corpus_file, read_judgements, read_passages, read_queries
 from isoglot.sources.hub_tables import HubTable
 

@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from isoglot.benchmarks.corpora import identity, size_of, stored_corpus
+from isoglot.benchmarks.corpora import size_of, stored_corpus
 from isoglot.benchmarks.judged import Collection, hub_corpus, hub_judgements, hub_queries, judged_set
 from isoglot.benchmarks.retrieval_set import RetrievalSet
 from isoglot.common.errors import InputError
 from isoglot.common.files import read_json_lines, read_tab_lines, texts_by_id
 from isoglot.common.languages import asked, normalize_language
+from isoglot.pairs.texts import identity
 from isoglot.sources.beir import passage_text, read_judgements
 from isoglot.sources.hub_tables import HubTable
 

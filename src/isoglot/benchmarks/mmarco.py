@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from isoglot.benchmarks.corpora import identity, joined, size_of, stored_corpus
+from isoglot.benchmarks.corpora import joined, size_of, stored_corpus
 from isoglot.benchmarks.retrieval_set import Corpus, Query, RetrievalSet
 from isoglot.common.errors import InputError
 from isoglot.common.files import read_tab_lines
+from isoglot.pairs.texts import identity
 from isoglot.sources.beir import read_judgements
 from isoglot.sources.mmarco import collection, finder, parts_of
 

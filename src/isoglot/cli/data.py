@@ -200,8 +200,8 @@ def data_negatives(
         bf16=bf16,
     )
     write_pairs(pairs, target)
-    counts = [len(negatives) for negatives in pairs.table["negatives"].to_pylist() if negatives]
-    mean = sum(counts) / max(1, len(counts))
+    counts = pairs.numbers.negatives_count[pairs.numbers.negatives_count > 0]
+    mean = counts.sum() / max(1, len(counts))
     say(f"{target}: {len(counts):,} of {len(pairs):,} rows have negatives, {mean:.1f} each on average")
 
 

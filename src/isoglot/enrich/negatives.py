@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import astuple, dataclass
+from functools import cached_property, partial
 from io import BytesIO
 from pathlib import Path
 from typing import Literal, get_args
@@ -18,7 +19,6 @@ from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 import torch
 from sentence_transformers import SentenceTransformer
 
@@ -26,9 +26,10 @@ from isoglot.common.atomic import write_whole
 from isoglot.common.errors import InputError
 from isoglot.common.progress import progress
 from isoglot.models.embed import EmbeddingStore, embed
+from isoglot.models.encoders import Role
 from isoglot.pairs import ParallelPairs
-from isoglot.pairs.duplicates import connected, key_numbers, near_key, passage_key, query_key
-from isoglot.pairs.schema import SCHEMA, codes
+from isoglot.pairs.duplicates import connected, key_numbers, near_key, passage_key, query_key, shared
+from isoglot.pairs.numbers import Column
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float32]
@@ -36,6 +37,7 @@ BoolArray = npt.NDArray[np.bool_]
 NegativeLanguage = Literal["query", "passage", "any"]
 
 _CHUNK_ROWS = 1024  # rows mined between two writes to disk; what an interrupt can lose
+_TEXTS_AT_A_TIME = 1 << 14
 _PART_PASSAGES = 1 << 14  # passages scored at a time: 64 MB of scores with a chunk of rows
 
 
@@ -59,15 +61,35 @@ class _Pool:
         example: `(rows,)`; example number of each row.
         language: `(rows,)`; language number of each row.
         group: `(rows,)`; rows of one group say the same, or answer the same query.
-        positives: `(examples, languages)`; the row of each example in each language, -1 where there is none.
-        members: per language the rows whose passages are candidates: the first of those with the same passage.
+        order: `(rows,)`; the rows example by example.
+    sizes: `(examples,)`; how many rows each example has.
+    members: per language the rows whose passages are candidates: the first of those with the same passage.
+    read: `(vectors,)`; the first row of each passage in each language, which is encoded.
+    vector: `(rows,)`; which of the vectors is that of the row's passage.
     """
 
     example: IntArray
     language: IntArray
     group: IntArray
-    positives: IntArray
+    order: IntArray
+    sizes: IntArray
     members: list[IntArray]
+    read: IntArray
+    vector: IntArray
+
+    def positives(self, rows: IntArray) -> IntArray:
+        """`(rows, languages)`; the row of each row's example in each language, -1 where there is none."""
+        example = self.example[rows]
+        sizes = self.sizes[example]
+        nth = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        found = self.order[np.repeat(self._starts[example], sizes) + nth]
+        right = np.full((len(rows), len(self.members)), -1, np.int64)
+        right[np.repeat(np.arange(len(rows)), sizes), self.language[found]] = found
+        return right
+
+    @cached_property
+    def _starts(self) -> IntArray:
+        return np.cumsum(self.sizes) - self.sizes
 
 
 def mine_negatives(
@@ -118,34 +140,17 @@ def mine_negatives(
         InputError: if a setting is out of range, or there is no query.
     """
     settings = _checked(_Settings(number, language, margin, skip, draw_from or number, seed))
-    asked = np.flatnonzero(pairs.table["query"].is_valid().to_numpy())
+    asked = np.flatnonzero(pairs.has_query)
     if not len(asked):
         raise InputError("no row has a query, so there is nothing to mine for; give pairs with queries")
     if store is None and work_dir is not None:
         store = EmbeddingStore(Path(work_dir) / "embeddings")
-    tags: list[str] = pairs.table["language"].to_pylist()
-    with progress("Encoding for negatives", len(pairs) + len(asked)) as advance:
-        passages = embed(
-            model,
-            [str(text) for text in pairs.texts("passage")],
-            "passage",
-            tasks=tags,
-            store=store,
-            batch_size=batch_size,
-            bf16=bf16,
-            on_progress=advance,
+    pool = _pool(pairs)
+    with progress("Encoding for negatives", len(pool.read) + len(asked)) as advance:
+        encode = partial(embed, model, store=store, batch_size=batch_size, bf16=bf16, on_progress=advance)
+        passages, queries = (
+            _unit_vectors(pairs, role, rows, encode) for role, rows in (("passage", pool.read), ("query", asked))
         )
-        queries = embed(
-            model,
-            [str(text) for text in pairs.texts("query", asked)],
-            "query",
-            tasks=[tags[row] for row in asked.tolist()],
-            store=store,
-            batch_size=batch_size,
-            bf16=bf16,
-            on_progress=advance,
-        )
-    queries, passages, pool = _unit(queries), _unit(passages), _pool(pairs)
     chunks = range(0, len(asked), _CHUNK_ROWS)
     folder = None if work_dir is None else Path(work_dir) / _key(pairs, queries, passages, settings)
     found = []
@@ -175,30 +180,44 @@ def _checked(settings: _Settings) -> _Settings:
     return settings
 
 
-def _unit(vectors: FloatArray) -> FloatArray:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.maximum(lengths, 1e-12), np.float32)
+def _unit_vectors(pairs: ParallelPairs, role: Role, rows: IntArray, encode: Callable[..., FloatArray]) -> FloatArray:
+    """`(rows, dimensions)`, unit length, on disk where they are many; texts are read and encoded part by part."""
+    found = Column(np.float32)
+    for start in range(0, len(rows), _TEXTS_AT_A_TIME):
+        some = rows[start : start + _TEXTS_AT_A_TIME]
+        tags = [pairs.languages[number] for number in pairs.language[some].tolist()]
+        vectors = encode([str(text) for text in pairs.texts(role, some)], role, tasks=tags)
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        found.append((vectors / np.maximum(lengths, 1e-12)).ravel())
+    return found.finish().reshape(len(rows), -1)
 
 
 def _pool(pairs: ParallelPairs) -> _Pool:
-    example, ids = codes(pairs.table["id"])
-    language, tags = codes(pairs.table["language"])
-    passage = key_numbers(passage_key(pairs.table["passage"]))
-    near = key_numbers(near_key(pairs.table["passage"]))
-    query = key_numbers(query_key(pairs.table["query"]))
-    group = connected(example, [passage, near, query], len(ids))[example]
-    positives = np.full((len(ids), len(tags)), -1, np.int64)
-    positives[example, language] = np.arange(len(example))
-    distinct = np.unique(language * (passage.max(initial=0) + 1) + passage, return_index=True)[1]
-    members = [np.sort(distinct[language[distinct] == number]) for number in range(len(tags))]
-    return _Pool(example, language, group, positives, members)
+    rows, tags = pairs.numbers, len(pairs.languages)
+    keys = {
+        name: key_numbers(pairs.store, texts, key)
+        for name, texts, key in (
+            ("passage", rows.passage, passage_key),
+            ("near", rows.passage, near_key),
+            ("query", rows.query, query_key),
+        )
+    }
+    links = [shared(rows, "query" if name == "query" else "passage", key) for name, key in keys.items()]
+    group = connected(links, pairs.example_count)[rows.example]
+    language = rows.language.astype(np.int64)
+    spoken = rows.passage.astype(np.int64) * tags + language  # one text in two languages may have two vectors
+    _, read, vector = np.unique(spoken, return_index=True, return_inverse=True)
+    distinct = np.unique(keys["passage"][rows.passage].astype(np.int64) * tags + language, return_index=True)[1]
+    members = [np.sort(distinct[language[distinct] == number]) for number in range(tags)]
+    order = np.argsort(rows.example, kind="stable")
+    return _Pool(rows.example, language, group, order, np.bincount(rows.example), members, read, vector)
 
 
 def _key(pairs: ParallelPairs, queries: FloatArray, passages: FloatArray, settings: _Settings) -> str:
     """Everything the result depends on, as the name of a folder."""
     digest = hashlib.sha256(f"{pairs.fingerprint}{astuple(settings)}".encode())
-    digest.update(queries.tobytes())
-    digest.update(passages.tobytes())
+    for vectors in (queries, passages):
+        digest.update(np.ascontiguousarray(vectors))
     return digest.hexdigest()[:32]
 
 
@@ -223,22 +242,22 @@ def _kept(path: Path | None, mine: Callable[[], IntArray]) -> IntArray:
 
 def _languages_allowed(rows: IntArray, pool: _Pool, policy: NegativeLanguage) -> BoolArray:
     """`(rows, languages)`; in which languages a row may have negatives."""
-    own: BoolArray = np.arange(pool.positives.shape[1]) == pool.language[rows, None]
+    own: BoolArray = np.arange(len(pool.members)) == pool.language[rows, None]
     if policy == "query":
         return own
     if policy == "any":
         return np.ones_like(own)
-    others: BoolArray = (pool.positives[pool.example[rows]] >= 0) & ~own
+    others: BoolArray = (pool.positives(rows) >= 0) & ~own
     return others | (own & ~others.any(axis=1, keepdims=True))
 
 
 def _limits(queries: FloatArray, passages: FloatArray, rows: IntArray, pool: _Pool, margin: float) -> FloatArray:
     """`(rows, languages)`; the score up to which a candidate of a language counts as wrong."""
-    right = pool.positives[pool.example[rows]]
+    right = pool.positives(rows)
     scores = np.full(right.shape, np.inf, np.float32)
     for number in range(right.shape[1]):
         has = right[:, number] >= 0
-        scores[has, number] = np.einsum("nd,nd->n", queries[has], passages[right[has, number]])
+        scores[has, number] = np.einsum("nd,nd->n", queries[has], passages[pool.vector[right[has, number]]])
     scores = np.where(np.isinf(scores), scores.min(axis=1, keepdims=True), scores)
     return np.asarray(scores - (1 - margin) * np.abs(scores), np.float32)
 
@@ -273,7 +292,7 @@ def _candidates(
     place = torch.full((len(rows), depth), -1)
     above = torch.zeros(len(rows), dtype=torch.int64)
     for language, asking, members in _blocks(rows, pool, settings.language):
-        scores = torch.from_numpy(queries[asking]) @ torch.from_numpy(passages[members]).T
+        scores = torch.from_numpy(queries[asking]) @ torch.from_numpy(passages[pool.vector[members]]).T
         same = torch.from_numpy(pool.group[rows[asking], None] == pool.group[members])
         scores.masked_fill_(same, -torch.inf)
         maybe_right = scores > limits[asking, language, None]
@@ -299,10 +318,7 @@ def _draw(place: IntArray, above: IntArray, settings: _Settings, rng: np.random.
 
 def _with_negatives(pairs: ParallelPairs, asked: IntArray, found: IntArray) -> ParallelPairs:
     """The pairs with the passages of the rows found as negatives of the rows asked for."""
-    counts = np.zeros(len(pairs), np.int64)
-    counts[asked] = (found >= 0).sum(axis=1)
-    texts = pairs.texts("passage", found[found >= 0])
-    offsets = pa.array(np.append(0, np.cumsum(counts)), pa.int32())
-    negatives = pa.ListArray.from_arrays(offsets, pa.array(texts, pa.string()), mask=pa.array(counts == 0))
-    place = SCHEMA.get_field_index("negatives")
-    return ParallelPairs(pairs.table.set_column(place, SCHEMA.field(place), negatives))
+    counts = np.full(len(pairs), -1, np.int64)
+    several = (found >= 0).sum(axis=1)
+    counts[asked] = np.where(several, several, -1)
+    return pairs.with_negatives(counts, found[found >= 0])

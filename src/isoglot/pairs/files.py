@@ -18,13 +18,13 @@ from isoglot.common.files import Row, read_cells, read_json_lines
 from isoglot.common.languages import is_language
 from isoglot.common.paths import expanded_path
 from isoglot.pairs.parallel import ParallelPairs
-from isoglot.pairs.schema import NEEDS, REQUIRED, SCHEMA, checked, table_from_columns, table_from_rows
+from isoglot.pairs.schema import NEEDS, REQUIRED, ROWS_AT_A_TIME, SCHEMA, batch_of_columns, batches_of_rows
+from isoglot.pairs.texts import identity
 
 FORMATS = ".jsonl, .csv, .tsv or .parquet"
 """What files of parallel pairs end in; those that are read, but Parquet, may be gzipped."""
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
-_ROWS_AT_A_TIME = 1 << 14
 
 
 def read_pairs(path: str | Path) -> ParallelPairs:
@@ -46,9 +46,9 @@ def read_pairs(path: str | Path) -> ParallelPairs:
         raise InputError(f"{path}: cannot tell the format; name it {FORMATS}")
     if not path.is_file():
         raise InputError(f"{path}: no such file; give a {FORMATS} file of parallel pairs")
-    name = stem_of(path)
+    name, source = stem_of(path), identity([path])
     if suffix == ".parquet":
-        return ParallelPairs(checked(_parquet_table(path), name, lambda row: f"{path} row {row + 1}"))
+        return ParallelPairs.from_batches(_parquet_batches(path), name, lambda row: f"{path} row {row + 1}", source)
     lines = array("q")
 
     def noted() -> Iterator[Row]:
@@ -60,7 +60,7 @@ def read_pairs(path: str | Path) -> ParallelPairs:
     def where(row: int) -> str:
         return f"{path} line {lines[row]}"
 
-    return ParallelPairs(checked(table_from_rows(noted(), where), name, where))
+    return ParallelPairs.from_batches(batches_of_rows(noted(), where), name, where, source)
 
 
 def write_pairs(pairs: ParallelPairs, path: str | Path) -> None:
@@ -97,13 +97,16 @@ def stem_of(path: Path) -> str:
     return Path(path.name.removesuffix(".gz")).stem
 
 
-def _parquet_table(path: Path) -> pa.Table:
+def _parquet_batches(path: Path) -> Iterator[pa.RecordBatch]:
     try:
-        table = pq.read_table(path, memory_map=True)
+        with pq.ParquetFile(path, memory_map=True) as file:
+            columns = [name for name in SCHEMA.names if name in file.schema_arrow.names]
+            yield batch_of_columns(pa.RecordBatch.from_pylist([], file.schema_arrow), str(path))
+            for batch in file.iter_batches(ROWS_AT_A_TIME, columns=columns):
+                yield batch_of_columns(batch, str(path))
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{path}: not a readable Parquet file ({reason}); write it again") from None
-    return table_from_columns(table, str(path))
 
 
 def _rows_of_cells(path: Path, suffix: str) -> Iterator[tuple[int, Row]]:
@@ -151,7 +154,7 @@ def _from_cells(cells: dict[str, str], where: str) -> Row:
 
 def _write_parquet(rows: Iterator[Row], path: Path, schema: pa.Schema) -> None:
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        while block := list(islice(rows, _ROWS_AT_A_TIME)):
+        while block := list(islice(rows, ROWS_AT_A_TIME)):
             writer.write_batch(pa.RecordBatch.from_pylist(block, schema))
 
 

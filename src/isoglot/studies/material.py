@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from isoglot.benchmarks import RetrievalSet, load_benchmark, load_xquad_r
 from isoglot.benchmarks.contamination import find_overlap, without_overlap
@@ -87,16 +86,15 @@ def thin(pairs: ParallelPairs, keep: Mapping[str, float], seed: int) -> Parallel
     >>> pair = {"query": "q", "passage": "p"}
     >>> rows = [{"id": str(n), "language": tag, **pair} for n in range(10) for tag in ("de", "en")]
     >>> thinned = thin(ParallelPairs.from_rows(rows), {"de": 0.2}, seed=0)
-    >>> thinned.table["language"].to_pylist().count("de"), thinned.table["language"].to_pylist().count("en")
-    (2, 10)
+    >>> thinned.describe().languages
+    {'de': 2, 'en': 10}
     """
-    language = np.array(pairs.table["language"].to_pylist())
     kept = np.ones(len(pairs), bool)
     for tag, share in sorted(keep.items()):
-        rows = np.flatnonzero(language == tag)
+        rows = np.flatnonzero(np.isin(pairs.languages, tag)[pairs.language])
         order = np.random.default_rng([seed, *tag.encode()]).permutation(len(rows))
         kept[rows[order[round(share * len(rows)) :]]] = False
-    return ParallelPairs(pairs.table.filter(pa.array(kept)))
+    return pairs.select_rows(kept)
 
 
 def cleaned_file(
@@ -158,7 +156,7 @@ def amounts(sources: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     counts: Counter[str] = Counter()
     for source in sources:
         pairs = load_pairs(source["source"], languages=source.get("languages"))
-        counts.update(pairs.table["language"].to_pylist())
+        counts.update(pairs.describe().languages)
     return dict(sorted(counts.items()))
 
 

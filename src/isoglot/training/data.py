@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 import torch
 from datasets import Dataset
 from sentence_transformers import SentenceTransformer
 
-from isoglot.batching.plan import BatchPlan, Translations
+from isoglot.batching.plan import BatchPlan
 from isoglot.common.errors import InputError
 from isoglot.common.progress import progress
 from isoglot.models.embed import EmbeddingStore, embed
@@ -66,9 +65,10 @@ def planned_dataset(
 ) -> Dataset:
     """A data set whose row n is row n of the plan, or of a process's share of it.
 
-    Only row numbers are stored; texts are taken from the Arrow table batch by batch, so the plan of a long run costs
-    sixteen bytes a pair. The column `negatives` holds lists: those of the row that gives the query, because a mined
-    row's negatives are those that its own query confuses (see `isoglot.enrich.negatives`).
+    Only numbers are stored; texts are taken from the pairs' store batch by batch, so the plan of a long run costs eight
+    bytes a pair. Workers that load batches get numbers and the store's files, not texts. The column `negatives` holds
+    lists: those of the row that gives the query, because a mined row's negatives are those that its own query confuses
+    (see `isoglot.enrich.negatives`).
 
     Args:
         pairs: the table.
@@ -79,25 +79,41 @@ def planned_dataset(
         negatives: at most so many of each pair; all where not given.
         process: rank of the process and how many there are.
     """
-    translations, share = pairs.translations(), plan.share(*process)
-    query_rows, passage_rows = share.table_rows(translations)
-    table = pairs.table.select(["query", "passage", "negatives"]).combine_chunks()
-    with_negatives = negatives != 0 and table["negatives"].null_count < len(table)
+    share = plan.share(*process)
+    query_rows, passage_rows = share.table_rows(pairs.translations())
+    with_negatives = negatives != 0 and bool((pairs.numbers.negatives_count >= 0).any())
+    fetch = _Fetch(pairs, targets, translated, negatives if with_negatives else 0)
+    return Dataset.from_dict({"query_row": query_rows, "passage_row": passage_rows}).with_transform(fetch)
 
-    def fetch(batch: dict[str, list[int]]) -> dict[str, Any]:
+
+@dataclass(frozen=True)
+class _Fetch:
+    """Row numbers of a batch to its columns; see `planned_dataset`."""
+
+    pairs: ParallelPairs
+    targets: Targets | None
+    translated: bool
+    negatives: int | None
+
+    def __call__(self, batch: dict[str, list[int]]) -> dict[str, Any]:
         queries, passages = np.array(batch["query_row"]), np.array(batch["passage_row"])
-        asked, found = table.take(pa.array(queries)), table.take(pa.array(passages))
-        columns: dict[str, Any] = {"query": asked["query"].to_pylist(), "passage": found["passage"].to_pylist()}
-        if translated and (queries != passages).all():
-            columns["translated_passage"] = asked["passage"].to_pylist()
-        if with_negatives:
-            columns["negatives"] = [(row or [])[:negatives] for row in asked["negatives"].to_pylist()]
-        if targets is not None:
-            sides = [targets.vectors[targets.query[queries]], targets.vectors[targets.passage[passages]]]
-            columns["target"] = list(torch.stack(sides, dim=1))
+        columns: dict[str, Any] = {
+            "query": self.pairs.texts("query", queries),
+            "passage": self.pairs.texts("passage", passages),
+        }
+        if self.translated and (queries != passages).all():
+            columns["translated_passage"] = self.pairs.texts("passage", queries)
+        if self.negatives != 0:
+            columns["negatives"] = [texts[: self.negatives] for texts in self.pairs.negatives(queries)]
+        if self.targets is not None:
+            vectors, targets = self.targets.vectors, self.targets
+            columns["target"] = list(
+                torch.stack([vectors[targets.query[queries]], vectors[targets.passage[passages]]], dim=1)
+            )
         return columns
 
-    return Dataset.from_dict({"query_row": query_rows, "passage_row": passage_rows}).with_transform(fetch)
+    def __deepcopy__(self, _: object) -> _Fetch:
+        return self  # of which a data set makes a copy whenever it is handed on
 
 
 class Collator:
@@ -154,11 +170,12 @@ def make_targets(
     """
     translations = pairs.translations()
     query_rows, passage_rows = map(np.unique, plan.table_rows(translations))
-    source = _english_rows(translations, len(pairs)) if settings.target == "english" else np.arange(len(pairs))
+    source = _english_rows(pairs) if settings.target == "english" else np.arange(len(pairs))
     if settings.target == "translations":
-        aligned = translations.identical.any(1) & (translations.available.sum(1) > 1)
-        shared = translations.rows[aligned & np.isin(np.arange(len(aligned)), plan.example)]
-        shared_rows = np.sort(shared[shared >= 0])
+        several = translations.identical.any(1) & (translations.available.sum(1) > 1)
+        planned = np.zeros(pairs.example_count, np.bool_)
+        planned[plan.example] = True
+        shared_rows = np.flatnonzero((planned & several[translations.pattern])[pairs.example] & pairs.has_query)
         query_rows = np.setdiff1d(query_rows, shared_rows)
         passage_rows = np.union1d(passage_rows, shared_rows)
     asked, found = np.unique(source[query_rows]), np.unique(source[passage_rows])
@@ -170,10 +187,8 @@ def make_targets(
     query[query_rows] = np.searchsorted(asked, source[query_rows])
     passage[passage_rows] = len(asked) + np.searchsorted(found, source[passage_rows])
     if settings.target == "translations":
-        example = np.full(len(pairs), -1, np.int64)
-        example[translations.rows[translations.available]] = np.nonzero(translations.available)[0]
         at = passage[shared_rows]
-        vectors[at] = _means_by(vectors[at], example[shared_rows])
+        vectors[at] = _means_by(vectors[at], pairs.example[shared_rows])
         query[shared_rows] = at
     return Targets(torch.from_numpy(vectors), query, passage)
 
@@ -185,20 +200,21 @@ def check_targets(pairs: ParallelPairs, settings: Distillation | None) -> None:
         InputError: if the target is English and no pair is in English.
     """
     if settings is not None and settings.target == "english":
-        _english_rows(pairs.translations(), len(pairs))
+        _english_rows(pairs)
 
 
-def _english_rows(translations: Translations, rows: int) -> IntArray:
+def _english_rows(pairs: ParallelPairs) -> IntArray:
     """`(rows,)`; the row of each row's English translation, its own where there is none."""
-    columns = [number for number, tag in enumerate(translations.languages) if tag.split("-")[0] == "en"]
+    translations = pairs.translations()
+    columns = [number for number, tag in enumerate(pairs.languages) if tag.split("-")[0] == "en"]
     if not columns:
         raise InputError(
             "loss.distillation.target english: no training pair is in English; add English pairs or use another target"
         )
-    source = np.arange(rows)
+    source = np.arange(len(pairs))
     for english in reversed(columns):  # the first of several Englishes has the last word
-        has = translations.available & translations.available[:, [english]]
-        source[translations.rows[has]] = translations.rows[np.nonzero(has)[0], english]
+        row = translations.row_of(pairs.example, english)
+        source = np.where((row >= 0) & pairs.has_query, row, source)
     return source
 
 

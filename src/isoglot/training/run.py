@@ -157,9 +157,14 @@ def _record(config: TrainConfig, model: SentenceTransformer, prepared: Prepared)
 
 def _write_start(output: Path, config: TrainConfig, prepared: Prepared, record: dict[str, Any]) -> None:
     with write_whole(output / "plan.parquet") as temporary:
-        ids = pa.array(prepared.pairs.example_ids).take(pa.array(prepared.plan.example))
-        columns = {**prepared.plan.columns(), "example": ids}
-        pq.write_table(pa.table(columns), temporary, compression="zstd")
+        writer = None
+        for step, part in prepared.plan.parts():
+            ids = prepared.pairs.example_ids.gather(part.example)
+            table = pa.table({**part.columns(step), "example": ids})
+            writer = writer or pq.ParquetWriter(temporary, table.schema, compression="zstd")
+            writer.write_table(table)
+        if writer is not None:
+            writer.close()
     settings = config.model_dump(mode="json")
     write_text(output / "config.yaml", yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
     write_json(output / "run.json", record)  # last: with it, there is a run to resume

@@ -161,20 +161,18 @@ def _targets(to: Sequence[str], source_language: str | None) -> list[str]:
 
 def _jobs(pairs: ParallelPairs, targets: list[str], source_language: str | None) -> list[_Job]:
     """What to translate, language by language."""
-    examples, languages = pairs.example.tolist(), [pairs.languages[number] for number in pairs.language.tolist()]
     if source_language is not None and source_language not in pairs.languages:
         raise InputError(f'no rows in "{source_language}" to translate from; there are {", ".join(pairs.languages)}')
-    sources: dict[int, int] = {}
-    for row, (example, language) in enumerate(zip(examples, languages, strict=True)):
-        if language == source_language or (source_language is None and language not in targets):
-            sources.setdefault(example, row)
-    there = set(zip(examples, languages, strict=True))
-    return [
-        _Job(row, languages[row], target)
-        for target in targets
-        for example, row in sources.items()
-        if (example, target) not in there
-    ]
+    of_source = [tag not in targets if source_language is None else tag == source_language for tag in pairs.languages]
+    rows = np.flatnonzero(np.array(of_source)[pairs.language])
+    sources = rows[np.sort(np.unique(pairs.example[rows], return_index=True)[1])]  # the first of each example
+    jobs = []
+    for target in targets:
+        there = np.zeros(pairs.example_count, np.bool_)
+        there[pairs.example[np.isin(pairs.languages, target)[pairs.language]]] = True
+        for row in sources[~there[pairs.example[sources]]].tolist():
+            jobs.append(_Job(row, pairs.languages[pairs.language[row]], target))
+    return jobs
 
 
 def _check_directions(engine: Engine, directions: set[tuple[str, str]]) -> None:
