@@ -14,7 +14,6 @@ from isoglot.benchmarks.retrieval_set import Corpus, RetrievalSet
 from isoglot.common.errors import InputError
 from isoglot.common.languages import normalize_language
 from isoglot.pairs.texts import identity, places
-from isoglot.pairs.texts import identity, places
 from isoglot.sources.beir import corpus_file, read_judgements, read_passages, read_queries
 from isoglot.sources.hub_tables import HubTable
 

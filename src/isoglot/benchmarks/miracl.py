@@ -18,7 +18,6 @@ from isoglot.common.errors import InputError
 from isoglot.common.files import read_json_lines, read_tab_lines, texts_by_id
 from isoglot.common.languages import asked, normalize_language
 from isoglot.pairs.texts import identity
-from isoglot.pairs.texts import identity
 from isoglot.sources.beir import passage_text, read_judgements
 from isoglot.sources.hub_tables import HubTable
 

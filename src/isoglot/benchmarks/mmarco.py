@@ -15,7 +15,6 @@ from isoglot.benchmarks.retrieval_set import Corpus, Query, RetrievalSet
 from isoglot.common.errors import InputError
 from isoglot.common.files import read_tab_lines
 from isoglot.pairs.texts import identity
-from isoglot.pairs.texts import identity
 from isoglot.sources.beir import read_judgements
 from isoglot.sources.mmarco import collection, finder, parts_of
 

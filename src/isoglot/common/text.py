@@ -21,6 +21,8 @@ INVISIBLE = (
 """Characters that are not shown: soft hyphens, joiners, marks of direction, variation selectors and the like."""
 
 _WORD = regex.compile(r"\w+")
+# What the splitter takes for an end before a capital letter: initials, and abbreviations that names follow.
+_NO_END = regex.compile(r"(?:(?<!\w)(?:e\.g|i\.e|cf|vs|approx|z\.B|d\.h|bzw|[\p{Lu}\p{Lo}]))\.\s*$")
 _LINE = regex.compile(r"[^\n]*\n|[^\n]+")  # U+2028 and the like stand within sentences
 
 
@@ -68,8 +70,14 @@ def sentence_spans(text: str, language: str) -> Iterator[tuple[int, int]]:
     >>> [text[start:end] for start, end in sentence_spans(text, "en")]
     ['Dr. Wu came. ', 'Why?\n', 'Nobody knows.']
     """
-    start = 0
+    start = place = 0
     for line in _LINE.findall(text):
-        for part in sentencex.get_sentence_boundaries(language.partition("-")[0], line):
-            yield start + part["start_index"], start + part["end_index"]
-        start += len(line)
+        place += len(line)
+        ends = [part["end_index"] for part in sentencex.get_sentence_boundaries(language.partition("-")[0], line)]
+        for end in (place - len(line) + end for end in ends[:-1]):
+            end += len(text[end:place]) - len(text[end:place].lstrip())
+            if end < place and not _NO_END.search(text, start, end):
+                yield start, end
+                start = end
+        yield start, place
+        start = place

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -69,11 +69,18 @@ def write_pairs(pairs: ParallelPairs, path: str | Path) -> None:
     Raises:
         InputError: if the suffix is none of these.
     """
+    write_rows(pairs.rows(), path)
+
+
+def write_rows(rows: Iterable[Row], path: str | Path, further: Sequence[str] = ()) -> None:
+    """Write rows as `ParallelPairs.rows` gives them, perhaps with further columns of strings; see `write_pairs`."""
     path = expanded_path(path)
-    if path.suffix.lower() not in _WRITERS:
+    writer = _WRITERS.get(path.suffix.lower())
+    if writer is None:
         raise InputError(f"{path}: cannot tell the format; name it {FORMATS}")
+    schema = pa.schema([*SCHEMA, *(pa.field(name, pa.string()) for name in further)])
     with write_whole(path) as temporary:
-        _WRITERS[path.suffix.lower()](pairs, temporary)
+        writer(iter(rows), temporary, schema)
 
 
 def suffix_of(path: Path) -> str:
@@ -143,32 +150,30 @@ def _from_cells(cells: dict[str, str], where: str) -> Row:
     return row
 
 
-def _write_parquet(pairs: ParallelPairs, path: Path) -> None:
-    with pq.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
-        rows = pairs.rows()
+def _write_parquet(rows: Iterator[Row], path: Path, schema: pa.Schema) -> None:
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         while block := list(islice(rows, ROWS_AT_A_TIME)):
-            writer.write_batch(pa.RecordBatch.from_pylist(block, SCHEMA))
+            writer.write_batch(pa.RecordBatch.from_pylist(block, schema))
 
 
-def _write_jsonl(pairs: ParallelPairs, path: Path) -> None:
+def _write_jsonl(rows: Iterator[Row], path: Path, schema: pa.Schema) -> None:
     with path.open("w", encoding="utf-8", newline="\n") as file:
-        for row in pairs.rows():
-            if row["negatives"] is None:
-                del row["negatives"]
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        for row in rows:
+            said = {name: row.get(name) for name in schema.names if name == "query" or row.get(name) is not None}
+            file.write(json.dumps(said, ensure_ascii=False) + "\n")
 
 
-def _write_cells(pairs: ParallelPairs, path: Path) -> None:
+def _write_cells(rows: Iterator[Row], path: Path, schema: pa.Schema) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, SCHEMA.names, delimiter=_DELIMITERS[path.suffix.lower()])
+        writer = csv.DictWriter(file, schema.names, delimiter=_DELIMITERS[path.suffix.lower()])
         writer.writeheader()
-        for row in pairs.rows():
+        for row in rows:
             if row["negatives"] is not None:
                 row["negatives"] = json.dumps(row["negatives"], ensure_ascii=False)
             writer.writerow(row)
 
 
-_WRITERS: dict[str, Callable[[ParallelPairs, Path], None]] = {
+_WRITERS: dict[str, Callable[[Iterator[Row], Path, pa.Schema], None]] = {
     ".jsonl": _write_jsonl,
     ".csv": _write_cells,
     ".tsv": _write_cells,

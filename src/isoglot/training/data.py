@@ -111,20 +111,12 @@ def planned_dataset(
         negatives: at most so many of each pair; all where not given.
         process: rank of the process and how many there are.
     """
-<<<<<<< HEAD
     query_rows, passage_rows = plan.share(*process).table_rows(pairs.translations())
     with_negatives = negatives != 0 and bool((pairs.numbers.negatives_count > 0).any())
     groups = text_groups(pairs) if with_negatives else None
     fetch = _Fetch(pairs, targets, translated, negatives, groups)
-    return Dataset.from_dict({"query_row": query_rows, "passage_row": passage_rows}).with_transform(fetch)
-=======
-    share = plan.share(*process)
-    query_rows, passage_rows = share.table_rows(pairs.translations())
-    with_negatives = negatives != 0 and bool((pairs.numbers.negatives_count >= 0).any())
-    fetch = _Fetch(pairs, targets, translated, negatives if with_negatives else 0)
     table = pa.table({"query_row": query_rows, "passage_row": passage_rows})
     return Dataset(InMemoryTable(table), fingerprint=generate_random_fingerprint()).with_transform(fetch)
->>>>>>> text
 
 
 @dataclass(frozen=True)

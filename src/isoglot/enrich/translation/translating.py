@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from isoglot.common.atomic import write_whole
 from isoglot.common.errors import InputError
 from isoglot.common.languages import normalize_language
+from isoglot.common.paths import expanded_path
 from isoglot.common.progress import progress
 from isoglot.enrich.translation.codes import closest
 from isoglot.enrich.translation.engines import Engine, load_engine
@@ -27,7 +24,7 @@ from isoglot.enrich.translation.quality import faults
 from isoglot.enrich.translation.segments import join_segments, split_text
 from isoglot.enrich.translation.work import Record, WorkFile
 from isoglot.pairs import ParallelPairs
-from isoglot.pairs.schema import ROWS_AT_A_TIME, SCHEMA
+from isoglot.pairs.files import write_rows
 from isoglot.sources import load_pairs
 
 PROVENANCE = ("engine", "model", "direction", "date")
@@ -104,7 +101,7 @@ def translate(
         InputError: if a language is unknown or the source itself, the engine does not do a direction or is not there,
             there is nothing to translate, or `out` exists.
     """
-    out = Path(out)
+    out = expanded_path(out)
     sidecar = out.with_name(f"{out.stem}.translations.jsonl")
     work_path = out.with_name(f".{out.stem}.translations.partial.jsonl")
     _check_places(out, sidecar, work_path)
@@ -222,7 +219,7 @@ def translate_texts(
     Raises:
         InputError: if the engine fails.
     """
-    split = [split_text(text) for text in texts]
+    split = [split_text(text, source_language) for text in texts]
     found = Protector(engine, source_language, target_language).translate(
         segment.text for segments in split for segment in segments
     )
@@ -270,23 +267,7 @@ def _write(pairs: ParallelPairs, work: WorkFile, out: Path) -> Counter[str]:
         if not record["reasons"]:
             counts["kept"] += 1
             kept.append(record)
-    # from_rows checks what an engine made as if it came from a file.
-    translated = (
-        {**row, **{name: record[name] for name in PROVENANCE}}
-        for row, record in zip(ParallelPairs.from_rows(kept).rows(), kept, strict=True)
-    )
-    rows = chain(pairs.rows(), translated)
-    with write_whole(out) as temporary:
-        if out.suffix.lower() == ".parquet":
-            schema = pa.schema([*SCHEMA, *((name, pa.string()) for name in PROVENANCE)])
-            with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
-                while block := list(islice(rows, ROWS_AT_A_TIME)):
-                    writer.write_batch(pa.RecordBatch.from_pylist(block, schema))
-        else:
-            with temporary.open("w", encoding="utf-8", newline="\n") as file:
-                file.writelines(json.dumps(_without_nulls(row), ensure_ascii=False) + "\n" for row in rows)
+    ParallelPairs.from_rows(kept)  # checks what an engine made as if it came from a file
+    rows = chain(pairs.rows(), ({"negatives": None, **record} for record in kept))
+    write_rows(rows, out, PROVENANCE)
     return counts
-
-
-def _without_nulls(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if value is not None or name == "query"}
