@@ -103,6 +103,7 @@ def mean_rank_correlation(top: IntArray, example: IntArray, scores: Scores, cuto
         top: `(queries, k)`; the first passages of the pool, best first, -1 where there is none.
         example: `(queries,)`; numbers that translations of a question share.
         scores: from numbers of queries `(n,)` and of passages `(m,)` to their scores `(n, m)`; any that order alike.
+            A passage of which one of two queries has no score, nan, does not count between them.
         cutoffs: each k to take it at.
 
     Example:
@@ -128,7 +129,7 @@ def mean_rank_correlation(top: IntArray, example: IntArray, scores: Scores, cuto
         first, second = top[one, :cutoff], top[other, :cutoff]
         union = np.concatenate([first >= 0, (second >= 0) & ~(second[:, :, None] == first[:, None]).any(2)], 1)
         a, b = (np.concatenate([given[n, place[m], :cutoff] for m in (one, other)], 1) for n in (one, other))
-        return _spearman(a, b, union)
+        return _spearman(a, b, union & ~np.isnan(a) & ~np.isnan(b))
 
     return [_with_translations(example, partial(correlation, cutoff=cutoff)) for cutoff in cutoffs]
 

@@ -7,7 +7,7 @@ averaged over the queries of a language (or pair of languages), then over langua
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,7 @@ from isoglot.evaluation.preference import first_result, preference, semantic_err
 from isoglot.evaluation.ranking import UNRANKED, Ranks
 
 IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 Values = npt.NDArray[np.float64]
 
@@ -203,11 +204,36 @@ def _language_bias(
     bias["ranking_agreement@10"] = ranking_agreement(ranks.top[queries, :TOP], example)
     correlations = [np.full(len(queries), np.nan)] * len(CORRELATED)
     if scores is not None:
-        of = scores
-        correlations = mean_rank_correlation(
-            ranks.top[queries], example, lambda rows, passages: of(queries[rows], passages), CORRELATED
-        )
+        known = _without_ignored(data, scores, queries)
+        correlations = mean_rank_correlation(ranks.top[queries], example, known, CORRELATED)
     return bias | {f"mrc@{k}": values for k, values in zip(CORRELATED, correlations, strict=True)}
+
+
+def _without_ignored(data: RetrievalSet, scores: Scores, queries: IntArray) -> Scores:
+    """The scores of some of the queries, by their numbers among these; nan where one ignores a passage."""
+    ignored = look_up_pairs(data, data.ignored_query, data.ignored_passage)
+
+    def known(some: IntArray, passages: IntArray) -> FloatArray:
+        left_out = ignored(queries[some][:, None], passages[None])[1]
+        return np.where(left_out, np.float32(np.nan), scores(queries[some], passages))
+
+    return known
+
+
+def look_up_pairs(
+    data: RetrievalSet, query: IntArray, passage: IntArray
+) -> Callable[[IntArray, IntArray], tuple[IntArray, BoolArray]]:
+    """A function from queries and passages to the places of such pairs in a list, and whether they are in it."""
+    pairs = np.append(query * len(data.passage_texts) + passage, np.iinfo(np.int64).max)
+    order = np.argsort(pairs)
+
+    def look_up(queries: IntArray, passages: IntArray) -> tuple[IntArray, BoolArray]:
+        wanted = queries * len(data.passage_texts) + passages
+        at = order[np.searchsorted(pairs, wanted, sorter=order)]
+        found = pairs[at] == wanted
+        return np.where(found, at, 0), found
+
+    return look_up
 
 
 def _pools(data: RetrievalSet) -> tuple[IntArray, IntArray]:
