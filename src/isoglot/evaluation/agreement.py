@@ -69,17 +69,6 @@ def ranking_agreement(top: IntArray, example: IntArray, persistence: float = 0.9
     return _with_translations(example, lambda a, b: rank_biased_overlap(top[a], top[b], persistence))
 
 
-def ranking_overlap(top: IntArray, example: IntArray) -> Values:
-    """Share of its first k passages that a query has in common with a translation's, mean over its translations.
-
-    `ranking_agreement` without regard to the order among the k; the same arguments, range 0 to 1.
-
-    >>> ranking_overlap(np.array([[5, 8], [8, 7], [1, 2]]), np.array([0, 0, 1])).tolist()
-    [0.5, 0.5, nan]
-    """
-    return _with_translations(example, lambda a, b: _common(top[a], top[b]).sum(1) / max(top.shape[1], 1))
-
-
 def _common(first: IntArray, second: IntArray) -> IntArray:
     """`(rankings, k)`; how many passages both rankings hold that the later of the two has at this place."""
     rankings, depth = first.shape
