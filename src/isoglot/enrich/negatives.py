@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Literal, get_args
@@ -26,6 +26,7 @@ from isoglot.common.atomic import write_whole
 from isoglot.common.errors import InputError
 from isoglot.common.progress import progress
 from isoglot.models.embed import EmbeddingStore, embed
+from isoglot.models.similarity import Similarity, as_declared, prepare, score_block, score_pairs
 from isoglot.pairs import ParallelPairs
 from isoglot.pairs.duplicates import connected, key_numbers, near_key, passage_key, query_key
 from isoglot.pairs.schema import SCHEMA, codes
@@ -49,6 +50,7 @@ class _Settings:
     skip: int
     draw_from: int
     seed: int
+    similarity: Similarity = "cosine"
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,8 @@ def mine_negatives(
 
     Candidates are the distinct passages of all rows, those without a query too. A row never gets a passage of its own
     example in any language, nor of an example that `ParallelPairs.deduplicate` would merge with it: one that shares,
-    directly or through others, a passage, the long beginning of one or a query in any language. Scores are cosines.
+    directly or through others, a passage, the long beginning of one or a query in any language. Scores are by the
+    similarity that the model declares; those by a distance are negative.
 
     Args:
         pairs: what to mine for and in.
@@ -145,7 +148,9 @@ def mine_negatives(
             bf16=bf16,
             on_progress=advance,
         )
-    queries, passages, pool = _unit(queries), _unit(passages), _pool(pairs)
+    similarity = model.similarity_fn_name
+    queries, passages = prepare(queries, similarity, "query"), prepare(passages, similarity, "passage")
+    settings, pool = replace(settings, similarity=similarity), _pool(pairs)
     chunks = range(0, len(asked), _CHUNK_ROWS)
     folder = None if work_dir is None else Path(work_dir) / _key(pairs, queries, passages, settings)
     found = []
@@ -173,11 +178,6 @@ def _checked(settings: _Settings) -> _Settings:
     if settings.language not in get_args(NegativeLanguage):
         raise InputError(f'language "{settings.language}": must be one of {", ".join(get_args(NegativeLanguage))}')
     return settings
-
-
-def _unit(vectors: FloatArray) -> FloatArray:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.maximum(lengths, 1e-12), np.float32)
 
 
 def _pool(pairs: ParallelPairs) -> _Pool:
@@ -232,15 +232,16 @@ def _languages_allowed(rows: IntArray, pool: _Pool, policy: NegativeLanguage) ->
     return others | (own & ~others.any(axis=1, keepdims=True))
 
 
-def _limits(queries: FloatArray, passages: FloatArray, rows: IntArray, pool: _Pool, margin: float) -> FloatArray:
+def _limits(queries: FloatArray, passages: FloatArray, rows: IntArray, pool: _Pool, settings: _Settings) -> FloatArray:
     """`(rows, languages)`; the score up to which a candidate of a language counts as wrong."""
     right = pool.positives[pool.example[rows]]
     scores = np.full(right.shape, np.inf, np.float32)
     for number in range(right.shape[1]):
         has = right[:, number] >= 0
-        scores[has, number] = np.einsum("nd,nd->n", queries[has], passages[right[has, number]])
+        found = score_pairs(queries[has], passages[right[has, number]], settings.similarity)
+        scores[has, number] = as_declared(*map(torch.from_numpy, (found, queries[has])), settings.similarity)
     scores = np.where(np.isinf(scores), scores.min(axis=1, keepdims=True), scores)
-    return np.asarray(scores - (1 - margin) * np.abs(scores), np.float32)
+    return np.asarray(scores - (1 - settings.margin) * np.abs(scores), np.float32)
 
 
 def _blocks(rows: IntArray, pool: _Pool, policy: NegativeLanguage) -> Iterator[tuple[int, IntArray, IntArray]]:
@@ -268,12 +269,14 @@ def _candidates(
         `(rows, skip + draw_from)`, table rows of passages, best first, -1 where there are no more; `(rows,)`.
     """
     depth = settings.skip + settings.draw_from
-    limits = torch.from_numpy(_limits(queries, passages, rows, pool, settings.margin))
+    limits = torch.from_numpy(_limits(queries, passages, rows, pool, settings))
     best = torch.full((len(rows), depth), -torch.inf)
     place = torch.full((len(rows), depth), -1)
     above = torch.zeros(len(rows), dtype=torch.int64)
     for language, asking, members in _blocks(rows, pool, settings.language):
-        scores = torch.from_numpy(queries[asking]) @ torch.from_numpy(passages[members]).T
+        some = torch.from_numpy(queries[asking])
+        scores = score_block(some, torch.from_numpy(passages[members]), settings.similarity)
+        scores = as_declared(scores, some, settings.similarity)
         same = torch.from_numpy(pool.group[rows[asking], None] == pool.group[members])
         scores.masked_fill_(same, -torch.inf)
         maybe_right = scores > limits[asking, language, None]
