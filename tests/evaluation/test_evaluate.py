@@ -58,7 +58,8 @@ def test_results_have_the_schema_others_rely_on(data: RetrievalSet, tiny_encoder
         "settings", "language_bias", "grid", "by_query_language", "language_mix", "alignment", "seconds", "versions",
     }  # fmt: skip
     assert summary["schema"] == 1
-    assert set(summary["model"]) == {"name", "fingerprint", "dimensions", "similarity", "prompts", "max_tokens", "arithmetic"}
+    model = {"name", "fingerprint", "dimensions", "similarity", "prompts", "max_tokens", "arithmetic"}
+    assert set(summary["model"]) == model
     assert set(summary["settings"]) == {"monolingual", "cross_lingual", "multilingual"}
     assert all(set(values) == measures for values in summary["settings"].values())
     assert set(summary["language_bias"]) == bias

@@ -173,7 +173,7 @@ def _finite(vectors: FloatArray, texts: Sequence[str]) -> FloatArray:
     if len(wrong):
         text = textwrap.shorten(texts[wrong[0]], 60, placeholder=" ...")[:80]
         raise InputError(
-            f"the model gives a vector that is not all finite numbers for the text {text!r}; its weights may be "
+            f"the model gives a vector of NaN or infinite numbers for the text {text!r}; its weights may be "
             "damaged, or too large for 16-bit arithmetic: try float32 (no --bf16), or shorter texts (--max-tokens)"
         )
     return vectors
