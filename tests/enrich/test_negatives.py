@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -18,7 +19,7 @@ from isoglot.models.embed import EmbeddingStore
 from isoglot.pairs import ParallelPairs
 
 LANGUAGES = ("de", "en", "fr")
-NO_MODEL = cast(SentenceTransformer, None)
+NO_MODEL = cast(SentenceTransformer, SimpleNamespace(similarity_fn_name="cosine"))
 
 
 def vector(text: str) -> np.ndarray[Any, Any]:
