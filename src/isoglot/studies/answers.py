@@ -149,7 +149,7 @@ def _leanings(figures: Figures, benchmark: str, model: str) -> Iterator[str]:
     """How far, and which way, each system leans by the query's language, where that was measured."""
     systems: dict[str, list[str]] = {}
     for system in figures.study.systems:
-        if leaning := leaning_of(figures.means[benchmark][figures.label(system, model)]):
+        if leaning := leaning_of(figures.means[benchmark][figures.study.label(system, model)]):
             systems.setdefault(str(leaning), []).append(system)
     if systems:
         told = "; ".join(f"{', '.join(names)}: {leaning}" for leaning, names in systems.items())
@@ -185,7 +185,7 @@ def _spreads(figures: Figures, benchmark: str, model: str) -> Iterator[str]:
     """Mean and spread over languages of the consistency of rankings."""
     rows = []
     for system in figures.study.systems:
-        mean, spread = consistency(figures.means[benchmark][figures.label(system, model)], AGREEMENT)
+        mean, spread = consistency(figures.means[benchmark][figures.study.label(system, model)], AGREEMENT)
         if mean == mean:
             rows.append(f"{system} {mean:.3f} ± {spread:.3f}")
     if rows:
