@@ -9,6 +9,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -132,8 +134,11 @@ def test_every_plot_says_what_it_shows_and_has_a_table_behind_it(outline: Outlin
     assert [name for name in ("nav", "main", "header") if outline.all(name)] == ["nav", "main", "header"]
 
 
-def test_every_plot_compiles_without_a_warning(outline: Outline, capfd: pytest.CaptureFixture[str]) -> None:
-    for spec in specs(outline):
+def test_every_plot_compiles_without_a_warning(
+    outline: Outline, results: list[Results], capfd: pytest.CaptureFixture[str]
+) -> None:
+    bare = replace(results[1], per_query=results[1].per_query.drop_columns(["rank_distance"]))  # no interval of it
+    for spec in [*specs(outline), *specs(Outline(html_report([results[0], bare])))]:
         svg = vl_convert.vegalite_to_svg(spec, show_warnings=True)
         assert "<svg" in svg
     assert "WARN" not in "".join(capfd.readouterr())
@@ -172,13 +177,43 @@ def test_the_explorer_has_each_text_once_and_the_ranking_of_each_system(results:
 
 
 def test_older_results_show_what_they_have(results: list[Results]) -> None:
-    old = [
-        replace(r, top=None, summary={k: v for k, v in r.summary.items() if k not in ("language_mix", "alignment")})
-        for r in results
-    ]
+    newer = ("language_mix", "alignment", "semantic_error", "first_result", "preference")
+    old = [replace(r, top=None, summary={k: v for k, v in r.summary.items() if k not in newer}) for r in results]
+    for one in old:
+        one.summary["language_bias"] = {"rank_distance": 5.0, "same_language_share@1": 0.5}
     outline = Outline(html_report(old))
     assert len(specs(outline)) == len(outline.data) == 6
     assert "See for yourself" not in outline.words
+    assert "Errors and preference" not in outline.words
+
+
+def test_errors_and_preference_are_shown_apart_and_taste_has_no_arrow(outline: Outline) -> None:
+    words = [word for word in outline.words if word.strip()]
+    for label, value in (
+        ("right answers with a wrong passage above them ↓", "37.5%"),
+        ("first: right, in the query's language", "75.0%"),
+        ("pairs of right ones with that in the query's language higher", "62.5%"),
+        ("MRC@10 ↑", "0.500"),
+    ):
+        place = words.index(label)
+        assert words[place + 1 : place + 3] == [value, value]
+    assert not any("first: wrong, in another" in word for word in words)  # not measured
+
+
+def test_a_language_without_rank_distance_leaves_only_that_out(results: list[Results]) -> None:
+    shallow = replace(results[1], per_query=_without(results[1].per_query, "rank_distance", "de"))
+    by_language = {tag: dict(row) for tag, row in shallow.summary["by_query_language"].items()}
+    by_language["de"]["rank_distance"] = None
+    shallow.summary["by_query_language"] = by_language
+    outline = Outline(html_report([results[0], shallow]))
+    assert "significantly better" in "".join(outline.words)
+    assert len(specs(outline)) == 9 - 1  # no training losses
+
+
+def _without(table: pa.Table, measure: str, language: str) -> pa.Table:
+    gone = pc.equal(table["query_language"], language)
+    values = pc.if_else(gone, pa.scalar(None, pa.float64()), table[measure])
+    return table.set_column(table.column_names.index(measure), measure, values)
 
 
 @pytest.mark.parametrize("ending", ["html", "md", "tex"])

@@ -21,9 +21,11 @@ from isoglot.report import (
     latex_table,
     markdown_table,
     save_report,
+    sentences,
     text_table,
 )
-from isoglot.report.systems import Systems, by_benchmark
+from isoglot.report.sentences import in_words
+from isoglot.report.systems import Column, Systems, by_benchmark
 from isoglot.report.tables import latex_text, markdown_text
 from isoglot.statistics.comparison import compare
 
@@ -74,6 +76,21 @@ def test_marks_follow_the_corrected_test_and_the_direction_of_the_measure(make_r
     assert marks["rank distance"] == ["", "better", ""]  # it fell
     down = by_benchmark([make_results("up", shift=0.5), make_results()])[0]
     assert {c.measure: down.cell(1, c).verdict for c in down.columns}["rank_distance"] == "worse"
+
+
+def test_avoiding_the_language_asked_in_is_no_better_than_favouring_it(make_results: Make) -> None:
+    fair, shy, fond = (make_results(name, shift) for name, shift in (("fair", 0.57), ("shy", 0.95), ("fond", -0.1)))
+    column = Column("multilingual", "same_language_share@1")
+    assert (column.arrow, column.compared) == ("≈", "distance from fair share")
+    for biased, way in ((shy, "away from"), (fond, "towards")):
+        assert by_benchmark([fair, biased])[0].cell(1, column).verdict == "worse"
+        better = by_benchmark([biased, fair])[0]
+        assert better.cell(1, column).verdict == "better"
+        assert f"severely biased {way} the query's language" in " ".join(in_words(better))
+        assert any(
+            said.startswith(f"fair is better than {better.names[0]} in distance from fair share (-")
+            for said in sentences(compare([biased, fair]))
+        )
 
 
 def test_intervals_hold_their_figures(results: list[Results]) -> None:

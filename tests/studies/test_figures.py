@@ -40,7 +40,7 @@ def results(level: float, seed: int = 0, examples: int = 30) -> Results:
                 setting = "multilingual" if corpus is None else "monolingual" if corpus == tag else "cross_lingual"
                 value = float(np.clip(level + hard[n] + random.normal(0, 0.03), 0, 1))
                 keys = {"query": f"{n}@{tag}", "example": str(n), "query_language": tag, "setting": setting}
-                bias = {"rank_distance": 100 * (1 - value), "same_language_share@1": 1 - value}
+                bias = {"rank_distance": 100 * (1 - value), "same_language_share@1": 1 - value, "fair_share@1": 0.3}
                 only = bias if corpus is None else dict.fromkeys(bias)
                 rows.append({**keys, "corpus_language": corpus, "map": value, **only})
     figures = {"monolingual_map": level, "cross_lingual_map": level, "multilingual_map": level, "rank_distance": 1.0}
@@ -53,6 +53,7 @@ def results(level: float, seed: int = 0, examples: int = 30) -> Results:
         "language_bias": {"rank_distance": 1.0},
         "by_query_language": dict.fromkeys(TAGS, figures),
         "alignment": {"linear_cka": level},
+        "preference": {"preference_rate": 0.75},
         "grid": {"measure": "map", "values": [[level] * 3 for _ in TAGS]},
     }
     return Results(summary, pa.Table.from_pylist(rows))
@@ -165,8 +166,11 @@ def test_every_plot_compiles_and_stands_beside_its_table(study: Study) -> None:
         drawing = plot_svg(json.loads(json.dumps(plot.spec, allow_nan=False)))
         assert drawing.startswith("<svg")
         assert "currentColor" not in drawing
-    for table in tables_of(figures):
-        assert {len(row) for row in table.rows} == {len(table.header)}, table.title
+    tables = {table.title: table for table in tables_of(figures)}
+    for title, table in tables.items():
+        assert {len(row) for row in table.rows} == {len(table.header)}, title
+    preference = tables["toy, tiny: errors, preference and agreement over the pool"]
+    assert [row[1:] for row in preference.rows] == [("75.0%",) * 4]
 
 
 def test_everything_is_tested_against_the_best(study: Study) -> None:

@@ -19,7 +19,7 @@ from isoglot.evaluation.measures import MEASURES
 from isoglot.pairs import ParallelPairs
 from isoglot.studies import Study, load_study, run_study, study_names
 from isoglot.studies.answers import ANSWERS
-from isoglot.studies.arms import _config, arms_of
+from isoglot.studies.arms import arms_of, config_of
 from isoglot.studies.material import every_nth_example, load_set, thin
 from isoglot.studies.reading import with_data_at_hand
 from isoglot.studies.recipe import merge
@@ -41,7 +41,7 @@ def test_every_arm_of_every_study_is_a_training_run(name: str, quick: bool, tmp_
     assert study.quick == quick
     assert study.answer in ANSWERS
     assert study.remedies, "free remedies stand in every table"
-    steps = [_config(arm, arm.training, tmp_path).steps or 0 for arm in arms_of(study) if arm.training]
+    steps = [config_of(arm, arm.training, tmp_path).steps or 0 for arm in arms_of(study) if arm.training]
     assert len(steps) == len(study.arms) * len(study.seeds)
     assert sum(steps) * 1.9 / 60 < (10 if quick else 65), "minutes of training on two cores"
     assert quick == (len(study.seeds) == 1)

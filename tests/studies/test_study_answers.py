@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -174,6 +176,20 @@ def test_what_all_gain_is_said_by_its_range(p_values: tuple[float, ...], said_of
     ]
     text = changes(tests, "one against base", "query languages")
     assert text == f"one against base, multilingual mAP, by query languages: {said_of}"
+
+
+@pytest.mark.parametrize("name", sorted(ANSWERS))
+def test_every_answer_says_which_way_systems_lean(name: str) -> None:
+    def means(share: float) -> dict[str, Any]:
+        row = {"same_language_share@1": share, "fair_share@1": 0.5, "queries": 100}
+        return {"by_query_language": dict.fromkeys(TAGS, row)}
+
+    shares = {"base": 1.0, "lir": 0.0, "one": 0.5, "two": 1.0}
+    found = replace(figures(0), means={"bench": {system: means(share) for system, share in shares.items()}})
+    assert [line for line in ANSWERS[name](found) if "stands first" in line] == [
+        "bench, m, by the language of what stands first: base, two: severely biased towards the query's language; "
+        "lir: severely biased away from the query's language; one: fair, leaning neither way."
+    ]
 
 
 def test_limits_say_seeds_steps_subsets_and_the_quick_form() -> None:

@@ -8,6 +8,7 @@ stood first for some queries, with the texts, for people to look at.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -76,14 +77,7 @@ class Results:
     @property
     def leaning(self) -> Leaning:
         """Which way, and how far, the system leans by the query's language, over all languages."""
-        rows = [
-            row for row in self.summary["by_query_language"].values() if row.get("same_language_share@1") is not None
-        ]
-        if not rows:
-            return Leaning(0.0, "neither")
-        alike = self.summary["queries"] / len(rows)  # results of older versions do not count them by language
-        share, fair = ([row[f"{name}@1"] for row in rows] for name in ("same_language_share", "fair_share"))
-        return leaning(share, fair, [row.get("queries", alike) for row in rows])
+        return leaning_of(self.summary) or Leaning(0.0, "neither")
 
     def save(self, folder: str | Path) -> Path:
         """Write the files into a folder, made if need be; the summary last, so a summary has its tables."""
@@ -94,6 +88,17 @@ class Results:
                     pq.write_table(table, temporary, compression="zstd")
         write_json(target / RESULTS_FILE, self.summary)
         return target
+
+
+def leaning_of(summary: Mapping[str, Any]) -> Leaning | None:
+    """Which way, and how far, a system leans over all languages, by what `results.json` holds; None if not measured."""
+    rows = [row for row in summary["by_query_language"].values() if row.get("same_language_share@1") is not None]
+    if not rows:
+        return None
+    # Results of older versions do not count queries by language.
+    queries = [row.get("queries") or summary["queries"] / len(rows) for row in rows]
+    share, fair = ([row[f"{name}@1"] for row in rows] for name in ("same_language_share", "fair_share"))
+    return leaning(share, fair, queries)
 
 
 def load_results(path: str | Path) -> Results:

@@ -7,11 +7,11 @@ from typing import Any
 
 from isoglot.common.languages import language_name
 from isoglot.evaluation.averages import MATTERS_OF_TASTE
-from isoglot.report.plots import Plot, difference, grid_plot, heat_map, language_bars, largest, loss_plot, systems_plot
+from isoglot.report.plots import Plot, difference, language_bars, language_map, largest, loss_plot, systems_plot
 from isoglot.report.runs import LossLog
 from isoglot.report.sentences import best, in_words, main_column, sentences
 from isoglot.report.systems import Cell, Column, Systems, measure_name
-from isoglot.report.tables import CONTRAST_HEADER, Table, contrast_row, contrasts_table, grid, overall, systems_table
+from isoglot.report.tables import CONTRAST_HEADER, Table, contrast_row, contrasts_table, overall, systems_table
 from isoglot.statistics.comparison import BIAS, LOWER_IS_BETTER
 
 _CAPTIONS = {
@@ -103,13 +103,13 @@ def languages(systems: Systems) -> dict[str, Any] | None:
     changes = [difference(values, grids[0]) for values in grids[1:]]
     end, measure, tags = largest(changes), measure_name(systems.measure), systems.languages
     maps = [
-        grid_plot(f"{measure} of {name}", tags, values, domain)
+        language_map(f"{measure} of {name}", tags, values, domain)
         for name, values in zip(systems.names, grids, strict=True)
     ]
     others = []
     for name, plot, change in zip(systems.names[1:], maps[1:], changes, strict=True):
         caption = f"{name} minus {systems.names[0]}"
-        others += [plot, grid_plot(caption, tags, change, (-end, end), diverging=True)]
+        others += [plot, language_map(caption, tags, change, (-end, end), form="+.2f", diverging=True)]
     return {"measure": measure, "first": maps[0], "others": others}
 
 
@@ -154,15 +154,19 @@ def first_passages(systems: Systems) -> dict[str, Any] | None:
     if not known:
         return None
     most = max(value for _, mix in known for row in mix["values"] for value in row)
-    cutoff, titles = known[0][1]["cutoff"], ("query language", "passage language")
-    plots = []
-    for name, mix in known:
-        caption = f"{name}: languages of the first {cutoff}"
-        cells = (mix["rows"], mix["columns"], mix["values"])
-        described = f"{name}: share of each passage language among the first {cutoff} passages, by query language"
-        spec = heat_map(described, *cells, titles=titles, domain=(0.0, most), form=".0%")
-        title = f"{caption}: query language in rows, passage language in columns"
-        plots.append(Plot(spec, caption, grid(title, *cells, ".1%")))
+    cutoff = known[0][1]["cutoff"]
+    plots = [
+        language_map(
+            f"{name}: languages of the first {cutoff}",
+            mix["columns"],
+            mix["values"],
+            (0.0, most),
+            queries=mix["rows"],
+            found="passage language",
+            form=".0%",
+        )
+        for name, mix in known
+    ]
     return {"cutoff": cutoff, "plots_of_it": plots}
 
 

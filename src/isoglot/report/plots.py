@@ -40,6 +40,21 @@ class Plot:
     table: Table
 
 
+def nominal(field: str, **more: Any) -> Spec:
+    """A channel of names, without a title."""
+    return {"field": field, "type": "nominal", "title": None, **more}
+
+
+def quantity(field: str, **more: Any) -> Spec:
+    """A channel of figures."""
+    return {"field": field, "type": "quantitative", **more}
+
+
+def layer(mark: str, encoding: Spec, /, **style: Any) -> Spec:
+    """Marks of one kind."""
+    return {"mark": {"type": mark, **style}, "encoding": encoding}
+
+
 def systems_plot(description: str, names: Sequence[str], cells: Sequence[Sequence[Cell]]) -> Spec:
     """Every system's figures with their intervals, one panel per figure.
 
@@ -61,30 +76,24 @@ def _systems_panel(names: Sequence[str], cells: Sequence[Cell], first: bool) -> 
         low, high = (None, None) if cell.interval is None else map(_rounded, cell.interval)
         row = {"system": name, "value": _rounded(cell.value), "low": low, "high": high, "shown": cell.text}
         rows.append({**row, "verdict": _VERDICTS[0] if number == 0 else cell.verdict or _VERDICTS[3]})
-    y: Spec = {"field": "system", "type": "nominal", "sort": list(names), "title": None}
-    y["axis"] = {"labelLimit": 190, "domain": False, "ticks": False} if first else None
+    labels = {"labelLimit": 190, "domain": False, "ticks": False} if first else None
     ticks = {"format": _axis_form(column), "tickCount": 3, "title": None}
-    x = {"field": "value", "type": "quantitative", "scale": {"zero": False, "nice": True}, "axis": ticks}
-    verdict: Spec = {"field": "verdict", "type": "nominal", "scale": {"domain": _VERDICTS}, "title": None}
-    verdict["legend"] = {"orient": "bottom"} if len(names) > 1 else None
-    shape: Spec = {**verdict, "scale": {"domain": _VERDICTS, "range": _SHAPES}}
+    x = quantity("value", scale={"zero": False, "nice": True}, axis=ticks)
+    legend = {"orient": "bottom"} if len(names) > 1 else None
+    verdict = nominal("verdict", scale={"domain": _VERDICTS}, legend=legend)
+    shape = {**verdict, "scale": {"domain": _VERDICTS, "range": _SHAPES}}
     tooltip = [{"field": "system"}, {"field": "shown", "title": column.heading}, {"field": "verdict"}]
-    ends: Spec = {
-        "mark": {"type": "rule", "strokeWidth": 2},
-        "transform": [{"filter": "isValid(datum.low)"}],
-        "encoding": {"x": {**x, "field": "low"}, "x2": {"field": "high"}, "color": verdict},
-    }
-    value: Spec = {
-        "mark": {"type": "point", "filled": True, "size": 90, "opacity": 1},
-        "transform": [{"filter": "isValid(datum.value)"}],
-        "encoding": {"x": x, "color": verdict, "shape": shape, "tooltip": tooltip},
-    }
+    ends = layer("rule", {"x": {**x, "field": "low"}, "x2": {"field": "high"}, "color": verdict}, strokeWidth=2)
+    ends["transform"] = [{"filter": "isValid(datum.low)"}]
+    encoding = {"x": x, "color": verdict, "shape": shape, "tooltip": tooltip}
+    value = layer("point", encoding, filled=True, size=90, opacity=1)
+    value["transform"] = [{"filter": "isValid(datum.value)"}]
     return {
         "title": {"text": f"{column.heading} {column.arrow}", "fontSize": 12},
         "width": 165,
         "height": {"step": 26},
         "data": {"values": rows},
-        "encoding": {"y": y},
+        "encoding": {"y": nominal("system", sort=list(names), axis=labels)},
         "layer": [ends, value] if any(cell.interval for cell in cells) else [value],
     }
 
@@ -99,86 +108,65 @@ def _rounded(value: float) -> float | None:
     return None if value != value else round(value, 6)
 
 
-def heat_map(
-    description: str,
-    rows: Sequence[str],
-    columns: Sequence[str],
+def language_map(
+    caption: str,
+    tags: Sequence[str],
     values: Values,
-    *,
-    titles: tuple[str, str] = ("query language", "corpus language"),
     domain: tuple[float, float],
+    *,
+    queries: Sequence[str] | None = None,
+    found: str = "corpus language",
     form: str = ".2f",
     diverging: bool = False,
-) -> Spec:
-    """Values by row and column language.
+) -> Plot:
+    """Values by query language (rows) and another (columns).
 
     Args:
-        description: what the plot shows, for readers who cannot see it.
-        rows: language tags.
-        columns: language tags.
+        caption: what the plot shows.
+        tags: of the columns' languages.
         values: `(rows, columns)`; None where there is none, which leaves the cell empty.
-        titles: of the rows and of the columns.
         domain: smallest and largest value of the colours, the same for plots that are compared.
-        form: how values are written.
+        queries: tags of the rows' languages where they are not those of the columns.
+        found: what the columns' languages are of.
+        form: how values are written in cells, a digit shorter than elsewhere.
         diverging: whether colours part at 0.
     """
+    rows, titles = tags if queries is None else queries, ("query language", found)
+    longer = form.replace(".2f", ".3f").replace(".0%", ".1%")
     data = [
         {"row": row, "column": column, "value": value, "rows": language_name(row), "columns": language_name(column)}
         for row, line in zip(rows, values, strict=True)
-        for column, value in zip(columns, line, strict=True)
+        for column, value in zip(tags, line, strict=True)
         if value is not None and value == value
     ]
-    step = 37 if len(columns) <= 13 else 18
-    scale: Spec = {"domain": list(domain)}
+    step = 37 if len(tags) <= 13 else 18
+    scale: Spec = {"domain": list(domain), "range": "diverging" if diverging else "heatmap"}
     if diverging:
         scale["domainMid"] = 0
-    color = {
-        "field": "value",
-        "type": "quantitative",
-        "scale": {**scale, "range": "diverging" if diverging else "heatmap"},
-        "legend": {"title": None, "format": form, "gradientLength": {"expr": "min(height, 200)"}},
-    }
+    legend = {"title": None, "format": form, "gradientLength": {"expr": "min(height, 200)"}}
     tooltip = [
         {"field": "rows", "title": titles[0]},
         {"field": "columns", "title": titles[1]},
-        {"field": "value", "title": "value", "format": form.replace(".2f", ".3f")},
+        {"field": "value", "title": "value", "format": longer},
     ]
-    layers: list[Spec] = [{"mark": {"type": "rect"}, "encoding": {"color": color, "tooltip": tooltip}}]
+    layers = [layer("rect", {"color": quantity("value", scale=scale, legend=legend), "tooltip": tooltip})]
     if step > 20:
-        layers.append(
-            {
-                "mark": {"type": "text", "fontSize": 10, "fill": {"expr": _TEXT_ON_CELL}, "tooltip": None},
-                "encoding": {"text": {"field": "value", "type": "quantitative", "format": form}},
-            }
-        )
-    return {
-        "description": description,
+        text = {"text": quantity("value", format=form)}
+        layers.append(layer("text", text, fontSize=10, fill={"expr": _TEXT_ON_CELL}, tooltip=None))
+    axis = {"orient": "top", "labelAngle": 0 if step > 20 else -90}
+    spec: Spec = {
+        "description": f"{caption}, by query language and {found}",
         "width": {"step": step},
         "height": {"step": min(step, 28)},
         "data": {"values": data},
         "encoding": {
-            "y": {"field": "row", "type": "nominal", "sort": list(rows), "title": titles[0]},
-            "x": {
-                "field": "column",
-                "type": "nominal",
-                "sort": list(columns),
-                "title": titles[1],
-                "axis": {"orient": "top", "labelAngle": 0 if step > 20 else -90},
-            },
+            "y": nominal("row", sort=list(rows), title=titles[0]),
+            "x": nominal("column", sort=list(tags), title=titles[1], axis=axis),
         },
         "layer": layers,
     }
-
-
-def grid_plot(
-    caption: str, tags: Sequence[str], values: Values, domain: tuple[float, float], *, diverging: bool = False
-) -> Plot:
-    """A measure by query and corpus language, or with `diverging` its differences; else as `heat_map`."""
-    sign = "+" if diverging else ""
-    description = f"{caption}, by query language and corpus language"
-    spec = heat_map(description, tags, tags, values, domain=domain, form=f"{sign}.2f", diverging=diverging)
-    title = f"{caption}: query language in rows, corpus language in columns"
-    return Plot(spec, caption, grid(title, tags, tags, values, f"{sign}.3f"))
+    title = f"{caption}: query language in rows, {found} in columns"
+    return Plot(spec, caption, grid(title, rows, tags, values, longer))
 
 
 def difference(values: Values, other: Values) -> list[list[float | None]]:
@@ -217,43 +205,26 @@ def language_bars(systems: Systems, column: Column, fair: str | None = None) -> 
             )
     order = list(dict.fromkeys(row["language"] for row in rows))
     axis: Spec = {"format": _axis_form(column), "tickCount": 3, "title": None}
-    x: Spec = {"type": "quantitative", "axis": axis}
+    more: Spec = {"axis": axis}
     if column.form.endswith("%"):
-        axis["values"], x["scale"] = [0, 0.5, 1], {"domain": [0, 1]}
-    tooltip = [
-        {"field": "system"},
-        {"field": "language"},
-        {"field": "value", "title": column.heading, "format": column.form},
-    ]
-    layers: list[Spec] = [
-        {
-            "mark": {"type": "bar", "height": {"band": 0.66}},
-            "encoding": {"x": {**x, "field": "value"}, "tooltip": tooltip},
-        }
-    ]
+        axis["values"], more["scale"] = [0, 0.5, 1], {"domain": [0, 1]}
+    value = {"field": "value", "title": column.heading, "format": column.form}
+    tooltip = [{"field": "system"}, {"field": "language"}, value]
+    layers = [layer("bar", {"x": quantity("value", **more), "tooltip": tooltip}, height={"band": 0.66})]
     if len(systems.names) > 1:
-        layers.append(
-            {
-                "mark": {"type": "point", "size": 34, "color": "currentColor", "filled": False},
-                "encoding": {"x": {**x, "field": "first"}},
-            }
-        )
+        layers.append(layer("point", {"x": quantity("first", **more)}, size=34, color="currentColor", filled=False))
     if fair:
-        layers.append(
-            {
-                "mark": {"type": "tick", "thickness": 2, "height": {"band": 0.95}, "color": "currentColor"},
-                "encoding": {"x": {**x, "field": "fair"}},
-            }
-        )
+        line = {"thickness": 2, "height": {"band": 0.95}, "color": "currentColor"}
+        layers.append(layer("tick", {"x": quantity("fair", **more)}, **line))
     return {
         "description": f"{column.heading} by query language, for each system",
         "data": {"values": rows},
         "columns": min(4, len(systems.names)),
-        "facet": {"field": "system", "type": "nominal", "sort": list(systems.names), "title": None},
+        "facet": nominal("system", sort=list(systems.names)),
         "spec": {
             "width": 180 if len(systems.names) > 1 else 420,
             "height": {"step": 18},
-            "encoding": {"y": {"field": "language", "type": "nominal", "sort": order, "title": None}},
+            "encoding": {"y": nominal("language", sort=order)},
             "layer": layers,
         },
     }
@@ -262,36 +233,23 @@ def language_bars(systems: Systems, column: Column, fair: str | None = None) -> 
 def loss_plot(logs: Sequence[LossLog]) -> Spec:
     """Loss by kind of batch over the steps of each training run, with a running mean."""
     rows = [{"run": log.name, **row} for log in logs for kind in log.kinds for row in loss_curve(log, kind)]
-    kind = {"field": "kind", "type": "nominal", "title": None}
-    legend = {"orient": "bottom", "symbolStrokeWidth": 2.5, "symbolSize": 300}
-    y = {"type": "quantitative", "title": "loss", "scale": {"zero": False}}
+    kind = nominal("kind", legend={"orient": "bottom", "symbolStrokeWidth": 2.5, "symbolSize": 300})
+    y = {"title": "loss", "scale": {"zero": False}}
+    tooltip = [{"field": "kind"}, {"field": "step"}, {"field": "mean", "title": "running mean", "format": ".3f"}]
+    points = {"y": quantity("loss", **y), "fill": {**kind, "legend": None}}
+    line = {"y": quantity("mean", **y), "stroke": kind, "strokeDash": kind, "tooltip": tooltip}
     return {
         "description": "Training loss by kind of batch over the steps of each run",
         "data": {"values": rows},
         "columns": min(3, len(logs)),
-        "facet": {"field": "run", "type": "nominal", "sort": [log.name for log in logs], "title": None},
+        "facet": nominal("run", sort=[log.name for log in logs]),
         "spec": {
             "width": {1: 760, 2: 420}.get(len(logs), 270),
             "height": 220,
-            "encoding": {"x": {"field": "step", "type": "quantitative", "axis": {"format": "~s", "tickCount": 5}}},
+            "encoding": {"x": quantity("step", axis={"format": "~s", "tickCount": 5})},
             "layer": [
-                {
-                    "mark": {"type": "point", "filled": True, "size": 14, "opacity": 0.35, "tooltip": None},
-                    "encoding": {"y": {**y, "field": "loss"}, "fill": {**kind, "legend": None}},
-                },
-                {
-                    "mark": {"type": "line", "strokeWidth": 2.5},
-                    "encoding": {
-                        "y": {**y, "field": "mean"},
-                        "stroke": {**kind, "legend": legend},
-                        "strokeDash": {**kind, "legend": legend},
-                        "tooltip": [
-                            {"field": "kind"},
-                            {"field": "step"},
-                            {"field": "mean", "title": "running mean", "format": ".3f"},
-                        ],
-                    },
-                },
+                layer("point", points, filled=True, size=14, opacity=0.35, tooltip=None),
+                layer("line", line, strokeWidth=2.5),
             ],
         },
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from isoglot.common.languages import language_name
+from isoglot.evaluation.results import leaning_of
 from isoglot.report.systems import Column, Systems, column_of, measure_name
 from isoglot.report.tables import overall, p_value
 from isoglot.statistics.comparison import BIAS, NOT_SHOWN, Comparison, Contrast
@@ -131,20 +132,19 @@ def _bias(systems: Systems, chosen: int) -> list[str]:
     distance, share = (Column("multilingual", measure) for measure in BIAS)
     lines = []
     if distance in systems.columns:
-        before = f" instead of {systems.cell(0, distance).value:,.0f}" if chosen else ""
-        lines.append(f"Its parallel right answers lie {systems.cell(chosen, distance).value:,.0f} ranks apart{before}.")
+        instead = f" instead of {systems.cell(0, distance).value:,.0f}" if chosen else ""
+        apart = f"{systems.cell(chosen, distance).value:,.0f} ranks apart"
+        lines.append(f"Its parallel right answers lie {apart}{instead}.")
     if share in systems.columns:
-        before = f" instead of {systems.cell(0, share).value:.0%}" if chosen else ""
-        text = (
-            f"It puts a passage of the query's own language first {systems.cell(chosen, share).value:.0%} of the time"
-        )
-        fair = systems.results[chosen].bias("fair_share@1")
-        if fair == fair:
-            blind = f"; a ranking blind to language would do so {fair:.0%} of the time"
-            against = f", where {systems.names[0]} is {systems.results[0].leaning}" if chosen else ""
-            lines.append(f"{text}{before}{blind}: it is {systems.results[chosen].leaning}{against}.")
-        else:
-            lines.append(f"{text}{before}.")
+        own, before = systems.cell(chosen, share).value, systems.cell(0, share).value
+        instead = f" instead of {before:.0%}" if chosen else ""
+        text = f"It puts a passage of the query's own language first {own:.0%} of the time{instead}"
+        first, now = (leaning_of(systems.results[number].summary) for number in (0, chosen))
+        if now and first:
+            fair = systems.results[chosen].bias("fair_share@1")
+            against = f", where {systems.names[0]} is {first}" if chosen else ""
+            text += f"; a ranking blind to language would do so {fair:.0%} of the time: it is {now}{against}"
+        lines.append(f"{text}.")
     return lines
 
 

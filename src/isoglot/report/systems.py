@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from isoglot.common.errors import InputError
@@ -180,26 +180,28 @@ class Systems:
 
     def cell(self, number: int, column: Column) -> Cell:
         """A system's figure over all languages."""
-        place = (self.names[number], column, None)
-        estimate = self._estimates.get(place)
-        interval = None if estimate is None else (estimate.low, estimate.high)
-        return Cell(column, figure(self.results[number], column), interval, verdict_of(self._contrasts.get(place)))
+        value, tested = figure(self.results[number], column), self._tested.get((self.names[number], column, None))
+        return Cell(column, value) if tested is None else replace(tested, value=value)
 
     def language_cell(self, number: int, column: Column, language: str) -> Cell:
-        """A system's figure over the queries of one language."""
+        """A system's figure over the queries of one language, without interval."""
         value = self.results[number].summary.get("by_query_language", {}).get(language, {}).get(column.key)
-        contrast = self._contrasts.get((self.names[number], column, language))
-        return Cell(column, float("nan") if value is None else float(value), None, verdict_of(contrast))
+        tested = self._tested.get((self.names[number], column, language))
+        return Cell(column, float("nan") if value is None else float(value), None, tested.verdict if tested else "")
 
     @cached_property
-    def _estimates(self) -> dict[tuple[str, Column, str | None], Estimate]:
-        made = self.comparison.estimates if self.comparison else ()
-        return {(one.system, column_of(one), one.language): one for one in made}
+    def _tested(self) -> dict[tuple[str, Column, str | None], Cell]:
+        return cells_of(self.comparison) if self.comparison else {}
 
-    @cached_property
-    def _contrasts(self) -> dict[tuple[str, Column, str | None], Contrast]:
-        made = self.comparison.contrasts if self.comparison else ()
-        return {(one.system, column_of(one), one.language): one for one in made}
+
+def cells_of(comparison: Comparison) -> dict[tuple[str, Column, str | None], Cell]:
+    """All figures with intervals and verdicts, by system, column and query language, which is None for all."""
+    tests = {(one.system, column_of(one), one.language): one for one in comparison.contrasts}
+    places = {(one.system, column_of(one), one.language): one for one in comparison.estimates}
+    return {
+        place: Cell(place[1], one.value, (one.low, one.high), verdict_of(tests.get(place)))
+        for place, one in places.items()
+    }
 
 
 def column_of(one: Contrast | Estimate) -> Column:

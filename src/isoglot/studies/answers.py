@@ -149,12 +149,11 @@ def _leanings(figures: Figures, benchmark: str, model: str) -> Iterator[str]:
     """How far, and which way, each system leans by the query's language, where that was measured."""
     systems: dict[str, list[str]] = {}
     for system in figures.study.systems:
-        means = figures.means[benchmark][figures.label(system, model)]
-        if (means.get("language_bias") or {}).get("same_language_share@1") is not None:
-            systems.setdefault(str(leaning_of(means)), []).append(system)
+        if leaning := leaning_of(figures.means[benchmark][figures.study.label(system, model)]):
+            systems.setdefault(str(leaning), []).append(system)
     if systems:
-        said_of = "; ".join(f"{', '.join(names)}: {leaning}" for leaning, names in systems.items())
-        yield f"{benchmark}, {model}, by the language of what stands first: {said_of}."
+        told = "; ".join(f"{', '.join(names)}: {leaning}" for leaning, names in systems.items())
+        yield f"{benchmark}, {model}, by the language of what stands first: {told}."
 
 
 def _alignment(figures: Figures) -> Iterator[str]:
@@ -186,7 +185,7 @@ def _spreads(figures: Figures, benchmark: str, model: str) -> Iterator[str]:
     """Mean and spread over languages of the consistency of rankings."""
     rows = []
     for system in figures.study.systems:
-        mean, spread = consistency(figures.means[benchmark][figures.label(system, model)], AGREEMENT)
+        mean, spread = consistency(figures.means[benchmark][figures.study.label(system, model)], AGREEMENT)
         if mean == mean:
             rows.append(f"{system} {mean:.3f} ± {spread:.3f}")
     if rows:

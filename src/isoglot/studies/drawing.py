@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from isoglot.report.plots import Plot, Spec, difference, grid_plot, largest, systems_plot
+from isoglot.report.plots import Plot, Spec, difference, language_map, largest, layer, nominal, quantity, systems_plot
 from isoglot.report.systems import Column, column_of
 from isoglot.report.tables import Table
 from isoglot.studies.figures import EVERYTHING, Figures, Gains, Part, gains
@@ -48,32 +48,27 @@ def _curves(figures: Figures, part: Part) -> Spec:
                 placed.append({**row, "x": arm.x, "series": arm.series})
             else:
                 levels.append(row)
-        x = {"field": "x", "type": "quantitative", "title": figures.study.x_title, "scale": {"zero": False}}
-        x["axis"] = {"values": sorted({row["x"] for row in placed}), "format": "~g"}
-        y = {"field": "value", "type": "quantitative", "title": None, "scale": {"zero": False}}
-        series: Spec = {"field": "series", "type": "nominal", "title": None, "legend": {"symbolOpacity": 1}}
+        axis = {"values": sorted({row["x"] for row in placed}), "format": "~g"}
+        x = quantity("x", title=figures.study.x_title, scale={"zero": False}, axis=axis)
+        y, low = (quantity(name, title=None, scale={"zero": False}) for name in ("value", "low"))
+        series = nominal("series", legend={"symbolOpacity": 1})
         tooltip = [{"field": name} for name in ("system", "x", "value", "low", "high")]
-        band = {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}, "color": series}
+        band = {"x": x, "y": low, "y2": {"field": "high"}, "color": series}
         line = {"x": x, "y": y, "color": series, "strokeDash": {**series, "legend": None}, "tooltip": tooltip}
-        level = {"y": y, "tooltip": tooltip}
+        name = {"y": y, "x": {"value": 4}, "text": {"field": "system"}}
+        level = {"color": "currentColor", "strokeDash": [2, 4], "opacity": 0.7}
+        label = {"align": "left", "dy": -5, "fontSize": 10, "fill": "currentColor"}
+        on, off = {"data": {"values": placed}}, {"data": {"values": levels}}
         panels.append(
             {
                 "title": {"text": f"{column.heading} {column.arrow}", "fontSize": 12},
                 "width": 260,
                 "height": 200,
                 "layer": [
-                    {"data": {"values": placed}, "mark": {"type": "area", "opacity": 0.18}, "encoding": band},
-                    {"data": {"values": placed}, "mark": {"type": "line", "point": True}, "encoding": line},
-                    {
-                        "data": {"values": levels},
-                        "mark": {"type": "rule", "color": "currentColor", "strokeDash": [2, 4], "opacity": 0.7},
-                        "encoding": level,
-                    },
-                    {
-                        "data": {"values": levels},
-                        "mark": {"type": "text", "align": "left", "dy": -5, "fontSize": 10, "fill": "currentColor"},
-                        "encoding": {"y": y, "x": {"value": 4}, "text": {"field": "system"}},
-                    },
+                    on | layer("area", band, opacity=0.18),
+                    on | layer("line", line, point=True),
+                    off | layer("rule", {"y": y, "tooltip": tooltip}, **level),
+                    off | layer("text", name, **label),
                 ],
             }
         )
@@ -108,13 +103,13 @@ def _gain(found: Gains) -> Plot:
     plot = _scatter(rows, ("pairs", "gain", "language"), titles, found.title)
     points = plot["layer"][0]["encoding"]
     points["x"]["scale"] = {"type": "log"}
-    points["shape"] = points["color"] = {"field": "text", "type": "nominal", "title": None}
+    points["shape"] = points["color"] = nominal("text")
     return Plot(plot, found.title, gains_table(found))
 
 
 def _grids(figures: Figures, part: Part) -> Iterator[Plot]:
     means = figures.means[part.benchmark]
-    base, *others = (means[figures.label(system, part.model)] for system in part.comparison.systems)
+    base, *others = (means[figures.study.label(system, part.model)] for system in part.comparison.systems)
     under, tags = base["grid"]["values"], list(base["by_query_language"])
     if len(under) < 2 or len(tags) != len(under):
         return
@@ -122,22 +117,23 @@ def _grids(figures: Figures, part: Part) -> Iterator[Plot]:
     end = largest(changes)
     for system, change in zip(part.comparison.systems[1:], changes, strict=True):
         caption = f"{part.title}: {base['grid']['measure']} of {system} minus {BASE}"
-        yield grid_plot(caption, tags, change, (-end, end), diverging=True)
+        yield language_map(caption, tags, change, (-end, end), form="+.2f", diverging=True)
 
 
 def _scatter(rows: list[dict[str, Any]], fields: tuple[str, str, str], titles: tuple[str, str], caption: str) -> Spec:
-    x: Spec = {"field": fields[0], "type": "quantitative", "title": titles[0], "scale": {"zero": False}}
-    y: Spec = {"field": fields[1], "type": "quantitative", "title": titles[1], "scale": {"zero": False}}
-    tooltip = [{"field": name} for name in fields]
-    label = {"type": "text", "align": "left", "dx": 7, "fontSize": 11, "fill": "currentColor"}
+    x, y = (
+        quantity(field, title=title, scale={"zero": False}) for field, title in zip(fields[:2], titles, strict=True)
+    )
+    points = {"x": x, "y": y, "tooltip": [{"field": name} for name in fields]}
+    names = {"x": x, "y": y, "text": {"field": fields[2]}}
     return {
         "description": caption,
         "width": 520,
         "height": 320,
         "data": {"values": rows},
         "layer": [
-            {"mark": {"type": "point", "filled": True, "size": 70}, "encoding": {"x": x, "y": y, "tooltip": tooltip}},
-            {"mark": label, "encoding": {"x": x, "y": y, "text": {"field": fields[2]}}},
+            layer("point", points, filled=True, size=70),
+            layer("text", names, align="left", dx=7, fontSize=11, fill="currentColor"),
         ],
     }
 

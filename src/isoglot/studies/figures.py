@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from isoglot.evaluation.averages import SECTIONS
 from isoglot.evaluation.results import Results
-from isoglot.report.systems import Cell, Column, column_of, verdict_of
+from isoglot.report.systems import Cell, Column, cells_of
 from isoglot.statistics import significance as stats
 from isoglot.statistics.comparison import LOWER_IS_BETTER, SETTINGS, Comparison, Contrast, Estimate, compare
 from isoglot.studies.curve import Optimum
@@ -52,13 +52,11 @@ class Part:
     @property
     def cells(self) -> list[list[Cell]]:
         """Figures over all query languages, a row for each system, in order of measures, then settings."""
-        whole = [one for one in self.comparison.estimates if one.language is None]
-        columns = list(dict.fromkeys(map(column_of, whole)))
-        found = {(one.system, column_of(one)): one for one in whole}
-        tests = {(one.system, column_of(one)): one for one in self.comparison.contrasts if one.language is None}
+        found = {place[:2]: cell for place, cell in cells_of(self.comparison).items() if place[2] is None}
+        columns = list(dict.fromkeys(column for _, column in found))
         return [
-            [_cell(column, found.get((name, column)), tests.get((name, column))) for column in columns]
-            for name in self.comparison.systems
+            [found.get((system, column), Cell(column, float("nan"))) for column in columns]
+            for system in self.comparison.systems
         ]
 
 
@@ -96,11 +94,6 @@ class Figures:
                 return part
         raise KeyError(wanted)
 
-    def label(self, system: str, model: str | None = None) -> str:
-        """What tables call a system."""
-        several = len(self.study.models) > 1
-        return f"{model or next(iter(self.study.models))} {system}" if several else system
-
 
 @dataclass(frozen=True)
 class Gains:
@@ -132,7 +125,7 @@ def gains(figures: Figures) -> Iterator[Gains]:
             if part.view != EVERYTHING:
                 continue
             measure = figures.study.benchmarks[part.benchmark].measures[0]
-            amounts = figures.amounts.get(figures.label(system, part.model), {})
+            amounts = figures.amounts.get(figures.study.label(system, part.model), {})
             rows = [
                 (str(one.language), amount_in(amounts, str(one.language)), one.difference)
                 for one in contrasts(part, measure, languages=True)
@@ -237,12 +230,6 @@ def consistency(figures: Mapping[str, Any], measure: str) -> tuple[float, float]
     rows = [row.get(measure) for row in (figures.get("by_query_language") or {}).values()]
     values = np.array([value for value in rows if value is not None], np.float64)
     return (round(float(values.mean()), 6), round(float(values.std()), 6)) if len(values) else (np.nan, np.nan)
-
-
-def _cell(column: Column, estimate: Estimate | None, contrast: Contrast | None) -> Cell:
-    if estimate is None:
-        return Cell(column, float("nan"))
-    return Cell(column, estimate.value, (estimate.low, estimate.high), verdict_of(contrast))
 
 
 def _compare(

@@ -7,20 +7,21 @@ for the folder of data, `$NAME` for the path of an entry under `data`.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from string import Template
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from isoglot.common.errors import InputError
 from isoglot.common.settings import apply_override, first_problem, read_settings
 from isoglot.sources import load_pairs
-from isoglot.studies.recipe import Content, Study, merge
+from isoglot.studies.recipe import ArmSpec, BenchmarkSpec, Content, Study, merge
 
 _RECIPES = files("isoglot.studies") / "recipes"
+Entry = TypeVar("Entry", BenchmarkSpec, ArmSpec)
 
 
 def study_names() -> list[str]:
@@ -64,21 +65,22 @@ def with_data_at_hand(study: Study) -> tuple[Study, list[str]]:
         InputError: if other data is missing; the line says how to come by it.
     """
     notes: list[str] = []
-    benchmarks, arms = dict(study.benchmarks), dict(study.arms)
-    for name, spec in study.benchmarks.items():
-        lacking = _lacking(study, [spec.data] if spec.data else [])
-        if lacking and not spec.optional:
-            raise InputError(": ".join(lacking))
-        if lacking:
-            del benchmarks[name]
-            notes.append(f"{name} is left out: {lacking[1]}")
-    for name, arm in study.arms.items():
-        lacking = _lacking(study, sources_of(study.training_of(name)))
-        if lacking and not arm.optional:
-            raise InputError(": ".join(lacking))
-        if lacking:
-            del arms[name]
-            notes.append(f"{name} is left out: {lacking[1]}")
+
+    def at_hand(entries: Mapping[str, Entry], sources: Callable[[str], Sequence[str]]) -> dict[str, Entry]:
+        kept = {}
+        for name, entry in entries.items():
+            lacking = _lacking(study, sources(name))
+            if lacking and not entry.optional:
+                raise InputError(": ".join(lacking))
+            if lacking:
+                notes.append(f"{name} is left out: {lacking[1]}")
+            else:
+                kept[name] = entry
+        return kept
+
+    files = {name: [spec.data] if spec.data else [] for name, spec in study.benchmarks.items()}
+    benchmarks = at_hand(study.benchmarks, files.__getitem__)
+    arms = at_hand(study.arms, lambda name: sources_of(study.training_of(name)))
     if lacking := _lacking(study, [remedy.source for remedy in study.remedies.values()]):
         raise InputError(": ".join(lacking))
     if not benchmarks:

@@ -215,6 +215,10 @@ class Study(_Section):
         """Names of everything that is scored: the base, the free remedies, the trained arms."""
         return [BASE, *self.remedies, *self.arms]
 
+    def label(self, system: str, model: str) -> str:
+        """What tables call a system made from an initial model: the model is said where there are several."""
+        return system if len(self.models) == 1 else f"{model} {system}"
+
     def training_of(self, arm: str) -> Content:
         """The training configuration of an arm, without model, output and seed."""
         return merge(self.training, self.arms[arm].training)

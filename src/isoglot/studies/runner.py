@@ -19,8 +19,8 @@ from isoglot.studies.arms import (
     amounts_of,
     arms_of,
     check_record,
-    check_training,
     clean_text,
+    config_of,
     run_arm,
 )
 from isoglot.studies.curve import Optimum, find_optimum
@@ -63,7 +63,8 @@ def run_study(study: Study, folder: Path) -> dict[str, Any]:
     plot_library()
     study, notes = with_data_at_hand(study)
     for arm in arms_of(study):
-        check_training(arm, folder)
+        if arm.training:
+            config_of(arm, arm.training, folder)
     sets = {name: load_set(name, spec) for name, spec in study.benchmarks.items()}
     console.print("Looking for text of the benchmarks in the training text")
     arms = arms_of(study, clean_text(study, sets, folder / "data"))

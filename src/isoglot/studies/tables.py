@@ -24,7 +24,7 @@ def tables_of(figures: Figures) -> list[Table]:
         tables.append(contrasts_table(title, overall(part.comparison)))
     for part in whole:
         tables += _language_tables(figures, part)
-        labels = [figures.label(system, part.model) for system in part.comparison.systems]
+        labels = [figures.study.label(system, part.model) for system in part.comparison.systems]
         means = {label: figures.means[part.benchmark][label] for label in labels}
         tables.append(errors_table(f"{part.title}: errors, preference and agreement over the pool", means))
     tables.append(_optima_table(figures))
@@ -35,7 +35,7 @@ def tables_of(figures: Figures) -> list[Table]:
 def part_table(figures: Figures, part: Part) -> Table:
     """Every system's figures with intervals and marks, and those that others published below them."""
     says = f"means over seeds, 95 % intervals, ▲ better and ▼ worse than {part.baseline} after correction"
-    names = [figures.label(system, part.model) for system in part.comparison.systems]
+    names = [figures.study.label(system, part.model) for system in part.comparison.systems]
     own = systems_table(f"{part.title}: {says}", names, part.cells)
     columns = [column for column in own.header if isinstance(column, Column)]
     published = tuple(
@@ -85,7 +85,7 @@ def origins(arms: Sequence[Mapping[str, Any]]) -> list[Table]:
 def _language_tables(figures: Figures, part: Part) -> Iterator[Table]:
     """Figures by query language, and how evenly they fall on the languages."""
     means = figures.means[part.benchmark]
-    labels = [figures.label(system, part.model) for system in part.comparison.systems]
+    labels = [figures.study.label(system, part.model) for system in part.comparison.systems]
     by_language = {label: means[label].get("by_query_language") or {} for label in labels}
     tags = list(by_language[labels[0]])
     if len(tags) < 2:
