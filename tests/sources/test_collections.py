@@ -7,9 +7,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from isoglot.common.errors import InputError
+from isoglot.pairs import ParallelPairs
 from isoglot.sources import load_pairs, mmarco
 
 
@@ -90,7 +92,23 @@ def test_mmarco_is_read_language_by_language(release: Path) -> None:
     ]
     assert load_pairs(release).negatives()[0] == ['"german passage 5']
     assert rows_of(f"{release}?limit=2", languages=["en"])[-1][0] == "mmarco/2"
-    assert load_pairs(release).translations().rows is not None
+
+
+def test_each_text_is_kept_once_and_blank_ones_are_left_out(release: Path) -> None:
+    assert len(load_pairs(release).store) == 2 * (2 + 4)  # of queries and passages that a triple names
+    german = release / "collections" / "german_collection.tsv"
+    german.write_text(german.read_text().replace('"german passage 5', " "))
+    assert [row[:2] for row in rows_of(release) if row[1] == "de"] == [("mmarco/2", "de"), ("mmarco/3", "de")]
+    assert load_pairs(release).example_count == 3
+    assert load_pairs(release, languages=["de"]).example_count == 2
+
+
+def test_pairs_of_numbers_are_those_of_rows(release: Path) -> None:
+    pairs = load_pairs(release)
+    again = ParallelPairs.from_rows(pairs.rows())
+    assert list(again.rows()) == list(pairs.rows())
+    assert again.fingerprint == pairs.fingerprint
+    np.testing.assert_array_equal(again.describe().pairs, pairs.describe().pairs)
 
 
 def test_without_triples_the_judgements_are_read(release: Path) -> None:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import yaml
 
 from isoglot.benchmarks.beir import HUB_SETS, load_beir, load_beir_from_hub
@@ -23,8 +25,13 @@ from isoglot.benchmarks.xquad_r import Candidate, load_xquad_r
 from isoglot.common.errors import InputError
 from isoglot.common.lazy import Lazy
 from isoglot.common.paths import expanded_path
+from isoglot.common.progress import console
+from isoglot.pairs.numbers import numbered
+from isoglot.pairs.texts import hashes
 from isoglot.sources import load_pairs
 from isoglot.sources.beir import the_language
+
+_MOST_COMPARED = 1_000_000  # passages
 
 
 @dataclass(frozen=True)
@@ -135,4 +142,30 @@ def load_benchmark(
     options: dict[str, str] = {"candidate": candidate} if candidate != "sentence" else {}
     if dataset:
         options["dataset"] = dataset
-    return entry.load(data, languages=languages, **options)
+    loaded = entry.load(data, languages=languages, **options)
+    if count := judgements_with_twins(loaded):
+        console.print(
+            f"{loaded.name}: {count:,} right answers have the very text of another passage that is not judged right; "
+            "the two tie, and of passages that tie the one that stands first in the corpus comes first",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
+    return loaded
+
+
+def judgements_with_twins(retrieval_set: RetrievalSet) -> int:
+    """How many judged passages have the text of another in their language that is not judged right for the query.
+
+    Sets of more than a million passages are not looked at: their texts would all be read.
+    """
+    count = len(retrieval_set.passage_ids)
+    if count > _MOST_COMPARED or not len(retrieval_set.judgement_query):
+        return 0
+    texts = hashes(pa.array(list(retrieval_set.passage_texts), pa.large_string()))
+    group = numbered(texts ^ (retrieval_set.passage_language.astype(np.uint64) << np.uint64(1)))[0].astype(np.int64)
+    judged = retrieval_set.judgement_query * count + group[retrieval_set.judgement_passage]
+    left_out = retrieval_set.ignored_query * count + group[retrieval_set.ignored_passage]
+    pairs, seen = np.unique(np.concatenate([judged, left_out]), return_counts=True)
+    twins = seen < np.bincount(group)[pairs % count]
+    return int((twins & np.isin(pairs, judged)).sum())

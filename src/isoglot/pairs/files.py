@@ -74,13 +74,22 @@ def write_pairs(pairs: ParallelPairs, path: str | Path) -> None:
 
 def write_rows(rows: Iterable[Row], path: str | Path, further: Sequence[str] = ()) -> None:
     """Write rows as `ParallelPairs.rows` gives them, perhaps with further columns of strings; see `write_pairs`."""
-    path = expanded_path(path)
-    writer = _WRITERS.get(path.suffix.lower())
-    if writer is None:
-        raise InputError(f"{path}: cannot tell the format; name it {FORMATS}")
+    path = target_file(path)
     schema = pa.schema([*SCHEMA, *(pa.field(name, pa.string()) for name in further)])
     with write_whole(path) as temporary:
-        writer(iter(rows), temporary, schema)
+        _WRITERS[path.suffix.lower()](iter(rows), temporary, schema)
+
+
+def target_file(path: str | Path) -> Path:
+    """The file to write pairs to, so that a wrong name is found before the work is done.
+
+    Raises:
+        InputError: if its suffix is none of those that are written.
+    """
+    path = expanded_path(path)
+    if path.suffix.lower() not in _WRITERS:
+        raise InputError(f"{path}: cannot tell the format; name it {FORMATS}")
+    return path
 
 
 def suffix_of(path: Path) -> str:

@@ -22,7 +22,7 @@ from isoglot.pairs.description import Description, Tokenizer, length_quantiles
 from isoglot.pairs.numbers import first_places, numbered
 from isoglot.pairs.rows import TEXT_COLUMNS, Rows, by_example, joined, patterns, rows_of_batches, selected
 from isoglot.pairs.schema import SCHEMA, Where, batches_of_rows, checked
-from isoglot.pairs.texts import ArrowTexts, BoolArray, IntArray, Source, hashes, kept, mapped_batches
+from isoglot.pairs.texts import ArrowTexts, BoolArray, IntArray, Source, hashes, kept, mapped_batches, texts_of
 
 Role = Literal["query", "passage"]
 
@@ -154,7 +154,7 @@ class ParallelPairs:
                 for part in parts
                 for name, n in zip(part.example_ids, part._dataset.tolist(), strict=True)
             )
-            ids = _texts_of(names)
+            ids = texts_of(names)
             number, first = numbered(ids.hashes(np.ones(len(ids), np.bool_)))
         languages = sorted({tag for part in parts for tag in part.languages})
         datasets = list(dict.fromkeys(name for part in parts for name in part.datasets))
@@ -354,7 +354,7 @@ class ParallelPairs:
             for name, tag in zip(self.example_ids.take(part.example), part.language.tolist(), strict=True)
         )
         rows = replace(self.numbers, example=np.arange(len(self), dtype=np.int32))
-        return replace(self, example_ids=_texts_of(names), numbers=rows)
+        return replace(self, example_ids=texts_of(names), numbers=rows)
 
     def with_dataset_renamed(self, old: str, new: str) -> ParallelPairs:
         """The same rows, those of one data set under another name of it."""
@@ -465,15 +465,3 @@ def _numbered_ids(parts: Sequence[ParallelPairs]) -> tuple[IntArray, IntArray]:
     """`numbered` over the ids of all parts, one after the other."""
     found = [part.example_ids.hashes(np.ones(part.example_count, np.bool_)) for part in parts]
     return numbered(np.concatenate([np.zeros(0, np.uint64), *found]))
-
-
-def _texts_of(strings: Iterable[str]) -> ArrowTexts:
-    """Strings, read once, as texts; on disk where they are many."""
-    remaining, schema = iter(strings), pa.schema([("text", pa.large_string())])
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        while some := list(itertools.islice(remaining, _ROWS_AT_A_TIME)):
-            yield pa.record_batch([pa.array(some, pa.large_string())], schema)
-
-    found, file = kept(batches(), schema)
-    return ArrowTexts.of_batches(found, ("text",), file)

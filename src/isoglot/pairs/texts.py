@@ -305,3 +305,15 @@ def kept(
     file = TemporaryFile(".arrow")
     write_batches(file, schema, everything)
     return mapped_batches(file), file
+
+
+def texts_of(strings: Iterable[str]) -> ArrowTexts:
+    """Strings, read once, as texts; on disk where they are many."""
+    remaining, schema = iter(strings), pa.schema([("text", pa.large_string())])
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        while some := list(itertools.islice(remaining, _TEXTS_AT_A_TIME)):
+            yield pa.record_batch([pa.array(some, pa.large_string())], schema)
+
+    found, file = kept(batches(), schema)
+    return ArrowTexts.of_batches(found, ("text",), file)

@@ -12,15 +12,23 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
+
 from isoglot.common.errors import InputError
-from isoglot.common.files import Row, read_lines, read_tab_lines
+from isoglot.common.files import read_lines, read_tab_lines
 from isoglot.common.languages import asked
 from isoglot.common.progress import progress
 from isoglot.pairs import ParallelPairs
+from isoglot.pairs.numbers import Column
+from isoglot.pairs.rows import RowColumns, Rows
+from isoglot.pairs.texts import ArrowTexts, IntArray, texts_of
 from isoglot.sources.hub_tables import fetch_file
 from isoglot.sources.registry import find_source
 
 TRIPLES, QRELS = "triples.train.ids.small.tsv", "qrels.train.tsv"
+
+_NOT_THERE, _BLANK = -2, -1
+_ROWS_AT_A_TIME = 1 << 20
 
 Find = Callable[[str], Path]
 """Gives the file of a name within the release's `data/google`, or of those that stand one folder up."""
@@ -80,6 +88,9 @@ def load_mmarco_pairs(
 ) -> ParallelPairs:
     """Training pairs of mMARCO: an example per triple of query, right and wrong passage, or per judged pair.
 
+    Each text is kept once, whatever the number of triples that name it. Triples with a blank text in a language are
+    left out there.
+
     Args:
         folder: the release's `data/google`; None fetches its files from the hub.
         languages: read these only; all 14, or those in the folder, if None.
@@ -94,11 +105,50 @@ def load_mmarco_pairs(
     except InputError:
         judged = find(QRELS)
     width = 3 if judged.name == TRIPLES else 2
-    numbers = array("q")
+    flat = array("i")
     for row in islice(_judged(judged, width), limit):
-        numbers.extend(row)
-    rows = (row for tag, name in parts.items() for row in _rows(tag, name, numbers, width, find, judged))
-    return ParallelPairs.from_rows(rows, dataset="mmarco")
+        flat.extend(row)
+    numbers = np.frombuffer(flat, np.int32).reshape(-1, width)
+    columns, negative, listed = RowColumns(len(parts), 1), Column(np.int32), 0
+    stores: list[ArrowTexts] = []
+    for language, name in enumerate(parts.values()):
+        queries = _Texts(find(f"queries/train/{name}_queries.train.tsv"), numbers[:, 0])
+        passages = _Texts(find(collection(name)), numbers[:, 1:])
+        begin = sum(map(len, stores))
+        for first in range(0, len(numbers), _ROWS_AT_A_TIME):
+            texts = numbers[first : first + _ROWS_AT_A_TIME]
+            places = np.column_stack([queries.place[texts[:, 0]], passages.place[texts[:, 1:]]])
+            if (places == _NOT_THERE).any():
+                line, cell = np.argwhere(places == _NOT_THERE)[0].tolist()
+                wrong = f"names the id {texts[line, cell]}, which {name} does not have"
+                raise InputError(f"{judged} line {first + line + 1}: {wrong}")
+            told = np.flatnonzero((places >= 0).all(1))  # no text is blank in this language
+            places = places[told] + begin + np.array([0, *[len(queries.texts)] * (width - 1)])
+            columns.append(_rows(first + told, language, places, listed))
+            listed += len(told) * (width - 2)
+            negative.append(places[:, 2:].ravel())
+        stores += [queries.texts, passages.texts]
+    names = texts_of(f"mmarco/{line}" for line in range(1, len(numbers) + 1))
+    rows = columns.finish()
+    pairs = ParallelPairs(ArrowTexts.joined(stores), names, tuple(parts), ("mmarco",), rows, negative.finish())
+    used = np.zeros(len(numbers), np.bool_)
+    used[rows.example] = True
+    return pairs if used.all() else pairs.select_examples(used)
+
+
+def _rows(example: IntArray, language: int, places: IntArray, listed: int) -> Rows:
+    """Rows of texts, `(rows, 2 or 3)`, in one language; so many negatives are listed before."""
+    count = len(places)
+    negatives = places.shape[1] - 2
+    return Rows(
+        example=example,
+        language=np.full(count, language),
+        dataset=np.zeros(count, np.int64),
+        query=places[:, 0],
+        passage=places[:, 1],
+        negatives_from=np.arange(count) + listed if negatives else np.zeros(count, np.int64),
+        negatives_count=np.full(count, negatives or -1),
+    )
 
 
 def _judged(path: Path, width: int) -> Iterator[list[int]]:
@@ -114,26 +164,28 @@ def _judged(path: Path, width: int) -> Iterator[list[int]]:
             ) from None
 
 
-def _rows(tag: str, name: str, numbers: array[int], width: int, find: Find, judged: Path) -> Iterator[Row]:
-    queries = _texts(find(f"queries/train/{name}_queries.train.tsv"), set(numbers[::width]))
-    wanted = {number for place in range(1, width) for number in numbers[place::width]}
-    passages = _texts(find(collection(name)), wanted)
-    for line, start in enumerate(range(0, len(numbers), width), start=1):
-        query, *others = numbers[start : start + width]
-        try:
-            texts = [queries[query], *(passages[other] for other in others)]
-        except KeyError as error:
-            raise InputError(f"{judged} line {line}: names the id {error}, which {name} does not have") from None
-        yield {
-            "id": f"mmarco/{line}",
-            "language": tag,
-            "query": texts[0],
-            "passage": texts[1],
-            "negatives": texts[2:] or None,
-        }
+class _Texts:
+    """The wanted texts of a file of numbered ones, and where each stands; blank ones are none.
 
+    Attributes:
+        texts: on disk where they are many.
+        place: `(ids,)`; the place of each id's text, `_BLANK` or `_NOT_THERE`.
+    """
 
-def _texts(path: Path, wanted: set[int]) -> dict[int, str]:
-    with progress(f"Reading {path.name}", path.stat().st_size) as advance:
-        lines = read_tab_lines(path, 2, "an id and a text", advance)
-        return {int(key): text for _, (key, text) in lines if key.isdecimal() and int(key) in wanted}
+    def __init__(self, path: Path, wanted: IntArray) -> None:
+        asked = np.zeros(int(wanted.max(initial=-1)) + 1, np.uint8)
+        asked[wanted.ravel()] = 1
+        self.place = np.full(len(asked), _NOT_THERE, np.int32)
+        found = array("i")
+        with progress(f"Reading {path.name}", path.stat().st_size) as advance:
+            self.texts = texts_of(self._read(path, asked.tobytes(), found, advance))
+        self.place[np.frombuffer(found, np.int32)] = np.arange(len(found))
+
+    def _read(self, path: Path, asked: bytes, found: array[int], advance: Callable[[int], None]) -> Iterator[str]:
+        for _, (key, text) in read_tab_lines(path, 2, "an id and a text", advance):
+            if key.isdecimal() and int(key) < len(asked) and asked[int(key)]:
+                if text.strip():
+                    found.append(int(key))
+                    yield text
+                else:
+                    self.place[int(key)] = _BLANK
