@@ -37,7 +37,7 @@ from isoglot.evaluation.results import SCHEMA, TOP_SCHEMA, Results, versions
 from isoglot.models.embed import EmbeddingStore, embed
 from isoglot.models.encoders import Role, own_name, role_prompt, token_limit
 from isoglot.models.fingerprint import fingerprint
-from isoglot.models.similarity import Similarity
+from isoglot.models.similarity import Similarity, prepare, score_block
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float32]
@@ -288,11 +288,13 @@ def leave_ignored_out(data: RetrievalSet, ranks: Ranks) -> Ranks:
 
 
 def _scores_of(encoded: EncodedSet) -> Scores:
-    """Scores of any queries with any passages of the set."""
-    queries, passages = torch.from_numpy(encoded.queries), torch.from_numpy(encoded.passages)
+    """Scores of any queries with any passages of the set, in the order of the model's own."""
+    similarity = encoded.similarity
+    queries = torch.from_numpy(prepare(encoded.queries, similarity, "query"))
+    passages = torch.from_numpy(prepare(encoded.passages, similarity, "passage"))
 
     def scores(some: IntArray, others: IntArray) -> FloatArray:
-        block: FloatArray = torch.mm(queries[some], passages[others].T).numpy()
+        block: FloatArray = score_block(queries[some], passages[others], similarity).numpy()
         return block
 
     return scores

@@ -28,7 +28,7 @@ PER_QUERY_FILE = "per_query.parquet"
 TOP_FILE = "top_passages.parquet"
 
 NO_MODEL: dict[str, Any] = {
-    **dict.fromkeys(("name", "fingerprint", "dimensions", "max_tokens", "arithmetic")),
+    **dict.fromkeys(("name", "fingerprint", "dimensions", "similarity", "max_tokens", "arithmetic")),
     "prompts": {},
 }
 """What results say of a system of which nothing is known."""
