@@ -45,14 +45,12 @@ from .models.debiasing import with_debias_of as with_debias_of
 from .models.debiasing import without_debias as without_debias
 from .models.embed import EmbeddingStore as EmbeddingStore
 from .models.embed import embed as embed
-from .models.encoders import fingerprint as fingerprint
 from .models.encoders import load_encoder as load_encoder
 from .models.encoders import role_prompt as role_prompt
 from .models.encoders import split_head as split_head
-from .models.trimming import TrimEffect as TrimEffect
+from .models.fingerprint import fingerprint as fingerprint
 from .models.trimming import TrimReport as TrimReport
 from .models.trimming import trim as trim
-from .models.trimming import trimming_effect as trimming_effect
 from .pairs.description import Description as Description
 from .pairs.duplicates import DuplicateReport as DuplicateReport
 from .pairs.files import read_pairs as read_pairs

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isoglot.evaluation.ranking import rank_relevant
+from isoglot.models.similarity import Similarity
 
 
 def reference(scores: np.ndarray, language: np.ndarray, query: int, passage: int) -> tuple[int, int]:
@@ -28,10 +29,12 @@ def reference(scores: np.ndarray, language: np.ndarray, query: int, passage: int
     top_k=st.sampled_from([1, 3, 10, 100]),
     block=st.sampled_from([1, 7, 1000]),
     part=st.sampled_from([1, 13, 700, 10_000]),
+    similarity=st.sampled_from(["dot", "euclidean", "manhattan"]),
 )
 def test_ranks_are_those_of_a_stable_sort(
-    seed: int, queries: int, passages: int, languages: int, levels: int, top_k: int, block: int, part: int
-) -> None:
+    seed: int, queries: int, passages: int, languages: int, levels: int, top_k: int, block: int, part: int,
+    similarity: Similarity,
+) -> None:  # fmt: skip
     rng = np.random.default_rng(seed)
     # Small whole numbers, so that scores are exact and many are equal.
     q = rng.integers(0, levels, size=(queries, 3)).astype(np.float32)
@@ -43,6 +46,7 @@ def test_ranks_are_those_of_a_stable_sort(
     ranks = rank_relevant(
         q,
         p,
+        similarity=similarity,
         passage_language=language,
         judgement_query=judgement_query,
         judgement_passage=judgement_passage,
@@ -50,12 +54,14 @@ def test_ranks_are_those_of_a_stable_sort(
         part_passages=max(part, passages // 40),
         block_bytes=4 * passages * block,
     )
-    scores = q @ p.T
+    apart = (q[:, None] - p).astype(np.float64)
+    scores = {"dot": q @ p.T, "euclidean": -np.square(apart).sum(2), "manhattan": -np.abs(apart).sum(2)}[similarity]
     for n, (query, passage) in enumerate(zip(judgement_query, judgement_passage, strict=True)):
         assert (ranks.pooled[n], ranks.in_language[n]) == reference(scores, language, query, passage)
     order = np.stack([np.lexsort((np.arange(passages), language, -row)) for row in scores])[:, :top_k]
     assert np.array_equal(ranks.top, order)
-    assert np.array_equal(ranks.top_scores, np.take_along_axis(scores, order, axis=1))
+    best = np.take_along_axis(scores, order, axis=1)
+    assert ranks.top_scores == pytest.approx(-np.sqrt(-best) if similarity == "euclidean" else best, rel=1e-6)
 
 
 def test_progress_counts_every_score() -> None:

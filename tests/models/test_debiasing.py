@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Router
 from sklearn.linear_model import LogisticRegression
 
 from isoglot.benchmarks import retrieval_set_of
@@ -24,7 +25,7 @@ from isoglot.models.debiasing import (
     without_debias,
 )
 from isoglot.models.embed import embed
-from isoglot.models.encoders import task_of
+from isoglot.models.encoders import load_encoder, task_of
 from isoglot.pairs import ParallelPairs
 
 ROLES: tuple[tuple[Literal["query", "passage"], str], ...] = (("query", "query"), ("passage", "document"))
@@ -98,7 +99,75 @@ def test_language_means_take_the_language_as_the_task(
     assert model.encode_query(["rot"]).shape == (1, 32)
 
 
-def test_a_models_own_dense_layer_is_not_taken_for_a_remedy(tiny_encoder: SentenceTransformer) -> None:
+def with_head(model: SentenceTransformer, *modules: torch.nn.Module, **declared: Any) -> SentenceTransformer:
+    return SentenceTransformer(modules=[*list(model.children())[:2], *modules], device="cpu", **declared)
+
+
+def test_a_models_own_modules_are_not_taken_for_a_remedy(
+    tiny_encoder: SentenceTransformer, pairs: ParallelPairs, tmp_path: Path
+) -> None:
+    own = with_head(tiny_encoder, Dense(32, 32, activation_function=torch.nn.Identity()), Normalize())
+    assert without_debias(own) is own
+    debias(own, pairs, directions=2).save_pretrained(str(tmp_path / "a"), create_model_card=False)
+    # Loaded, and saved once more, by somebody who knows nothing of isoglot.
+    SentenceTransformer(str(tmp_path / "a"), device="cpu").save_pretrained(str(tmp_path / "b"), create_model_card=False)
+    again = SentenceTransformer(str(tmp_path / "b"), device="cpu")
+    assert len(again) == 6
+    assert without_debias(again).encode(["rot"]) == pytest.approx(own.encode(["rot"]), abs=1e-6)
+    twice = debias(again, pairs, directions=1)
+    assert len(without_debias(twice)) == len(own)
+
+
+@pytest.mark.parametrize("remedy", ["lir", "means", "shift"])
+def test_what_a_model_declares_stays_with_it(
+    remedy: Any, tiny_encoder: SentenceTransformer, pairs: ParallelPairs, tmp_path: Path
+) -> None:
+    declared = {"similarity_fn_name": "dot", "truncate_dim": 8, "default_prompt_name": "query"}
+    model = with_head(tiny_encoder, prompts={"query": "query: "}, **declared)
+    debiased = debias(model, pairs, remedy=remedy, directions=2)
+    debiased.save_pretrained(str(tmp_path / "m"), create_model_card=False)
+    for each in (debiased, without_debias(debiased), with_debias_of(model, debiased), load_encoder(tmp_path / "m")):
+        assert {name: getattr(each, name) for name in declared} == declared
+        assert embed(each, ["rot 1"], "query").shape == (1, 8)
+    assert len(debiased) == 3  # length means something to this model, so there is no normalisation
+    assert embed(debiased, ["rot 1"], "query") == pytest.approx(debiased.encode_query(["rot 1"]), abs=1e-6)
+    if remedy == "lir":  # the remedy is fitted in, and works on, the dimensions that are left
+        sides = [
+            debiased.encode(pairs.texts(role), prompt=name) for role, name in (("query", "query: "), ("passage", ""))
+        ]
+        before = [
+            model.encode(pairs.texts(role), prompt=name) for role, name in (("query", "query: "), ("passage", ""))
+        ]
+        languages = pairs.language
+        assert spread(sides[1], languages) < 0.7 * spread(before[1], languages)
+
+
+def test_a_model_with_routes_of_its_own_gets_no_routes_by_language(
+    tiny_encoder: SentenceTransformer, pairs: ParallelPairs
+) -> None:
+    reader = [*tiny_encoder.children()]
+    model = SentenceTransformer(modules=[Router.for_query_document([*reader], [*reader])], device="cpu")
+    with pytest.raises(InputError, match="by role already; use lir or leace"):
+        debias(model, pairs, remedy="means")
+    assert debias(model, pairs, directions=2).encode_query(["rot"]).shape == (1, 32)
+
+
+@pytest.mark.parametrize("remedy", ["lir", "shift"])
+def test_only_the_texts_that_are_drawn_are_read(
+    remedy: Any, tiny_encoder: SentenceTransformer, pairs: ParallelPairs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, original = [], ParallelPairs.texts
+
+    def texts(self: ParallelPairs, role: Any, rows: Any = None) -> Any:
+        read.append(len(rows))
+        return original(self, role, rows)
+
+    monkeypatch.setattr(ParallelPairs, "texts", texts)
+    debias(tiny_encoder, pairs, remedy=remedy, examples=5, directions=2)
+    assert read == ([15, 15] if remedy == "lir" else [15])
+
+
+def test_a_model_without_a_remedy_has_none_to_give(tiny_encoder: SentenceTransformer) -> None:
     assert without_debias(tiny_encoder) is tiny_encoder
     with pytest.raises(InputError, match="no remedy to take over"):
         with_debias_of(tiny_encoder, tiny_encoder)

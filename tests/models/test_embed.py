@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +9,10 @@ import numpy as np
 import pytest
 import torch
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Router, StaticEmbedding
 
+from isoglot.common.errors import InputError
+from isoglot.models import embed as embed_module
 from isoglot.models.debiasing import debias
 from isoglot.models.embed import EmbeddingStore, embed
 from isoglot.pairs import ParallelPairs
@@ -115,3 +120,94 @@ def test_a_language_without_a_route_takes_that_of_its_plain_tag(
     plain, regional, unknown = (embed(model, ["rot 1"], "passage", tasks=[tag]) for tag in ("de", "de-AT", "fr"))
     assert np.array_equal(plain, regional)
     assert np.abs(plain - unknown).max() > 1e-4
+
+
+@pytest.mark.parametrize("where", ["reader", "head"])
+def test_vectors_that_are_no_numbers_are_refused_and_never_stored(
+    tiny_encoder: SentenceTransformer, pairs: ParallelPairs, tmp_path: Path, where: str
+) -> None:
+    model = tiny_encoder if where == "reader" else debias(tiny_encoder, pairs, directions=2)
+    weight = model[0].auto_model.embeddings.LayerNorm.weight if where == "reader" else model[-2].linear.weight
+    with torch.no_grad():
+        weight[0] = torch.nan
+    with pytest.raises(InputError, match=r"NaN or infinite numbers for the text 'rot gruen'; .*--bf16") as caught:
+        embed(model, ["rot \n gruen"], "query", store=EmbeddingStore(tmp_path))
+    assert "\n" not in str(caught.value)
+    assert where == "head" or not list(tmp_path.rglob("*.npy"))
+
+
+def test_vectors_are_cut_to_what_the_model_declares(tiny_encoder: SentenceTransformer, tmp_path: Path) -> None:
+    store = EmbeddingStore(tmp_path)
+    whole = embed(tiny_encoder, TEXTS, "query", store=store)
+    tiny_encoder.truncate_dim = 8
+    assert np.array_equal(embed(tiny_encoder, TEXTS, "query", store=store), whole[:, :8])
+    assert embed(tiny_encoder, TEXTS, "query") == pytest.approx(tiny_encoder.encode_query(TEXTS), abs=1e-6)
+    assert tiny_encoder.truncate_dim == 8
+
+
+def test_encoders_and_heads_by_role(tiny_encoder: SentenceTransformer, tmp_path: Path) -> None:
+    static = StaticEmbedding(copy.deepcopy(tiny_encoder.tokenizer), embedding_dim=32)
+    reader = list(tiny_encoder.children())
+    in_front = SentenceTransformer(modules=[Router.for_query_document([static], reader), Normalize()], device="cpu")
+    heads = Router.for_query_document([Dense(32, 16)], [Dense(32, 16)])
+    behind = SentenceTransformer(modules=[*reader, heads, Normalize()], device="cpu")
+    for model in (in_front, behind):
+        for _ in range(2):  # encoded, then looked up
+            asked, found = (
+                embed(model, TEXTS, role, tasks=["de"] * 5, store=EmbeddingStore(tmp_path))
+                for role in ("query", "passage")
+            )
+            assert asked == pytest.approx(model.encode_query(TEXTS), abs=1e-5)
+            assert found == pytest.approx(model.encode_document(TEXTS), abs=1e-5)
+
+
+def test_half_precision_with_a_head_is_encoded_as_the_library_does(tiny_encoder: SentenceTransformer) -> None:
+    reader = [module.to(torch.bfloat16) for module in list(tiny_encoder.children())[:2]]
+    model = SentenceTransformer(modules=[*reader, Dense(32, 16)], device="cpu")
+    theirs = model.encode_query(TEXTS, convert_to_tensor=True).float().numpy()
+    assert embed(model, TEXTS, "query") == pytest.approx(theirs, abs=1e-6)
+
+
+KEYS = [bytes([number]) * 32 for number in range(40)]
+
+
+def filled(folder: Path, shards: int) -> EmbeddingStore:
+    store = EmbeddingStore(folder)
+    for number in range(shards):
+        store.write("space", KEYS[number : number + 1], np.full((1, 3), number, np.float32))
+    return store
+
+
+def test_the_store_gives_what_was_asked_for_and_holds_no_files_open(tmp_path: Path) -> None:
+    store = filled(tmp_path, 30)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    found = store.read("space", [KEYS[7], KEYS[3], KEYS[35]])
+    assert {key: vector.tolist() for key, vector in found.items()} == {KEYS[7]: [7, 7, 7], KEYS[3]: [3, 3, 3]}
+    assert all(not isinstance(vector.base, np.memmap) for vector in found.values())
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert store.read("space", []) == store.read("other", KEYS) == {}
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EMFILE, "too many"), OSError(errno.ENOMEM, "full"), MemoryError()])
+@pytest.mark.parametrize("where", ["numpy.load", "isoglot.models.embed.checksum"])
+def test_a_sound_shard_outlives_trouble_in_reading_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, where: str
+) -> None:
+    store = filled(tmp_path, 2)
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(where, fail)
+        assert store.read("space", KEYS) == {}
+    assert len(store.read("space", KEYS)) == 2
+
+
+def test_a_shard_is_checked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = filled(tmp_path, 3)
+    checked, original = [], embed_module.checksum
+    monkeypatch.setattr(embed_module, "checksum", lambda files: checked.append(1) or original(files))
+    for _ in range(3):
+        assert len(store.read("space", KEYS[1:])) == 2
+    assert len(checked) == 2  # the first shard holds nothing that was asked for

@@ -19,7 +19,7 @@ from command import run
 from isoglot.common.errors import InputError
 from isoglot.models.debiasing import debias
 from isoglot.models.encoders import load_encoder
-from isoglot.models.trimming import trim, trimming_effect
+from isoglot.models.trimming import trim
 from isoglot.models.vocabulary import Vocabulary, script_pattern
 from isoglot.pairs import ParallelPairs, read_pairs
 from shared_data import SHARED_DATA
@@ -172,11 +172,6 @@ def test_text_not_seen_stays_readable(encoders: dict[str, SentenceTransformer], 
     trimmed, _ = trim(model, ["bird"], spare=0)
     for line in LINES:
         assert model.tokenizer.unk_token not in pieces(trimmed, line)
-    effect = trimming_effect(model, trimmed, LINES)
-    assert effect.changed > 0.5  # what is spelled with single characters anyway stays
-    assert -1 <= effect.lowest_cosine <= effect.cosine < 1 - 1e-5
-    same = trimming_effect(model, trim(model, LINES, spare=0)[0], LINES)
-    assert (same.changed, same.cosine, same.texts) == (0, 1, len(set(LINES)))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -300,7 +300,8 @@ def _limits(queries: FloatArray, passages: FloatArray, rows: IntArray, pool: _Po
     for number in range(right.shape[1]):
         has = right[:, number] >= 0
         found = score_pairs(queries[has], passages[pool.vector[right[has, number]]], settings.similarity)
-        scores[has, number] = as_declared(*map(torch.from_numpy, (found, queries[has])), settings.similarity)
+        asked = torch.from_numpy(queries[has])
+        scores[has, number] = as_declared(torch.from_numpy(found), asked, settings.similarity)
     scores = np.where(np.isinf(scores), scores.min(axis=1, keepdims=True), scores)
     return np.asarray(scores - (1 - settings.margin) * np.abs(scores), np.float32)
 

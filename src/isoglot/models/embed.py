@@ -162,7 +162,8 @@ def embed(
         if store:
             store.write(space, [key for key, _ in part], shard)
         known.update(zip((key for key, _ in part), shard, strict=True))
-    routes = [task_of(head, role, language) for language in tasks or [None] * len(texts)]
+    languages: Sequence[str | None] = tasks or [None] * len(texts)
+    routes = [task_of(head, role, language) for language in languages]
     mapped = _apply_head(head, np.stack([known[key] for key in keys]), routes, str(model.device))
     return _finite(mapped, texts)[:, : model.truncate_dim]
 

@@ -73,7 +73,8 @@ def load_encoder(
         InputError: if the model is not there, is none that gives one vector per text, or has no safetensors weights.
         MissingExtraError: if the built-in source or MTEB is asked for and not installed.
     """
-    source, given = str(name), {"query": query_prompt, "passage": passage_prompt}
+    source = str(name)
+    given: dict[Role, str | None] = {"query": query_prompt, "passage": passage_prompt}
     if source.startswith(MTEB_PREFIX):
         if any(prompt is not None for prompt in given.values()):
             raise InputError(f"{source}: MTEB puts its own prompts before texts; none can be given here")
@@ -153,7 +154,7 @@ def _limited(model: SentenceTransformer, max_tokens: int | None) -> SentenceTran
         if max_tokens < 3 or (own is not None and max_tokens > own):
             raise InputError(f"max_tokens {max_tokens}: the model takes 3 to {own or 'any number of'} tokens")
         for reader, limit in settable or _limits(model):
-            reader.max_seq_length = min(max_tokens, limit or max_tokens)
+            setattr(reader, "max_seq_length", min(max_tokens, limit or max_tokens))  # noqa: B010  # torch types it so
     return model.eval()
 
 
@@ -195,7 +196,7 @@ def rebuilt(model: SentenceTransformer, modules: Mapping[str, torch.nn.Module]) 
     What a model declares stays with it: prompts and the default one, similarity, dimensions to cut vectors to.
     """
     new = SentenceTransformer(
-        modules=OrderedDict(modules),  # type: ignore[arg-type]
+        modules=OrderedDict(modules),
         device=str(model.device),
         prompts=dict(model.prompts),
         default_prompt_name=model.default_prompt_name,
@@ -226,7 +227,7 @@ def _maps_vectors(module: torch.nn.Module) -> bool:
     if isinstance(module, Router):
         return all(_maps_vectors(each) for route in module.sub_modules.values() for each in route)
     if isinstance(module, Dense | Normalize):
-        return module.module_input_name == module.module_output_name == "sentence_embedding"
+        return {module.module_input_name, module.module_output_name} == {"sentence_embedding"}
     return isinstance(module, Dropout | LayerNorm)
 
 

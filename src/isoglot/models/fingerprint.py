@@ -39,14 +39,15 @@ def _module_digest(module: torch.nn.Module) -> bytes:
     backends = [each for each in backends if isinstance(each, Tokenizer)]
     # No pooling here reads a pooler, and it is random where a checkpoint lacks it.
     tensors = {name: tensor for name, tensor in module.state_dict().items() if ".pooler." not in name}
+    settings = json.dumps(_settings(module), sort_keys=True, default=str)
     state = [
-        json.dumps(_settings(module), sort_keys=True, default=str),
+        settings,
         [(each, each.get_vocab_size()) for each in backends],
         [(name, tensor.data_ptr(), tensor._version, _few(tensor)) for name, tensor in tensors.items()],
     ]
     if module in _known_digests and _known_digests[module][0] == state:
         return _known_digests[module][1]
-    digest = hashlib.sha256(state[0].encode())
+    digest = hashlib.sha256(settings.encode())
     for backend in backends:
         described = json.loads(backend.to_str())
         described.pop("padding", None)  # these two change with every call, and nothing depends on what they were

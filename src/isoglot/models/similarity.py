@@ -51,9 +51,9 @@ def score_block(
 def score_pairs(queries: FloatArray, passages: FloatArray, similarity: Similarity) -> FloatArray:
     """Scores of each query with the passage in the same place, both made ready; `(pairs,)`."""
     if similarity == "manhattan":
-        return -np.abs(queries - passages).sum(1)
-    scores: FloatArray = np.einsum("nd,nd->n", queries, passages)
-    return scores
+        scores: FloatArray = -np.abs(queries - passages).sum(1)
+        return scores
+    return np.asarray(np.einsum("nd,nd->n", queries, passages))
 
 
 def as_declared(scores: torch.Tensor, queries: torch.Tensor, similarity: Similarity) -> torch.Tensor:

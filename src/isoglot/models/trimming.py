@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from itertools import chain, cycle
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +34,7 @@ from transformers import PreTrainedTokenizerBase
 from isoglot.common.errors import InputError
 from isoglot.common.progress import progress
 from isoglot.models.builtin import quiet_transformers
-from isoglot.models.vocabulary import IntArray, Vocabulary, plain_tokenizer, script_pattern
+from isoglot.models.vocabulary import IntArray, Vocabulary, script_pattern
 from isoglot.pairs import ParallelPairs
 
 DEFAULT_SPARE = 10_000
@@ -99,23 +99,6 @@ class TrimReport:
                 "or more spare pieces make that fewer."
             )
         return lines
-
-
-@dataclass(frozen=True)
-class TrimEffect:
-    """What trimming does to texts, most of use for texts that it has not seen.
-
-    Attributes:
-        texts: how many.
-        changed: the share that is cut into other pieces, 0 to 1.
-        cosine: the mean cosine between the old and the new embedding of a changed text, -1 to 1; 1 if none changed.
-        lowest_cosine: the lowest of these.
-    """
-
-    texts: int
-    changed: float
-    cosine: float
-    lowest_cosine: float
 
 
 def trim(
@@ -185,41 +168,10 @@ def trim(
     return trimmed, report
 
 
-def trimming_effect(model: SentenceTransformer, trimmed: SentenceTransformer, texts: Iterable[str]) -> TrimEffect:
-    """Measure what trimming does to texts, alone and without a prompt.
-
-    Args:
-        model: the whole model.
-        trimmed: what `trim` made of it.
-        texts: texts, best of all such that `trim` has not seen.
-
-    Raises:
-        InputError: if there is no text.
-    """
-    distinct = _distinct(texts)
-    old, new = (plain_tokenizer(_table_and_tokenizer(part)[1].backend_tokenizer) for part in (model, trimmed))
-    changed = []
-    for at in range(0, len(distinct), _CHUNK):
-        chunk = distinct[at : at + _CHUNK]
-        for text, before, after in zip(chunk, _pieces(old, chunk), _pieces(new, chunk), strict=True):
-            if before != after:
-                changed.append(text)
-    cosine = np.ones(1)
-    if changed:
-        before, after = (part.encode(changed, normalize_embeddings=True) for part in (model, trimmed))
-        cosine = (before * after).sum(1)
-    return TrimEffect(len(distinct), len(changed) / len(distinct), float(cosine.mean()), float(cosine.min()))
-
-
-def _pieces(backend: Tokenizer, texts: list[str]) -> Iterator[list[str | None]]:
-    """The pieces by name; what an encoding calls its tokens shows an unknown character as if it were known."""
-    return ([backend.id_to_token(id_) for id_ in encoding.ids] for encoding in backend.encode_batch_fast(texts))
-
-
 def _distinct(texts: Iterable[str] | ParallelPairs) -> list[str]:
     if isinstance(texts, ParallelPairs):
-        negatives = (text for row in texts.negatives() for text in row)
-        texts = chain(filter(None, texts.texts("query")), filter(None, texts.texts("passage")), negatives)
+        rows = texts.rows()
+        texts = (text for row in rows for text in (row["query"], row["passage"], *(row["negatives"] or ())) if text)
     elif isinstance(texts, str):
         raise InputError("texts is one string; give a list of texts")
     distinct = [text for text in dict.fromkeys(texts) if text.strip()]
