@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from isoglot.training import load_config as load_config
     from isoglot.training import train as train
     from isoglot.training.losses import Objective as Objective
+    from isoglot.training.model_setup import merge_adapters as merge_adapters
 
 _HOMES = {
     "BatchPlan": "batching.plan",
@@ -54,6 +55,7 @@ _HOMES = {
     "load_encoder": "models.encoders",
     "load_pairs": "sources",
     "load_results": "evaluation.results",
+    "merge_adapters": "training.model_setup",
     "mine_negatives": "enrich.negatives",
     "plan_batches": "batching.plan",
     "read_pairs": "pairs",
