@@ -7,9 +7,9 @@ backward, clipping and optimiser on token batches made beforehand, with sentence
 following a plan, with isoglot's objective; and sentence-transformers' trainer with its loss over the same texts. All
 update the same weights (word embeddings frozen) by the same InfoNCE: once with texts of one length, once with lengths
 that vary as those of package descriptions do. The systems take turns, so that a slow minute of the machine hits all of
-them; a ratio is the median over the turns of the ratios of their medians. On a machine that others use at the same time,
-count processor time on one thread instead: OMP_NUM_THREADS=1 and `--processor-time`. What a thread does beside the model
-is then counted as if it had to be waited for.
+them; a ratio is the median over the turns of the ratios of their medians. On a machine that others use at the same
+time, count processor time on one thread instead: OMP_NUM_THREADS=1 and `--processor-time`. What a thread does beside
+the model is then counted as if it had to be waited for.
 """
 
 import argparse

@@ -74,4 +74,5 @@ from .training.losses import info_nce as info_nce
 from .training.losses import jensen_shannon as jensen_shannon
 from .training.losses import language_contrastive as language_contrastive
 from .training.losses import semantic_contrastive as semantic_contrastive
+from .training.model_setup import merge_adapters as merge_adapters
 from .training.run import train as train

@@ -47,12 +47,10 @@ def initial_model(config: TrainConfig, pairs: ParallelPairs) -> SentenceTransfor
     """
     model = load_encoder(config.model, max_tokens=config.max_tokens).float()
     if config.lora is not None and adapted(model):
-        if not config.lora.merge:
-            raise InputError(
-                f"lora.merge false: {config.model} comes with adapters, and new ones alone could not be put on its "
-                "base; leave lora out to train those it has, or merge"
-            )
-        merge_adapters(model)
+        raise InputError(
+            f"lora: {config.model} comes with adapters; leave lora out to train those on, or merge them into its "
+            "weights first, with isoglot.merge_adapters"
+        )
     if adapted(model) and config.average < 1:
         raise InputError(f"average {config.average}: the adapters of {config.model} cannot be averaged; leave it out")
     if config.debias is None:
@@ -235,13 +233,18 @@ def average(model: SentenceTransformer, initial: dict[str, torch.Tensor], share:
 
 
 def merge_adapters(model: SentenceTransformer) -> None:
-    """Add the adapters to the weights they stand beside, in place; what is left is an ordinary model."""
+    """Add the adapters to the weights they stand beside, in place; what is left is an ordinary model.
+
+    Args:
+        model: any with LoRA adapters; others stay as they are.
+    """
     for transformer in adapted(model):
         for name, layer in _adapted_layers(transformer):
             layer.merge()
             parent, _, leaf = name.rpartition(".")
             setattr(transformer.get_submodule(parent), leaf, layer.get_base_layer())
         transformer._hf_peft_config_loaded = False  # or saving would look for adapters
+        transformer._weight_conversions = None  # or names would be saved as they were in the adapters' file
         del transformer.peft_config
         transformer.requires_grad_(True)
 
