@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from formats import fresh_caches, write_hub_folder, write_json_lines, write_lines
 
-from isoglot.benchmarks import RetrievalSet, belebele, load_benchmark, mkqa, mmarco
+from isoglot.benchmarks import RetrievalSet, belebele, load_benchmark, mkqa
 from isoglot.benchmarks.answers import has_answer
 from isoglot.common.errors import InputError
+from isoglot.sources import mmarco as mmarco_files
 from shared_data import SHARED_DATA
 
 __all__ = ["fresh_caches"]
@@ -169,7 +170,7 @@ def test_mmarco_is_parallel_by_its_ids(mmarco_folder: Path, monkeypatch: pytest.
         assert hub_id == "unicamp-dl/mmarco"
         return mmarco_folder.parents[1] / name
 
-    monkeypatch.setattr(mmarco, "fetch_file", fetch)
+    monkeypatch.setattr(mmarco_files, "fetch_file", fetch)
     from_hub = load_benchmark("mmarco", languages=["en"])
     assert fetched == [
         "data/qrels.dev.small.tsv",

@@ -51,8 +51,8 @@ def test_negatives_are_those_of_the_library(
     wanted = mine_negatives(
         read_pairs(pairs_file), tiny_encoder, number=2, language="any", margin=0.9, skip=1, draw_from=9, seed=7
     )
-    assert read_pairs("mined.jsonl").table.equals(wanted.table)
-    counts = [len(row) for row in wanted.table["negatives"].to_pylist() if row]
+    assert list(read_pairs("mined.jsonl").rows()) == list(wanted.rows())
+    counts = [len(row) for row in wanted.negatives() if row]
     said = f"mined.jsonl: {len(counts)} of 180 rows have negatives, {sum(counts) / len(counts):.1f} each on average\n"
     assert capsys.readouterr().out == said
     assert len(counts) > 0

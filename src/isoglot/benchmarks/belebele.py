@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from isoglot.benchmarks.files import asked, files_by_language, read_json_lines
-from isoglot.benchmarks.hub import HubRows, HubTable
 from isoglot.benchmarks.retrieval_set import Passage, Query, RetrievalSet
-from isoglot.common.languages import normalize_language
+from isoglot.common.files import files_by_language, read_json_lines
+from isoglot.common.languages import asked, normalize_language
+from isoglot.sources.hub_tables import HubRows, HubTable
 
 HUB_ID = "facebook/belebele"
 _COLUMNS = ("link", "question_number", "flores_passage", "question")

@@ -24,7 +24,7 @@ def retrieval_set_of(pairs: ParallelPairs, name: str) -> RetrievalSet:
     Raises:
         InputError: if no row has a query.
     """
-    rows = pairs.table.select(["id", "language", "query", "passage"]).to_pylist()
+    rows = list(pairs.rows())
     queries = [Query(row["id"], row["language"], row["query"]) for row in rows if row["query"] is not None]
     passages = [Passage(f"{row['id']}@{row['language']}", row["language"], row["passage"]) for row in rows]
     relevant = [(row["id"], f"{row['id']}@{row['language']}") for row in rows]
@@ -69,6 +69,5 @@ def load_bitext(folder: str | Path, *, languages: Iterable[str] | None = None) -
     pairs = read_sentence_folder(folder)
     if languages is not None:
         pairs = pairs.filter_languages(languages)
-    rows = pairs.table.select(["id", "language", "passage"]).to_pylist()
-    name = f"bitext:{folder.resolve().name}"
-    return set_of_translations(name, (Query(row["id"], row["language"], row["passage"]) for row in rows))
+    texts = (Query(row["id"], row["language"], row["passage"]) for row in pairs.rows())
+    return set_of_translations(f"bitext:{folder.resolve().name}", texts)

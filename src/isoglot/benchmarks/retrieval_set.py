@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from isoglot.benchmarks.texts import ArrowTexts, places, select
 from isoglot.common.errors import InputError
 from isoglot.common.languages import normalize_language
+from isoglot.pairs.texts import ArrowTexts, places, select
 
 IntArray = npt.NDArray[np.int64]
 

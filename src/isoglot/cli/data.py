@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from isoglot.cli.shared import Bf16, Json, Languages, MaxTokens, RemoteCode, listed, out, say, store
+from isoglot.cli.shared import Bf16, Json, Languages, MaxTokens, RemoteCode, listed, out, say, show_table, store
 from isoglot.common.errors import InputError
 
 data_app = typer.Typer(no_args_is_help=True, help="Training data and benchmarks.")
@@ -40,7 +40,7 @@ def data_list(as_json: Json = False) -> None:
     table = Table("name", "use", "what", "licence")
     for use, entry in entries:
         table.add_row(entry.name, use, entry.summary, entry.licence)
-    out.print(table)
+    show_table(table)
 
 
 @data_app.command("show")
@@ -200,8 +200,8 @@ def data_negatives(
         bf16=bf16,
     )
     write_pairs(pairs, target)
-    counts = [len(negatives) for negatives in pairs.table["negatives"].to_pylist() if negatives]
-    mean = sum(counts) / max(1, len(counts))
+    counts = pairs.numbers.negatives_count[pairs.numbers.negatives_count > 0]
+    mean = counts.sum() / max(1, len(counts))
     say(f"{target}: {len(counts):,} of {len(pairs):,} rows have negatives, {mean:.1f} each on average")
 
 

@@ -69,17 +69,6 @@ def ranking_agreement(top: IntArray, example: IntArray, persistence: float = 0.9
     return _with_translations(example, lambda a, b: rank_biased_overlap(top[a], top[b], persistence))
 
 
-def ranking_overlap(top: IntArray, example: IntArray) -> Values:
-    """Share of its first k passages that a query has in common with a translation's, mean over its translations.
-
-    `ranking_agreement` without regard to the order among the k; the same arguments, range 0 to 1.
-
-    >>> ranking_overlap(np.array([[5, 8], [8, 7], [1, 2]]), np.array([0, 0, 1])).tolist()
-    [0.5, 0.5, nan]
-    """
-    return _with_translations(example, lambda a, b: _common(top[a], top[b]).sum(1) / max(top.shape[1], 1))
-
-
 def _common(first: IntArray, second: IntArray) -> IntArray:
     """`(rankings, k)`; how many passages both rankings hold that the later of the two has at this place."""
     rankings, depth = first.shape
@@ -103,6 +92,7 @@ def mean_rank_correlation(top: IntArray, example: IntArray, scores: Scores, cuto
         top: `(queries, k)`; the first passages of the pool, best first, -1 where there is none.
         example: `(queries,)`; numbers that translations of a question share.
         scores: from numbers of queries `(n,)` and of passages `(m,)` to their scores `(n, m)`; any that order alike.
+            A passage of which one of two queries has no score, nan, does not count between them.
         cutoffs: each k to take it at.
 
     Example:
@@ -128,7 +118,7 @@ def mean_rank_correlation(top: IntArray, example: IntArray, scores: Scores, cuto
         first, second = top[one, :cutoff], top[other, :cutoff]
         union = np.concatenate([first >= 0, (second >= 0) & ~(second[:, :, None] == first[:, None]).any(2)], 1)
         a, b = (np.concatenate([given[n, place[m], :cutoff] for m in (one, other)], 1) for n in (one, other))
-        return _spearman(a, b, union)
+        return _spearman(a, b, union & ~np.isnan(a) & ~np.isnan(b))
 
     return [_with_translations(example, partial(correlation, cutoff=cutoff)) for cutoff in cutoffs]
 

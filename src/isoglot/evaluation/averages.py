@@ -7,7 +7,7 @@ averaged over the queries of a language (or pair of languages), then over langua
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,7 @@ from isoglot.evaluation.preference import first_result, preference, semantic_err
 from isoglot.evaluation.ranking import UNRANKED, Ranks
 
 IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 Values = npt.NDArray[np.float64]
 
@@ -171,43 +172,62 @@ def _pooled_sections(
     data: RetrievalSet, ranks: Ranks, scores: Scores | None, queries: IntArray, table: IntArray
 ) -> dict[str, dict[str, Values]]:
     """What the pooled setting alone has, by section of `results.json`."""
-    top, language = _top_language(data, ranks)[queries], data.query_language[queries]
+    language, top = data.query_language[queries], _top_language(data, ranks)[queries]
     same = data.passage_language[data.judgement_passage] == data.query_language[data.judgement_query]
     own = _rank_table(data.judgement_query, ranks.pooled, same.astype(np.int64))[2].astype(bool)
-    return {
-        "language_bias": _language_bias(data, ranks, scores, queries, table, own),
-        "preference": preference(table, own),
-        "semantic_error": semantic_error(table, language, top),
-        "first_result": first_result(table, language, top),
-    }
-
-
-def _language_bias(
-    data: RetrievalSet, ranks: Ranks, scores: Scores | None, queries: IntArray, table: IntArray, own: BoolArray
-) -> dict[str, Values]:
-    top, language = _top_language(data, ranks)[queries], data.query_language[queries]
     all_found = (table < UNRANKED).all(1)
     pool, pool_same = (counts[queries] for counts in _pools(data))
     bias = {
         "rank_distance": np.where(all_found, rank_distance(table), np.nan),
         "max_rank_norm": np.where(all_found, max_rank_norm(table, pool), np.nan),
+        "other_language_recall@10": other_language_recall(table, own, 10),
+        "tlr@20": other_language_recall(table, own, 20),
     }
     for k in (1, TOP):
         share = same_language_share(language, top, k)
         found, shown = ((table > 0) & (table <= k)).sum(1), (top[:, :k] >= 0).sum(1)
         fair = fair_share(found, shown, (table > 0).sum(1), own.sum(1), pool, pool_same)
         bias |= {f"same_language_share@{k}": share, f"fair_share@{k}": fair, f"same_language_bias@{k}": share - fair}
+    return {
+        "language_bias": bias | _agreement(data, ranks.top[queries], scores, queries),
+        "preference": preference(table, own),
+        "semantic_error": semantic_error(table, language, top),
+        "first_result": first_result(table, language, top),
+    }
+
+
+def _agreement(data: RetrievalSet, top: IntArray, scores: Scores | None, queries: IntArray) -> dict[str, Values]:
+    """How alike translations are answered; no correlations without scores."""
     _, example = np.unique(np.array(data.query_example)[queries], return_inverse=True)
-    bias["other_language_recall@10"] = other_language_recall(table, own, 10)
-    bias["tlr@20"] = other_language_recall(table, own, 20)
-    bias["ranking_agreement@10"] = ranking_agreement(ranks.top[queries, :TOP], example)
     correlations = [np.full(len(queries), np.nan)] * len(CORRELATED)
     if scores is not None:
-        of = scores
-        correlations = mean_rank_correlation(
-            ranks.top[queries], example, lambda rows, passages: of(queries[rows], passages), CORRELATED
-        )
-    return bias | {f"mrc@{k}": values for k, values in zip(CORRELATED, correlations, strict=True)}
+        ignored, of = look_up_pairs(data, data.ignored_query, data.ignored_passage), scores
+
+        def known(some: IntArray, passages: IntArray) -> FloatArray:
+            left_out = ignored(queries[some][:, None], passages[None])[1]
+            return np.where(left_out, np.float32(np.nan), of(queries[some], passages))
+
+        correlations = mean_rank_correlation(top, example, known, CORRELATED)
+    return {
+        "ranking_agreement@10": ranking_agreement(top[:, :TOP], example),
+        **{f"mrc@{k}": values for k, values in zip(CORRELATED, correlations, strict=True)},
+    }
+
+
+def look_up_pairs(
+    data: RetrievalSet, query: IntArray, passage: IntArray
+) -> Callable[[IntArray, IntArray], tuple[IntArray, BoolArray]]:
+    """A function from queries and passages to the places of such pairs in a list, and whether they are in it."""
+    pairs = np.append(query * len(data.passage_texts) + passage, np.iinfo(np.int64).max)
+    order = np.argsort(pairs)
+
+    def look_up(queries: IntArray, passages: IntArray) -> tuple[IntArray, BoolArray]:
+        wanted = queries * len(data.passage_texts) + passages
+        at = order[np.searchsorted(pairs, wanted, sorter=order)]
+        found = pairs[at] == wanted
+        return np.where(found, at, 0), found
+
+    return look_up
 
 
 def _pools(data: RetrievalSet) -> tuple[IntArray, IntArray]:
@@ -222,7 +242,7 @@ def _pools(data: RetrievalSet) -> tuple[IntArray, IntArray]:
 
 def _top_language(data: RetrievalSet, ranks: Ranks) -> IntArray:
     """`(queries, k)`; languages of the first passages, -1 where there is none."""
-    language: IntArray = np.append(data.passage_language, -1)[ranks.top]
+    language: IntArray = np.append(data.passage_language, -1)[ranks.top[:, :DEEPEST]]
     return language
 
 

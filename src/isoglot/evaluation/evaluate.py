@@ -35,7 +35,9 @@ from isoglot.evaluation.ranking import (
 )
 from isoglot.evaluation.results import SCHEMA, TOP_SCHEMA, Results, versions
 from isoglot.models.embed import EmbeddingStore, embed
-from isoglot.models.encoders import Role, fingerprint, role_prompt
+from isoglot.models.encoders import Role, own_name, role_prompt, token_limit
+from isoglot.models.fingerprint import fingerprint
+from isoglot.models.similarity import Similarity
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float32]
@@ -54,11 +56,13 @@ class EncodedSet:
         queries: `(queries, dimensions)`.
         passages: `(passages, dimensions)`.
         seconds: what encoding took; next to nothing when the store had them.
+        similarity: how the model wants them scored.
     """
 
     queries: FloatArray
     passages: FloatArray
     seconds: float
+    similarity: Similarity = "cosine"
 
 
 def evaluate(
@@ -78,7 +82,7 @@ def evaluate(
         model: any sentence-transformers model.
         data: the benchmark. Of more than `STREAM_ABOVE` passages no vectors are kept in memory, and no measures of
             alignment or of rank correlation are taken.
-        name: what to call the model in results; what it was loaded by where None.
+        name: what to call the model in results; its own name where None.
         store: where vectors are kept between runs.
         batch_size: texts encoded at a time.
         bf16: encode in bfloat16.
@@ -112,11 +116,12 @@ def evaluate(
         "align": round(time.perf_counter() - scored, 3),
     }
     described = {
-        "name": name or _name_of(model),
+        "name": own_name(model) if name is None else name,
         "fingerprint": fingerprint(model),
         "dimensions": model.get_embedding_dimension(),
+        "similarity": model.similarity_fn_name,
         "prompts": {"query": role_prompt(model, "query"), "passage": role_prompt(model, "passage")},
-        "max_tokens": model.max_seq_length,
+        "max_tokens": token_limit(model),
         "arithmetic": "bfloat16" if bf16 else "float32",
     }
     head = {"schema": SCHEMA, "benchmark": data.name, "benchmark_fingerprint": data.fingerprint, "model": described}
@@ -138,7 +143,7 @@ def encode_set(
     with progress(f"Encoding {data.name}", len(data.query_texts) + len(data.passage_texts)) as advance:
         queries = encode("query", np.arange(len(data.query_texts)), store, advance)
         passages = encode("passage", np.arange(len(data.passage_texts)), store, advance)
-    return EncodedSet(queries, passages, time.perf_counter() - start)
+    return EncodedSet(queries, passages, time.perf_counter() - start, model.similarity_fn_name)
 
 
 def rank_set(data: RetrievalSet, encoded: EncodedSet, *, top_k: int | None = None) -> Ranks:
@@ -154,6 +159,7 @@ def rank_set(data: RetrievalSet, encoded: EncodedSet, *, top_k: int | None = Non
         ranks = rank_relevant(
             encoded.queries,
             encoded.passages,
+            similarity=encoded.similarity,
             passage_language=data.passage_language,
             judgement_query=query,
             judgement_passage=passage,
@@ -202,10 +208,11 @@ def rank_while_encoding(
         ranks = rank_in_parts(
             queries,
             parts(advance),
+            similarity=model.similarity_fn_name,
             judgement_query=query,
             judgement_passage=passage,
             judgement_language=data.passage_language[passage],
-            thresholds=scores_of_pairs(queries, vectors, query, number),
+            thresholds=scores_of_pairs(queries, vectors, query, number, model.similarity_fn_name),
             top_k=depth,
         )
     return spent, leave_ignored_out(data, ranks)
@@ -300,12 +307,6 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
-
-
-def _name_of(model: SentenceTransformer) -> str:
-    """What a model was loaded by: its id on the hub, or its folder."""
-    config = getattr(getattr(model[0], "auto_model", None), "config", None)
-    return str(model.model_card_data.base_model or getattr(config, "_name_or_path", "") or "model")
 
 
 def _encoder(

@@ -6,8 +6,9 @@ language, so the same comparisons give a passage's rank in the pool of all langu
 own.
 
 Ties are broken by place: of passages with equal scores those of the language with the smaller number come first, and
-within a language those that stand first in the pool. Scores are float32 products; between parts a score may differ
-in its last bit from the same score computed elsewhere, so passages of one text in different parts may swap.
+within a language those that stand first in the pool. Scores are float32, by the similarity that the model declares;
+between parts a score may differ in its last bit from the same score computed elsewhere, so passages of one text in
+different parts may swap.
 """
 
 from __future__ import annotations
@@ -15,10 +16,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 import torch
+
+from isoglot.models.similarity import Similarity, as_declared, prepare, score_block, score_pairs
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float32]
@@ -31,7 +35,9 @@ UNRANKED = 1 << 40
 """The rank of a passage that a run of limited depth does not hold: beyond any cutoff."""
 _TIE_MARGIN = 8  # extra candidates taken by `_top`, so that ties at its edge are rarely cut
 _CHUNK = 64  # columns whose maximum stands for them while the best are looked for
-_COUNT_WIDTH = 8 * 255  # eight bytes counted side by side, each at most 255 times
+_WORD = 8  # flags of a byte each that are added at once, as one 64-bit word; no byte overflows in 255 words
+_COMPARED = 64  # judgements of a query that are compared at once
+_NOWHERE = np.iinfo(np.int64).max  # sorts behind every passage
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,7 @@ class Ranks:
         pooled: `(judgements,)`; rank among all passages, from 1.
         in_language: `(judgements,)`; rank among the passages of the same language, from 1.
         top: `(queries, k)`; the first k passages of the pool, best first; -1 where a run of limited depth ends.
-        top_scores: `(queries, k)`; their scores.
+        top_scores: `(queries, k)`; their scores; distances are negative.
     """
 
     pooled: IntArray
@@ -55,6 +61,7 @@ def rank_relevant(
     queries: FloatArray,
     passages: FloatArray,
     *,
+    similarity: Similarity = "dot",
     passage_language: IntArray,
     judgement_query: IntArray,
     judgement_passage: IntArray,
@@ -67,7 +74,8 @@ def rank_relevant(
 
     Args:
         queries: `(queries, dimensions)`, float32.
-        passages: `(passages, dimensions)`, float32; the score is the inner product, a cosine for unit vectors.
+        passages: `(passages, dimensions)`, float32.
+        similarity: how a query and a passage are scored.
         passage_language: `(passages,)`; language number of each passage.
         judgement_query: `(judgements,)`; the query of each judged pair.
         judgement_passage: `(judgements,)`; the passage of each judged pair.
@@ -94,10 +102,13 @@ def rank_relevant(
     return rank_in_parts(
         queries,
         ((passages[n : n + part_passages], passage_language[n : n + part_passages]) for n in starts),
+        similarity=similarity,
         judgement_query=judgement_query,
         judgement_passage=judgement_passage,
         judgement_language=passage_language[judgement_passage],
-        thresholds=scores_of_pairs(queries, passages, judgement_query, judgement_passage) if len(starts) > 1 else None,
+        thresholds=scores_of_pairs(queries, passages, judgement_query, judgement_passage, similarity)
+        if len(starts) > 1
+        else None,
         top_k=min(top_k, len(passages)),
         block_bytes=block_bytes,
         on_progress=on_progress,
@@ -108,6 +119,7 @@ def rank_in_parts(
     queries: FloatArray,
     parts: Iterable[Part],
     *,
+    similarity: Similarity = "dot",
     judgement_query: IntArray,
     judgement_passage: IntArray,
     judgement_language: IntArray,
@@ -121,6 +133,7 @@ def rank_in_parts(
     Args:
         queries: `(queries, dimensions)`, float32.
         parts: the corpus in order, each part once.
+        similarity: how a query and a passage are scored.
         judgement_query: `(judgements,)`; the query of each judged pair.
         judgement_passage: `(judgements,)`; the passage of each judged pair, by its place in the whole corpus.
         judgement_language: `(judgements,)`; the language of that passage.
@@ -130,40 +143,50 @@ def rank_in_parts(
         block_bytes: memory for scores.
         on_progress: called with the number of scores just computed.
     """
-    judged = _Judgements(judgement_query, judgement_passage, judgement_language)
+    order = np.argsort(judgement_query, kind="stable")
+    bounds = np.searchsorted(judgement_query[order], np.arange(len(queries) + 1))
     pooled, in_language = (np.ones(len(judgement_query), np.int64) for _ in range(2))
     top = _Top(len(queries), top_k)
+    asked = torch.from_numpy(np.ascontiguousarray(prepare(queries, similarity, "query")))
     first = 0
     for vectors, language in parts:
-        part = _LaidOut(vectors, language, first)
-        block = max(1, min(len(queries), block_bytes // (4 * max(1, len(vectors)))))
+        part = _LaidOut(prepare(vectors, similarity, "passage"), language, first)
+        block = max(1, min(len(queries), block_bytes // (4 * max(1, len(part.key)))))
 
         def score_blocks(starts: list[int], part: _LaidOut = part, block: int = block) -> None:
-            size = len(part.place)
-            scores = torch.empty((block, size))
-            flags = torch.empty(scores.numel() + _COUNT_WIDTH * block, dtype=torch.bool)
+            scores, flags = torch.empty((block, len(part.key))), np.empty((_COMPARED, len(part.key)), bool)
             for start in starts:
-                some = torch.from_numpy(np.ascontiguousarray(queries[start : start + block]))
-                block_scores = torch.mm(some, part.vectors.T, out=scores[: len(some)])
-                for group in judged.groups(start, start + len(some)):
-                    own, others = part.count_before(block_scores, group, thresholds, flags)
-                    in_language[group.entries] += own
-                    pooled[group.entries] += own + others
+                some = asked[start : start + block]
+                block_scores = score_block(some, part.vectors, similarity, out=scores[: len(some)])
+                block_scores[:, part.gaps] = -torch.inf
+                judged = order[bounds[start] : bounds[start + len(some)]]
+                own, others = part.count_before(
+                    block_scores.numpy(),
+                    judgement_query[judged] - start,
+                    (judgement_language[judged] << 40) + judgement_passage[judged],
+                    np.zeros(len(judged), np.float32) if thresholds is None else thresholds[judged],
+                    flags,
+                )
+                in_language[judged] += own
+                pooled[judged] += own + others
                 top.merge(start, *part.top(block_scores, top_k))
                 if on_progress:
-                    on_progress(len(some) * size)
+                    on_progress(len(some) * len(part.known))
 
         _in_threads(score_blocks, list(range(0, len(queries), block)))
         first += len(vectors)
-    return Ranks(pooled, in_language, top.place, top.scores)
+    return Ranks(pooled, in_language, top.place, as_declared(top.scores, asked, similarity).numpy())
 
 
-def scores_of_pairs(queries: FloatArray, passages: FloatArray, query: IntArray, passage: IntArray) -> FloatArray:
-    """Scores of single pairs of a query and a passage, `(pairs,)`, some thousands at a time."""
+def scores_of_pairs(
+    queries: FloatArray, passages: FloatArray, query: IntArray, passage: IntArray, similarity: Similarity = "dot"
+) -> FloatArray:
+    """What `rank_in_parts` compares single pairs of a query and a passage by, `(pairs,)`; some thousands at a time."""
     scores = np.empty(len(query), np.float32)
     for start in range(0, len(query), PART_PASSAGES):
         some = slice(start, start + PART_PASSAGES)
-        scores[some] = np.einsum("nd,nd->n", queries[query[some]], passages[passage[some]])
+        asked = prepare(queries[query[some]], similarity, "query")
+        scores[some] = score_pairs(asked, prepare(passages[passage[some]], similarity, "passage"), similarity)
     return scores
 
 
@@ -219,134 +242,107 @@ def _in_threads(work: Callable[[list[int]], None], starts: list[int]) -> None:
     torch.set_num_threads(threads)
 
 
-@dataclass(frozen=True)
-class _Group:
-    """Judgements that are compared at once: at most one per query, all in one language.
-
-    Attributes:
-        entries: their numbers.
-        row: `(entries,)`; the query of each, counted from the block's first.
-        passage: `(entries,)`; the passage of each.
-        language: of all the passages.
-    """
-
-    entries: IntArray
-    row: torch.Tensor
-    passage: IntArray
-    language: int
-
-
-class _Judgements:
-    """Judged pairs grouped so that a block of queries is compared with one threshold per query at a time."""
-
-    def __init__(self, query: IntArray, passage: IntArray, language: IntArray) -> None:
-        self.order = np.lexsort((passage, language, query))
-        self.query, self.passage, self.language = query[self.order], passage[self.order], language[self.order]
-        same = (np.diff(self.query, prepend=-1) == 0) & (np.diff(self.language, prepend=-1) == 0)
-        run_start = np.maximum.accumulate(np.where(same, 0, np.arange(len(query))))
-        self.turn = np.arange(len(query)) - run_start  # k-th judged passage of its query and language
-
-    def groups(self, start: int, stop: int) -> list[_Group]:
-        """Groups of the queries `start` to `stop`."""
-        low, high = np.searchsorted(self.query, [start, stop])
-        groups = []
-        keys = self.language[low:high] * (self.turn[low:high].max(initial=0) + 1) + self.turn[low:high]
-        for key in np.unique(keys):
-            at = low + np.flatnonzero(keys == key)
-            row = torch.from_numpy(self.query[at] - start)
-            groups.append(_Group(self.order[at], row, self.passage[at], int(self.language[at[0]])))
-        return groups
-
-
 class _LaidOut:
     """A part of the corpus, language by language and in the original order within each.
 
+    Columns of a language are filled up to a multiple of a word's, and all to one of a chunk's, with gaps.
+
     Attributes:
-        vectors: `(passages, dimensions)`.
-        place: `(passages,)`; where each stands in the whole corpus.
-        key: `(passages,)`; the same with the language before it: sorts as ties are broken.
+        vectors: `(columns, dimensions)`; zeros in gaps.
+        key: `(columns,)`; where each passage stands in the whole corpus, with its language before it: sorts as ties are
+            broken.
+        known: `(passages,)`; the keys without the gaps.
+        gaps: `(gaps,)`; columns.
     """
 
     def __init__(self, vectors: FloatArray, language: IntArray, first: int) -> None:
         layout = np.argsort(language, kind="stable")
-        in_order = bool((np.diff(layout) > 0).all())
-        self.vectors = torch.from_numpy(np.ascontiguousarray(vectors if in_order else vectors[layout]))
-        self.place = layout + first
-        self.key = torch.from_numpy((language[layout].astype(np.int64) << 40) + self.place)
-        self._language = language[layout]
+        self._languages, counts = np.unique(language, return_counts=True)
+        words = -(-counts // _WORD)
+        self._starts = np.cumsum(words) - words
+        self._column = np.arange(len(layout)) + np.repeat(_WORD * self._starts - (np.cumsum(counts) - counts), counts)
+        columns = -(-_WORD * int(words.sum()) // _CHUNK) * _CHUNK
+        table = np.zeros((columns, vectors.shape[1]), np.float32)
+        table[self._column] = vectors[layout]
+        self.vectors = torch.from_numpy(table)
+        self.known = (language[layout].astype(np.int64) << 40) + layout + first
+        self.key = np.full(columns, _NOWHERE)
+        self.key[self._column] = self.known
+        self.gaps = torch.from_numpy(np.flatnonzero(self.key == _NOWHERE))
+        pieces = [np.arange(start, start + size, 255) for start, size in zip(self._starts, words, strict=True)]
+        self._pieces = np.concatenate([np.zeros(0, np.int64), *pieces])
+        self._first_piece = np.searchsorted(self._pieces, self._starts)
 
     def count_before(
-        self, scores: torch.Tensor, group: _Group, thresholds: FloatArray | None, flags: torch.Tensor
+        self, scores: FloatArray, row: IntArray, key: IntArray, limit: FloatArray, flags: npt.NDArray[np.bool_]
     ) -> tuple[IntArray, IntArray]:
-        """Count this part's passages before each judged one: of the judged one's language, and of the others."""
-        start, stop = np.searchsorted(self._language, [group.language, group.language + 1]).tolist()
-        column = start + np.searchsorted(self.place[start:stop], group.passage)  # ties before it come first
-        here = np.zeros(len(column), bool)
-        here[column < stop] = self.place[column[column < stop]] == group.passage[column < stop]
-        limit = torch.from_numpy(np.zeros(len(column), np.float32) if thresholds is None else thresholds[group.entries])
-        inside = torch.from_numpy(here)  # the judged passage itself: its score as computed here is what counts here
-        limit[inside] = scores[group.row[inside], torch.from_numpy(column)[inside]]
-        if len(group.row) < len(scores):  # some queries of the block have no such judgement
-            scores = scores[group.row]
-        own = scores[:, start:stop]
-        above = _count(own, limit, flags, torch.gt)
-        tied = torch.nonzero(_count(own, limit, flags, torch.ge) > above + inside).flatten()
-        if len(tied):
-            earlier = torch.arange(start, stop) < torch.from_numpy(column)[tied, None]
-            above[tied] += ((own[tied] == limit[tied, None]) & earlier).sum(1)
-        before = _count(scores[:, :start], limit, flags, torch.ge)  # ties in languages before it come first
-        after = _count(scores[:, stop:], limit, flags, torch.gt)
-        return above.numpy(), (before + after).numpy()
+        """Count this part's passages before each judged one: of the judged one's language, and of the others.
+
+        Args:
+            scores: `(rows, columns)`; of a block of queries.
+            row: `(judged,)`; the query of each, rising.
+            key: `(judged,)`; the passage of each.
+            limit: `(judged,)`; its score. For a passage of this part the score as computed here is what counts.
+            flags: `(_COMPARED, columns)`; room to work in.
+        """
+        at = np.searchsorted(self.known, key)
+        column = np.append(self._column, scores.shape[1])[at]
+        inside = np.append(self.known, _NOWHERE)[at] == key
+        limit[inside] = scores[row[inside], column[inside]]
+        above, reached = (np.empty((len(row), len(self._pieces)), np.int64) for _ in range(2))
+        turn = np.arange(len(row)) - np.searchsorted(row, row)
+        edges = [*np.flatnonzero(turn % _COMPARED == 0).tolist(), len(row)]
+        # One query at a time: its scores stay in the nearest cache while they are compared with all its limits.
+        for start, stop in pairwise(edges):
+            mine, limits, passed = scores[row[start]], limit[start:stop, None], flags[: stop - start]
+            for compare, words in ((np.greater, above), (np.greater_equal, reached)):
+                compare(mine, limits, out=passed)
+                np.add.reduceat(passed.view(np.int64), self._pieces, axis=1, out=words[start:stop])
+        above, reached = self._counts(above), self._counts(reached)
+        place = np.minimum(np.searchsorted(self._languages, key >> 40), len(self._languages) - 1)
+        held = self._languages[place] == key >> 40
+        own, total = np.where(held, above[np.arange(len(row)), place], 0), above.sum(1)
+        for n in np.flatnonzero(reached.sum(1) > total + inside).tolist():
+            ties = np.flatnonzero(scores[row[n], : column[n]] == limit[n])  # those that stand before it
+            own[n] += np.count_nonzero(self.key[ties] >> 40 == key[n] >> 40)
+            total[n] += len(ties)
+        return own, total - own
+
+    def _counts(self, words: IntArray) -> IntArray:
+        """The flags in sums of words, `(judged, pieces)`, counted by language, `(judged, languages)`."""
+        pieces = words.view(np.uint8).reshape(*words.shape, _WORD).sum(2, dtype=np.int64)
+        counts: IntArray = np.add.reduceat(pieces, self._first_piece, axis=1)
+        return counts
 
     def top(self, scores: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Scores and keys of the k best passages of this part for each row; fewer if it has fewer."""
-        values, columns = _top(scores, min(k, scores.shape[1]))
-        return values, self.key[columns]
+        values, columns = _top(scores, min(k, len(self.known)))
+        return values, torch.from_numpy(self.key)[columns]
 
 
 class _Top:
-    """The best passages so far of every query."""
+    """The best passages so far of every query.
+
+    Attributes:
+        scores: `(queries, k)`; falling.
+    """
 
     def __init__(self, queries: int, k: int) -> None:
-        self._scores = torch.full((queries, k), -torch.inf)
+        self.scores = torch.full((queries, k), -torch.inf)
         self._key = torch.full((queries, k), torch.iinfo(torch.int64).max)
 
     def merge(self, start: int, scores: torch.Tensor, key: torch.Tensor) -> None:
         """Take better passages in, for as many queries from `start` on as there are rows."""
         rows = slice(start, start + len(scores))
-        values, keys = torch.cat([self._scores[rows], scores], 1), torch.cat([self._key[rows], key], 1)
-        order = _by_score(values, keys)[:, : self._scores.shape[1]]
-        self._scores[rows], self._key[rows] = values.gather(1, order), keys.gather(1, order)
+        values, keys = torch.cat([self.scores[rows], scores], 1), torch.cat([self._key[rows], key], 1)
+        order = _by_score(values, keys)[:, : self.scores.shape[1]]
+        self.scores[rows], self._key[rows] = values.gather(1, order), keys.gather(1, order)
 
     @property
     def place(self) -> IntArray:
         """`(queries, k)`; places in the corpus."""
         place: IntArray = self._key.numpy() & ((1 << 40) - 1)
         return place
-
-    @property
-    def scores(self) -> FloatArray:
-        """`(queries, k)`; falling."""
-        scores: FloatArray = self._scores.numpy()
-        return scores
-
-
-def _count(
-    scores: torch.Tensor, limit: torch.Tensor, flags: torch.Tensor, compare: Callable[..., torch.Tensor]
-) -> torch.Tensor:
-    """Row-wise count of scores that pass a limit, `(rows,)` int64.
-
-    Eight flags of a byte each are added at once as one 64-bit word, up to 255 words, so no byte overflows.
-    """
-    rows, columns = scores.shape
-    if columns == 0:
-        return torch.zeros(rows, dtype=torch.int64)
-    width = -(-columns // _COUNT_WIDTH) * _COUNT_WIDTH if columns > _COUNT_WIDTH else -(-columns // 8) * 8
-    table = flags[: rows * width].view(rows, width)
-    table[:, columns:] = False
-    compare(scores, limit[:, None], out=table[:, :columns])
-    words = table.view(torch.int64).view(rows, -1, min(width, _COUNT_WIDTH) // 8).sum(2)
-    return words.contiguous().view(torch.uint8).view(rows, -1).sum(1)
 
 
 def _top(scores: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -358,13 +354,10 @@ def _top(scores: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
     wide = min(k + _TIE_MARGIN, scores.shape[1])
     chunks = scores.shape[1] // _CHUNK
     if chunks > 2 * wide:
-        even, rest = scores[:, : chunks * _CHUNK].reshape(-1, chunks, _CHUNK), scores[:, chunks * _CHUNK :]
+        even = scores.view(len(scores), chunks, _CHUNK)
         best = even.amax(2).topk(wide, dim=1).indices.sort(1).values
-        values = torch.cat([even.gather(1, best[:, :, None].expand(-1, -1, _CHUNK)).flatten(1), rest], 1)
-        inside = (best[:, :, None] * _CHUNK + torch.arange(_CHUNK)).flatten(1)
-        columns = torch.cat([inside, torch.arange(chunks * _CHUNK, scores.shape[1]).expand(len(scores), -1)], 1)
-        values, chosen = values.topk(wide, dim=1)
-        columns = columns.gather(1, chosen)
+        values, chosen = even[torch.arange(len(scores))[:, None], best].flatten(1).topk(wide, dim=1)
+        columns = best.gather(1, chosen // _CHUNK) * _CHUNK + chosen % _CHUNK
     else:
         values, columns = scores.topk(wide, dim=1)
     if wide > k:

@@ -27,6 +27,12 @@ RESULTS_FILE = "results.json"
 PER_QUERY_FILE = "per_query.parquet"
 TOP_FILE = "top_passages.parquet"
 
+NO_MODEL: dict[str, Any] = {
+    **dict.fromkeys(("name", "fingerprint", "dimensions", "max_tokens", "arithmetic")),
+    "prompts": {},
+}
+"""What results say of a system of which nothing is known."""
+
 TOP_SCHEMA = pa.schema(
     {
         "query": pa.string(),
@@ -114,7 +120,13 @@ def load_results(path: str | Path) -> Results:
     schema = summary.get("schema") if isinstance(summary, dict) else None
     if schema != SCHEMA:
         raise InputError(f"{folder}: results of schema {schema!r}; this version reads schema {SCHEMA}")
-    return Results(summary, per_query, top)
+    whole = {
+        "alignment": {},
+        "seconds": {},
+        **summary,
+        "model": {**NO_MODEL, **summary["model"]},
+    }  # older runs lack some
+    return Results(whole, per_query, top)
 
 
 def versions() -> dict[str, str]:

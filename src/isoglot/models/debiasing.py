@@ -287,21 +287,17 @@ def _remedy(model: SentenceTransformer) -> list[torch.nn.Module]:
 
 def _sample(pairs: ParallelPairs, examples: int, seed: int) -> tuple[list[str], list[str], list[str], list[str]]:
     """Queries and passages of at most `examples` rows per language, with their languages."""
-    table = pairs.table.select(["language", "query", "passage"]).to_pydict()
     order = np.random.default_rng(seed).permutation(len(pairs))
-    taken: dict[str, int] = {}
-    queries, query_language, passages, passage_language = [], [], [], []
-    for row in order.tolist():
-        language = table["language"][row]
-        if taken.get(language, 0) == examples:
-            continue
-        taken[language] = taken.get(language, 0) + 1
-        passages.append(table["passage"][row])
-        passage_language.append(language)
-        if table["query"][row] is not None:
-            queries.append(table["query"][row])
-            query_language.append(language)
-    return queries, query_language, passages, passage_language
+    language = pairs.language[order]
+    firsts = [order[np.flatnonzero(language == number)[:examples]] for number in range(len(pairs.languages))]
+    rows = list(pairs.rows(np.concatenate(firsts)))
+    asked = [row for row in rows if row["query"] is not None]
+    return (
+        [row["query"] for row in asked],
+        [row["language"] for row in asked],
+        [row["passage"] for row in rows],
+        [row["language"] for row in rows],
+    )
 
 
 def _fit_shift(
@@ -314,7 +310,7 @@ def _fit_shift(
     bf16: bool,
 ) -> dict[str, AffineMap]:
     """Fit on as many examples per language as are wanted of those that it shares with the source language."""
-    table = pairs.table.select(["id", "language", "passage"]).to_pydict()
+    table = {column: [row[column] for row in pairs.rows()] for column in ("id", "language", "passage")}
     row_of = {key: n for n, key in enumerate(zip(table["id"], table["language"], strict=True))}
     names = sorted({name for name, tag in row_of if tag == source_language})
     if not names:

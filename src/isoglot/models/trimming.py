@@ -218,7 +218,7 @@ def _pieces(backend: Tokenizer, texts: list[str]) -> Iterator[list[str | None]]:
 
 def _distinct(texts: Iterable[str] | ParallelPairs) -> list[str]:
     if isinstance(texts, ParallelPairs):
-        negatives = (text for row in texts.table["negatives"].to_pylist() for text in row or ())
+        negatives = (text for row in texts.negatives() for text in row)
         texts = chain(filter(None, texts.texts("query")), filter(None, texts.texts("passage")), negatives)
     elif isinstance(texts, str):
         raise InputError("texts is one string; give a list of texts")

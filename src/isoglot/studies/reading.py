@@ -13,13 +13,12 @@ from pathlib import Path
 from string import Template
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import ValidationError
 
 from isoglot.common.errors import InputError
+from isoglot.common.settings import apply_override, first_problem, read_settings
 from isoglot.sources import load_pairs
 from isoglot.studies.recipe import ArmSpec, BenchmarkSpec, Content, Study, merge
-from isoglot.training.config import apply_override
 
 _RECIPES = files("isoglot.studies") / "recipes"
 Entry = TypeVar("Entry", BenchmarkSpec, ArmSpec)
@@ -54,7 +53,7 @@ def load_study(name: str | Path, overrides: Sequence[str] = (), *, quick: bool =
     try:
         return Study.model_validate(_with_paths(content, folder))
     except ValidationError as error:
-        raise InputError(f"study {content['name']}: {_first_problem(error)}") from error
+        raise InputError(f"study {content['name']}: {first_problem(error, 'the recipe', 'docs/studies')}") from error
 
 
 def with_data_at_hand(study: Study) -> tuple[Study, list[str]]:
@@ -130,13 +129,7 @@ def _read(name: str | Path) -> Content:
     source: Any = own if own.suffix in (".yaml", ".yml") else _RECIPES / f"{name}.yaml"
     if not source.is_file():
         raise InputError(f"study {str(name)!r} is unknown; use one of {', '.join(study_names())} or a recipe's .yaml")
-    try:
-        content = yaml.safe_load(source.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{name}: not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{name}: a recipe is a mapping of keys such as benchmarks, training and arms")
-    return content
+    return read_settings(source, "a recipe is a mapping of keys such as benchmarks, training and arms")
 
 
 def _with_paths(content: Content, folder: str | None) -> Content:
@@ -165,11 +158,3 @@ def _filled(value: Any, known: Mapping[str, str]) -> Any:
         raise InputError(f"{value!r}: no entry {error.args[0]!r} under data; there are {', '.join(known)}") from None
     except ValueError as error:
         raise InputError(f"{value!r}: {error}") from None
-
-
-def _first_problem(error: ValidationError) -> str:
-    problem = error.errors()[0]
-    where = ".".join(str(part) for part in problem["loc"]) or "the recipe"
-    if problem["type"] == "extra_forbidden":
-        return f"unknown key {where}; docs/studies lists the keys"
-    return f"{where}: {problem['msg'].removeprefix('Value error, ')}"
