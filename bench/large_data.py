@@ -13,13 +13,8 @@ Peaks are of what belongs to the process alone (anonymous memory), and of that a
 which the system takes back when it needs them.
 """
 
-import argparse
-import json
 import os
 import re
-import shutil
-import signal
-import subprocess
 import sys
 import tempfile
 import threading
@@ -33,8 +28,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from isoglot.batching.plan import plan_batches
-from isoglot.common.atomic import write_json
-from isoglot.pairs import ParallelPairs, read_pairs, write_pairs
+from isoglot.pairs import ParallelPairs
 from isoglot.pairs.rows import RowColumns, Rows
 from isoglot.pairs.texts import ArrowTexts, write_batches
 
@@ -79,7 +73,9 @@ def make_texts(path: Path, examples: int) -> None:
         for start in range(0, examples, BLOCK):
             number = pc.cast(pa.array(np.arange(start, min(start + BLOCK, examples))), pa.large_string())
             query, passage = (
-                pc.binary_join_element_wise(pa.scalar(said, pa.large_string()), number, pa.scalar("", pa.large_string()))
+                pc.binary_join_element_wise(
+                    pa.scalar(said, pa.large_string()), number, pa.scalar("", pa.large_string())
+                )
                 for said in ("what is ", "it is no. ")
             )
             yield pa.record_batch([number, query, passage], schema)
@@ -97,7 +93,9 @@ def make_rows(examples: int) -> Rows:
         within, language = np.nonzero(there)
         query = 2 * start + within  # a block's queries stand before its passages
         none = np.full(len(within), -1)
-        rows.append(Rows(start + within, language, np.zeros(len(within)), query, query + size, np.zeros(len(within)), none))
+        rows.append(
+            Rows(start + within, language, np.zeros(len(within)), query, query + size, np.zeros(len(within)), none)
+        )
     return rows.finish()
 
 

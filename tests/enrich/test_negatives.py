@@ -3,13 +3,16 @@
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
 import pytest
+from datasets import Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.util import mine_hard_negatives
 
 from isoglot.common.errors import InputError
 from isoglot.enrich import negatives as negatives_module
@@ -18,7 +21,7 @@ from isoglot.models.embed import EmbeddingStore
 from isoglot.pairs import ParallelPairs
 
 LANGUAGES = ("de", "en", "fr")
-NO_MODEL = cast(SentenceTransformer, None)
+NO_MODEL = cast(SentenceTransformer, SimpleNamespace(similarity_fn_name="cosine"))
 
 
 def vector(text: str) -> np.ndarray[Any, Any]:
@@ -216,6 +219,64 @@ def test_pairs_without_queries_are_refused() -> None:
     rows = [{"id": "1", "language": "de", "query": None, "passage": "nur ein Kandidat"}]
     with pytest.raises(InputError, match="no row has a query"):
         mine_negatives(ParallelPairs.from_rows(rows), NO_MODEL)
+
+
+def plain(rows: int = 24, **more: list[Any]) -> Dataset:
+    texts = {"query": [f"ask {n}" for n in range(rows)], "passage": [f"say {n}" for n in range(rows)]}
+    return Dataset.from_dict({**texts, **more})
+
+
+def test_a_plain_data_set_gets_a_column_for_each_negative() -> None:
+    mined = mine_negatives(plain(), NO_MODEL, number=3, margin=1.0)
+    assert mined.column_names == ["query", "passage", "negative_1", "negative_2", "negative_3"]
+    assert mined[:]["query"] == [row["query"] for row in plain() if row["query"] in mined[:]["query"]]
+    rows = [{"id": f"{n}", "language": "en", **row} for n, row in enumerate(plain())]
+    ours = mine_negatives(ParallelPairs.from_rows(rows), NO_MODEL, number=3, margin=1.0)
+    expected = {row["query"]: row["negatives"] for row in ours.rows()}
+    for row in mined:
+        assert [row[f"negative_{n}"] for n in (1, 2, 3)] == expected[row["query"]]
+    assert len(mined) == sum(len(texts or ()) == 3 for texts in expected.values())
+    assert "negative" in mine_negatives(plain(), NO_MODEL, number=1, margin=1.0).column_names
+
+
+def test_ids_and_languages_of_a_plain_data_set_count() -> None:
+    """Rows of one id are translations, and negatives are in the row's own language."""
+    many = plain(24, id=[n // 2 for n in range(24)], language=["de", "en"] * 12)
+    language = dict(zip(many[:]["passage"], many[:]["language"], strict=True))
+    mined = mine_negatives(many, NO_MODEL, number=2, margin=1.0)
+    assert len(mined)
+    assert all(language[row[name]] == row["language"] for row in mined for name in ("negative_1", "negative_2"))
+
+
+def test_a_data_set_without_the_columns_is_one_clear_line() -> None:
+    with pytest.raises(
+        InputError, match=r'no column "query", but anchor, passage; .*rename_column\("anchor", "query"\)'
+    ):
+        mine_negatives(plain().rename_column("query", "anchor"), NO_MODEL)
+
+
+def test_negatives_are_those_of_sentence_transformers(
+    tiny_encoder: SentenceTransformer, pairs: ParallelPairs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from isoglot.models import embed as embed_module
+
+    monkeypatch.setattr(negatives_module, "embed", embed_module.embed)
+    english = [row for row in pairs.rows() if row["language"] == "en"]
+    data = Dataset.from_dict({name: [row[name] for row in english] for name in ("query", "passage")})
+    theirs = mine_hard_negatives(
+        data,
+        tiny_encoder,
+        relative_margin=0.05,
+        num_negatives=3,
+        range_max=len(data),
+        query_prompt_name="query",
+        corpus_prompt_name="document",
+        output_format="n-tuple",
+        verbose=False,
+    )
+    ours = mine_negatives(data, tiny_encoder, number=3, margin=0.95)
+    assert len(ours) > 20
+    assert ours.to_dict() == theirs.to_dict()
 
 
 def test_a_real_encoder_encodes_each_text_once(

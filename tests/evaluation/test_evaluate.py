@@ -65,7 +65,8 @@ def test_results_have_the_schema_others_rely_on(data: RetrievalSet, tiny_encoder
         "preference", "semantic_error", "first_result",
     }  # fmt: skip
     assert summary["schema"] == 1
-    assert set(summary["model"]) == {"name", "fingerprint", "dimensions", "prompts", "max_tokens", "arithmetic"}
+    model = {"name", "fingerprint", "dimensions", "similarity", "prompts", "max_tokens", "arithmetic"}
+    assert set(summary["model"]) == model
     assert set(summary["settings"]) == {"monolingual", "cross_lingual", "multilingual"}
     assert all(set(values) == measures for values in summary["settings"].values())
     for section, names in zip(SECTIONS, (bias, preference, error, first), strict=True):

@@ -24,7 +24,7 @@ from isoglot.models.debiasing import (
     without_debias,
 )
 from isoglot.models.embed import embed
-from isoglot.models.encoders import index_side_only
+from isoglot.models.encoders import task_of
 from isoglot.pairs import ParallelPairs
 
 ROLES: tuple[tuple[Literal["query", "passage"], str], ...] = (("query", "query"), ("passage", "document"))
@@ -191,4 +191,4 @@ def test_a_benchmarks_own_passages_serve_as_text(tiny_encoder: SentenceTransform
     assert sorted(own.texts("passage")) == sorted(pairs.texts("passage"))
     assert own.languages == pairs.languages
     debiased = debias(tiny_encoder, own, remedy="shift", examples=60)  # translations still share an id
-    assert index_side_only(debiased.children())
+    assert task_of(debiased.children(), "query", "de") == "query"

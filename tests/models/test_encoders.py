@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from isoglot.common.errors import InputError, MissingExtraError
-from isoglot.models.encoders import fingerprint, load_encoder, role_prompt, split_head
+from isoglot.models.encoders import load_encoder, role_prompt, split_head
+from isoglot.models.fingerprint import fingerprint
 
 
 def test_a_folder_loads_with_its_prompts_and_a_limit(tiny_encoder_folder: Path) -> None:

@@ -11,7 +11,21 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from isoglot.cli.shared import Bf16, Json, Languages, MaxTokens, RemoteCode, listed, out, say, show_table, store
+from isoglot.cli.shared import (
+    Bf16,
+    Json,
+    Languages,
+    MaxTokens,
+    PassagePrompt,
+    QueryPrompt,
+    RemoteCode,
+    encoder,
+    listed,
+    out,
+    say,
+    show_table,
+    store,
+)
 from isoglot.common.errors import InputError
 
 data_app = typer.Typer(no_args_is_help=True, help="Training data and benchmarks.")
@@ -173,12 +187,13 @@ def data_negatives(
         Path | None, typer.Option(help="Keep finished parts here, so that the same call goes on after a stop")
     ] = None,
     max_tokens: MaxTokens = None,
+    query_prompt: QueryPrompt = None,
+    passage_prompt: PassagePrompt = None,
     bf16: Bf16 = False,
     trust_remote_code: RemoteCode = False,
 ) -> None:
     """Mine hard negatives: wrong passages that a model scores near the right one."""
     from isoglot.enrich.negatives import mine_negatives
-    from isoglot.models.encoders import load_encoder
     from isoglot.pairs import write_pairs
     from isoglot.sources import load_pairs
 
@@ -188,7 +203,7 @@ def data_negatives(
         raise InputError(f"{target}: exists already; choose another file to write, or delete it")
     pairs = mine_negatives(
         load_pairs(source),
-        load_encoder(model, max_tokens=max_tokens, trust_remote_code=trust_remote_code),
+        encoder(model, max_tokens, query_prompt, passage_prompt, trust_remote_code),
         number=number,
         language=language,  # type: ignore[arg-type]
         margin=margin,

@@ -8,7 +8,20 @@ from typing import Annotated
 
 import typer
 
-from isoglot.cli.shared import Bf16, Json, Languages, MaxTokens, Model, RemoteCode, listed, say, store
+from isoglot.cli.shared import (
+    Bf16,
+    Json,
+    Languages,
+    MaxTokens,
+    Model,
+    PassagePrompt,
+    QueryPrompt,
+    RemoteCode,
+    encoder,
+    listed,
+    say,
+    store,
+)
 from isoglot.common.errors import InputError
 
 
@@ -60,6 +73,8 @@ def debias(
     source_language: Annotated[str, typer.Option(help="shift: the language that passages are moved to")] = "en",
     languages: Languages = None,
     max_tokens: MaxTokens = None,
+    query_prompt: QueryPrompt = None,
+    passage_prompt: PassagePrompt = None,
     bf16: Bf16 = False,
     trust_remote_code: RemoteCode = False,
 ) -> None:
@@ -68,14 +83,13 @@ def debias(
     from isoglot.models.builtin import quiet_transformers
     from isoglot.models.debiasing import DEFAULT_DIRECTIONS, DEFAULT_EXAMPLES
     from isoglot.models.debiasing import debias as run
-    from isoglot.models.encoders import load_encoder
     from isoglot.sources import load_pairs
 
     if folder.exists():
         raise InputError(f"{folder}: exists already; choose another folder")
     texts = load_pairs(pairs, languages=listed(languages))
     result = run(
-        load_encoder(model, max_tokens=max_tokens, trust_remote_code=trust_remote_code),
+        encoder(model, max_tokens, query_prompt, passage_prompt, trust_remote_code),
         texts,
         remedy=remedy,  # type: ignore[arg-type]
         directions=DEFAULT_DIRECTIONS if directions is None else directions,
@@ -115,7 +129,7 @@ def trim(
         raise InputError(f"{folder}: exists already; choose another folder")
     texts = load_pairs(pairs, languages=listed(languages))
     result, report = run(
-        load_encoder(model, trust_remote_code=trust_remote_code),
+        load_encoder(model, dtype=None, trust_remote_code=trust_remote_code),  # in the precision that it is saved in
         texts,
         spare=DEFAULT_SPARE if spare is None else spare,
         keep_all_of=listed(keep_all_of) or (),

@@ -15,7 +15,10 @@ from isoglot.cli.shared import (
     Languages,
     MaxTokens,
     Model,
+    PassagePrompt,
+    QueryPrompt,
     RemoteCode,
+    encoder,
     listed,
     out,
     say,
@@ -48,8 +51,10 @@ def evaluate(
     candidate: Annotated[str, typer.Option(help="sentence or sentence+context")] = "sentence",
     languages: Languages = None,
     max_tokens: MaxTokens = None,
+    query_prompt: QueryPrompt = None,
+    passage_prompt: PassagePrompt = None,
     name: Annotated[str | None, typer.Option(help="What to call the system in results")] = None,
-    without_debias: Annotated[bool, typer.Option(help="Leave off the layer that debias put behind the model")] = False,
+    without_debias: Annotated[bool, typer.Option(help="Leave off the remedy that debias put behind the model")] = False,
     remedy: Annotated[str | None, typer.Option(help="A free remedy to put behind it: lir, leace, means, shift")] = None,
     fit_on: Annotated[
         str | None, typer.Option(help="Text for the remedy: a file or source; benchmark for its own passages")
@@ -82,17 +87,16 @@ def evaluate(
 
     from isoglot.evaluation.evaluate import evaluate as run
     from isoglot.models.debiasing import without_debias as strip
-    from isoglot.models.encoders import load_encoder
 
-    encoder = load_encoder(model, max_tokens=max_tokens, trust_remote_code=trust_remote_code)
+    loaded = encoder(model, max_tokens, query_prompt, passage_prompt, trust_remote_code)
     if without_debias:
-        encoder = strip(encoder)
+        loaded = strip(loaded)
     if remedy is not None and fit_on is not None:
-        encoder = _with_remedy(encoder, remedy, fit_on, directions, retrieval_set, bf16)
+        loaded = _with_remedy(loaded, remedy, fit_on, directions, retrieval_set, bf16)
     called = name or (model if remedy is None else f"{model} + {remedy}")
     depth = run_depth(retrieval_set, trec_depth)
     keep = partial(write_trec, folder, retrieval_set, depth=depth) if depth else None
-    results = run(encoder, retrieval_set, name=called, store=store(), bf16=bf16, top_k=depth, on_ranks=keep)
+    results = run(loaded, retrieval_set, name=called, store=store(), bf16=bf16, top_k=depth, on_ranks=keep)
     if remedy is not None:
         results.summary["model"]["remedy"] = {"name": remedy, "fitted_on": fit_on, "directions": directions}
     results.save(folder)
@@ -148,6 +152,8 @@ def audit(
     folder: Annotated[Path | None, typer.Option("--out", help="Keep the results in this folder")] = None,
     languages: Languages = None,
     max_tokens: MaxTokens = None,
+    query_prompt: QueryPrompt = None,
+    passage_prompt: PassagePrompt = None,
     bf16: Bf16 = False,
     trust_remote_code: RemoteCode = False,
     as_json: Json = False,
@@ -155,12 +161,11 @@ def audit(
     """Say in plain words how far a model ranks by language on your own parallel texts."""
     from isoglot.evaluation.audit import audit as run
     from isoglot.evaluation.audit import verdict
-    from isoglot.models.encoders import load_encoder
     from isoglot.sources import load_pairs
 
     texts = load_pairs(pairs, languages=listed(languages))
-    encoder = load_encoder(model, max_tokens=max_tokens, trust_remote_code=trust_remote_code)
-    results = run(encoder, texts, name=model, store=store(), bf16=bf16)
+    loaded = encoder(model, max_tokens, query_prompt, passage_prompt, trust_remote_code)
+    results = run(loaded, texts, name=model, store=store(), bf16=bf16)
     if folder is not None:
         results.save(folder)
     if as_json:
@@ -186,7 +191,7 @@ def report(
 
 
 def _with_remedy(
-    encoder: SentenceTransformer,
+    model: SentenceTransformer,
     remedy: str,
     fit_on: str,
     directions: int | None,
@@ -197,7 +202,7 @@ def _with_remedy(
     from isoglot.sources import load_pairs
 
     return debias(
-        encoder,
+        model,
         passages_of(retrieval_set) if fit_on == "benchmark" else load_pairs(fit_on),
         remedy=remedy,  # type: ignore[arg-type]
         directions=DEFAULT_DIRECTIONS if directions is None else directions,

@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
     from isoglot.models.embed import EmbeddingStore
 
 WIDE = 10_000
@@ -26,6 +28,10 @@ Model = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts")]
 Bf16 = Annotated[bool, typer.Option("--bf16", help="Encode in bfloat16: faster where the processor has it")]
 MaxTokens = Annotated[int | None, typer.Option(help="Cut longer texts; the model's own limit by default")]
+QueryPrompt = Annotated[
+    str | None, typer.Option(help="What to put before queries: a text, or the name of a prompt that the model has")
+]
+PassagePrompt = Annotated[str | None, typer.Option(help="The same for passages")]
 RemoteCode = Annotated[bool, typer.Option(help="Run code that comes with the model")]
 Languages = Annotated[str | None, typer.Option(help="Only these, comma-separated: de,en,zh-CN")]
 
@@ -63,6 +69,21 @@ def show(results: Any, as_json: bool) -> None:
 def listed(languages: str | None) -> list[str] | None:
     """The parts of a comma-separated list; None for none."""
     return [tag.strip() for tag in languages.split(",") if tag.strip()] if languages else None
+
+
+def encoder(
+    name: str, max_tokens: int | None, query_prompt: str | None, passage_prompt: str | None, trust_remote_code: bool
+) -> SentenceTransformer:
+    """The model that the options describe."""
+    from isoglot.models.encoders import load_encoder
+
+    return load_encoder(
+        name,
+        max_tokens=max_tokens,
+        query_prompt=query_prompt,
+        passage_prompt=passage_prompt,
+        trust_remote_code=trust_remote_code,
+    )
 
 
 def store() -> EmbeddingStore:

@@ -27,6 +27,7 @@ from isoglot.common.errors import InputError
 from isoglot.common.progress import console, progress
 from isoglot.models.embed import EmbeddingStore, embed
 from isoglot.models.encoders import Role
+from isoglot.models.similarity import Similarity, as_declared, prepare, score_block, score_pairs
 from isoglot.pairs import ParallelPairs
 from isoglot.pairs.duplicates import connected, key_numbers, near_key, passage_key, query_key, shared
 from isoglot.pairs.numbers import Column
@@ -55,6 +56,7 @@ class _Settings:
     skip: int
     draw_from: int
     seed: int
+    similarity: Similarity
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,8 @@ def mine_negatives(
 
     Candidates are the distinct passages of all rows, those without a query too. A row never gets a passage of its own
     example in any language, nor of an example that `ParallelPairs.deduplicate` would merge with it: one that shares,
-    directly or through others, a passage, the long beginning of one or a query in any language. Scores are cosines.
+    directly or through others, a passage, the long beginning of one or a query in any language. Scores are by the
+    similarity that the model declares; those by a distance are negative.
 
     Args:
         data: what to mine for and in. Or a plain `datasets.Dataset` with the columns `query` and `passage`, for a
@@ -148,7 +151,7 @@ def mine_negatives(
         InputError: if a setting is out of range, or there is no query.
     """
     pairs = data if isinstance(data, ParallelPairs) else _pairs_of(data)
-    settings = _checked(_Settings(number, language, margin, skip, draw_from or number, seed))
+    settings = _checked(_Settings(number, language, margin, skip, draw_from or number, seed, model.similarity_fn_name))
     asked = np.flatnonzero(pairs.has_query)
     if not len(asked):
         raise InputError("no row has a query, so there is nothing to mine for; give pairs with queries")
@@ -157,9 +160,8 @@ def mine_negatives(
     pool = _pool(pairs)
     with progress("Encoding for negatives", len(pool.read) + len(asked)) as advance:
         encode = partial(embed, model, store=store, batch_size=batch_size, bf16=bf16, on_progress=advance)
-        passages, queries = (
-            _unit_vectors(pairs, role, rows, encode) for role, rows in (("passage", pool.read), ("query", asked))
-        )
+        passages = _vectors(pairs, "passage", pool.read, encode, settings.similarity)
+        queries = _vectors(pairs, "query", asked, encode, settings.similarity)
     chunks = range(0, len(asked), _CHUNK_ROWS)
     folder = None if work_dir is None else Path(work_dir) / _key(pairs, queries, passages, settings)
     found = []
@@ -219,15 +221,16 @@ def _checked(settings: _Settings) -> _Settings:
     return settings
 
 
-def _unit_vectors(pairs: ParallelPairs, role: Role, rows: IntArray, encode: Callable[..., FloatArray]) -> FloatArray:
-    """`(rows, dimensions)`, unit length, on disk where they are many; texts are read and encoded part by part."""
+def _vectors(
+    pairs: ParallelPairs, role: Role, rows: IntArray, encode: Callable[..., FloatArray], similarity: Similarity
+) -> FloatArray:
+    """`(rows, dimensions)`, made ready to be scored, on disk where they are many; texts are encoded part by part."""
     found = Column(np.float32)
     for start in range(0, len(rows), _TEXTS_AT_A_TIME):
         some = rows[start : start + _TEXTS_AT_A_TIME]
         tags = [pairs.languages[number] for number in pairs.language[some].tolist()]
         vectors = encode([str(text) for text in pairs.texts(role, some)], role, tasks=tags)
-        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        found.append((vectors / np.maximum(lengths, 1e-12)).ravel())
+        found.append(prepare(vectors, similarity, role).ravel())
     return found.finish().reshape(len(rows), -1)
 
 
@@ -290,15 +293,16 @@ def _languages_allowed(rows: IntArray, pool: _Pool, policy: NegativeLanguage) ->
     return others | (own & ~others.any(axis=1, keepdims=True))
 
 
-def _limits(queries: FloatArray, passages: FloatArray, rows: IntArray, pool: _Pool, margin: float) -> FloatArray:
+def _limits(queries: FloatArray, passages: FloatArray, rows: IntArray, pool: _Pool, settings: _Settings) -> FloatArray:
     """`(rows, languages)`; the score up to which a candidate of a language counts as wrong."""
     right = pool.positives(rows)
     scores = np.full(right.shape, np.inf, np.float32)
     for number in range(right.shape[1]):
         has = right[:, number] >= 0
-        scores[has, number] = np.einsum("nd,nd->n", queries[has], passages[pool.vector[right[has, number]]])
+        found = score_pairs(queries[has], passages[pool.vector[right[has, number]]], settings.similarity)
+        scores[has, number] = as_declared(*map(torch.from_numpy, (found, queries[has])), settings.similarity)
     scores = np.where(np.isinf(scores), scores.min(axis=1, keepdims=True), scores)
-    return np.asarray(scores - (1 - margin) * np.abs(scores), np.float32)
+    return np.asarray(scores - (1 - settings.margin) * np.abs(scores), np.float32)
 
 
 def _blocks(rows: IntArray, pool: _Pool, policy: NegativeLanguage) -> Iterator[tuple[int, IntArray, IntArray]]:
@@ -326,12 +330,14 @@ def _candidates(
         `(rows, skip + draw_from)`, table rows of passages, best first, -1 where there are no more; `(rows,)`.
     """
     depth = settings.skip + settings.draw_from
-    limits = torch.from_numpy(_limits(queries, passages, rows, pool, settings.margin))
+    limits = torch.from_numpy(_limits(queries, passages, rows, pool, settings))
     best = torch.full((len(rows), depth), -torch.inf)
     place = torch.full((len(rows), depth), -1)
     above = torch.zeros(len(rows), dtype=torch.int64)
     for language, asking, members in _blocks(rows, pool, settings.language):
-        scores = torch.from_numpy(queries[asking]) @ torch.from_numpy(passages[pool.vector[members]]).T
+        some = torch.from_numpy(queries[asking])
+        scores = score_block(some, torch.from_numpy(passages[pool.vector[members]]), settings.similarity)
+        scores = as_declared(scores, some, settings.similarity)
         same = torch.from_numpy(pool.group[rows[asking], None] == pool.group[members])
         scores.masked_fill_(same, -torch.inf)
         maybe_right = scores > limits[asking, language, None]

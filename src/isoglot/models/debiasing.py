@@ -12,11 +12,14 @@ vectors differ, along few directions. Four ways to take that out:
   (SHIFT, arXiv 2606.18801). Needs the label of passages, so an index can be mended without touching its users.
 
 Each becomes ordinary modules at the end of a sentence-transformers model, which any user of that library can load.
+Their names in the model, which saving keeps, tell them from modules of its own.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, get_args
 
 import numpy as np
@@ -29,15 +32,17 @@ from isoglot.benchmarks import RetrievalSet
 from isoglot.common.errors import InputError
 from isoglot.common.progress import progress
 from isoglot.models.embed import EmbeddingStore, embed
-from isoglot.models.encoders import ANY_ROUTE
+from isoglot.models.encoders import ANY_ROUTE, Role, rebuilt
 from isoglot.pairs import ParallelPairs
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 Remedy = Literal["lir", "leace", "means", "shift"]
 
 DEFAULT_DIRECTIONS = 20
 DEFAULT_EXAMPLES = 250
 """Examples that means are taken over; docs/experiments.md shows how little more of them adds."""
+_MARK = "isoglot_remedy_"  # begins the names, in a model, of the modules that `debias` adds
 
 
 @dataclass(frozen=True)
@@ -195,7 +200,7 @@ def debias(
     else. Fit on text like that to be searched, never on an evaluation set.
 
     Args:
-        model: any sentence-transformers model with unit-length output or a cosine in use.
+        model: any sentence-transformers model.
         pairs: the text; queries and passages are both used, each in its role.
         remedy: which.
         directions: for `lir`, how many to remove.
@@ -206,12 +211,14 @@ def debias(
         bf16: encode in bfloat16.
 
     Returns:
-        A new model that shares the given one's modules and ends in the remedy and a normalisation. With `means` and,
-        for passages, `shift`, `encode(texts, task="de")` names the language; without it, `means` subtracts the mean
-        over languages and `shift` nothing.
+        A new model that shares the given one's modules and ends in the remedy. A normalisation follows where the model
+        is scored by cosines or its own vectors are of unit length. With `means` and, for passages, `shift`,
+        `encode(texts, task="de")` names the language; without it, `means` subtracts the mean over languages and `shift`
+        nothing.
 
     Raises:
-        InputError: if there is text of one language only, the remedy is unknown, or examples are not positive.
+        InputError: if there is text of one language only, the remedy is unknown or not for this model, or examples are
+            not positive.
     """
     if remedy not in get_args(Remedy):
         raise InputError(f"remedy {remedy!r} is unknown; use one of {', '.join(get_args(Remedy))}")
@@ -219,24 +226,29 @@ def debias(
         raise InputError(f"examples {examples}: at least 1 per language is needed")
     if len(pairs.languages) < 2:
         raise InputError(f"debias needs text in two languages or more; this is all {', '.join(pairs.languages)}")
+    own = [module for name, module in model.named_children() if not name.startswith(_MARK)]
+    if remedy in ("means", "shift") and any(isinstance(module, Router) for module in own):
+        raise InputError(f"{remedy} sends texts by language, and this model by role already; use lir or leace")
+    encode = partial(embed, model, store=store, bf16=bf16)
     if remedy == "shift":
-        return _with_head(model, _shift_routes(_fit_shift(model, pairs, examples, source_language, seed, store, bf16)))
-    queries, query_language, passages, passage_language = _sample(pairs, examples, seed)
-    with progress("Encoding text for the remedy", len(queries) + len(passages)) as advance:
-        vectors = np.concatenate(
-            [
-                embed(model, queries, "query", store=store, bf16=bf16, on_progress=advance),
-                embed(model, passages, "passage", store=store, bf16=bf16, on_progress=advance),
-            ]
-        )
-    languages = np.array([*query_language, *passage_language])
+        rows = _shared_rows(pairs, examples, source_language, seed)
+        with progress("Encoding text for the remedy", len(rows)) as advance:
+            vectors = encode(_texts(pairs, "passage", rows), "passage", on_progress=advance)
+        languages = np.array(pairs.languages)[pairs.language[rows]]
+        fitted = fit_shift(vectors, languages, pairs.example[rows], source_language)
+        return _with_head(model, vectors, _shift_routes, fitted)
+    found = _sample(pairs, examples, seed)
+    asked = found[pairs.has_query[found]]
+    with progress("Encoding text for the remedy", len(asked) + len(found)) as advance:
+        queries = encode(_texts(pairs, "query", asked), "query", on_progress=advance)
+        vectors = np.concatenate([queries, encode(_texts(pairs, "passage", found), "passage", on_progress=advance)])
+    languages = np.array(pairs.languages)[pairs.language[np.concatenate([asked, found])]]
     if remedy == "leace":
-        return _with_head(model, _dense(fit_leace(vectors, languages)))
+        return _with_head(model, vectors, _dense, fit_leace(vectors, languages))
     if remedy == "means":
-        return _with_head(model, _by_task(fit_means(vectors, languages)))
-    roles = np.repeat(["query", "passage"], [len(queries), len(passages)])
-    groups = np.char.add(np.char.add(languages, "/"), roles)
-    return _with_head(model, _dense(fit_lir(vectors, groups, directions)))
+        return _with_head(model, vectors, _by_task, fit_means(vectors, languages))
+    groups = np.char.add(languages, np.repeat(["/query", "/passage"], [len(asked), len(found)]))
+    return _with_head(model, vectors, _dense, fit_lir(vectors, groups, directions))
 
 
 def passages_of(data: RetrievalSet) -> ParallelPairs:
@@ -260,8 +272,12 @@ def passages_of(data: RetrievalSet) -> ParallelPairs:
 
 
 def without_debias(model: SentenceTransformer) -> SentenceTransformer:
-    """The model without the remedy at its end, for seeing what that adds; the model itself if it has none."""
-    return _assemble(model, list(model.children())[: -len(remedy)]) if (remedy := _remedy(model)) else model
+    """The model without its remedy, for seeing what that adds; the model itself if it has none.
+
+    What counts is the mark that `debias` leaves. A model saved before there was one stays whole: make its remedy again.
+    """
+    own = {name: module for name, module in model.named_children() if not name.startswith(_MARK)}
+    return rebuilt(model, own) if _remedy(model) else model
 
 
 def with_debias_of(model: SentenceTransformer, debiased: SentenceTransformer) -> SentenceTransformer:
@@ -273,59 +289,41 @@ def with_debias_of(model: SentenceTransformer, debiased: SentenceTransformer) ->
     remedy = _remedy(debiased)
     if not remedy:
         raise InputError("the model has no remedy to take over; make one with debias")
-    return _assemble(model, [*model.children(), *remedy])
+    return rebuilt(model, {**dict(model.named_children()), **remedy})
 
 
-def _remedy(model: SentenceTransformer) -> list[torch.nn.Module]:
-    """The modules that `debias` put at a model's end, a linear map and a normalisation; none if it did not."""
-    modules = list(model.children())
-    if len(modules) < 2 or not isinstance(modules[-1], Normalize):
-        return []
-    linear = isinstance(modules[-2], Dense) and isinstance(modules[-2].activation_function, torch.nn.Identity)
-    return modules[-2:] if linear or isinstance(modules[-2], Router) else []
+def _remedy(model: SentenceTransformer) -> dict[str, torch.nn.Module]:
+    """The modules that `debias` put at a model's end, by name."""
+    return {name: module for name, module in model.named_children() if name.startswith(_MARK)}
 
 
-def _sample(pairs: ParallelPairs, examples: int, seed: int) -> tuple[list[str], list[str], list[str], list[str]]:
-    """Queries and passages of at most `examples` rows per language, with their languages."""
+def _sample(pairs: ParallelPairs, examples: int, seed: int) -> IntArray:
+    """At most `examples` rows per language, drawn."""
     order = np.random.default_rng(seed).permutation(len(pairs))
     language = pairs.language[order]
-    firsts = [order[np.flatnonzero(language == number)[:examples]] for number in range(len(pairs.languages))]
-    rows = list(pairs.rows(np.concatenate(firsts)))
-    asked = [row for row in rows if row["query"] is not None]
-    return (
-        [row["query"] for row in asked],
-        [row["language"] for row in asked],
-        [row["passage"] for row in rows],
-        [row["language"] for row in rows],
-    )
+    drawn = [order[np.flatnonzero(language == number)[:examples]] for number in range(len(pairs.languages))]
+    return np.sort(np.concatenate(drawn))
 
 
-def _fit_shift(
-    model: SentenceTransformer,
-    pairs: ParallelPairs,
-    examples: int,
-    source_language: str,
-    seed: int,
-    store: EmbeddingStore | None,
-    bf16: bool,
-) -> dict[str, AffineMap]:
-    """Fit on as many examples per language as are wanted of those that it shares with the source language."""
-    table = {column: [row[column] for row in pairs.rows()] for column in ("id", "language", "passage")}
-    row_of = {key: n for n, key in enumerate(zip(table["id"], table["language"], strict=True))}
-    names = sorted({name for name, tag in row_of if tag == source_language})
-    if not names:
+def _shared_rows(pairs: ParallelPairs, examples: int, source_language: str, seed: int) -> IntArray:
+    """As many rows per language as are wanted of the examples that it shares with the source language, and theirs."""
+    if source_language not in pairs.languages:
         raise InputError(f"shift moves languages to {source_language!r}; the text is in {', '.join(pairs.languages)}")
-    order = [names[n] for n in np.random.default_rng(seed).permutation(len(names))]
-    chosen = {tag: [name for name in order if (name, tag) in row_of][:examples] for tag in pairs.languages}
-    if lonely := [tag for tag in pairs.languages if not chosen[tag]]:
-        raise InputError(f"shift needs parallel text: no example is in both {lonely[0]} and {source_language}")
-    wanted = {(name, tag) for tag, some in chosen.items() for name in some}
-    wanted |= {(name, source_language) for name, _ in wanted}
-    rows = sorted(row_of[key] for key in wanted)
-    columns = {column: [table[column][n] for n in rows] for column in table}
-    with progress("Encoding text for the remedy", len(rows)) as advance:
-        vectors = embed(model, columns["passage"], "passage", store=store, bf16=bf16, on_progress=advance)
-    return fit_shift(vectors, columns["language"], columns["id"], source_language)
+    source = np.full(pairs.example_count, -1)
+    of_source = np.flatnonzero(pairs.language == pairs.languages.index(source_language))
+    source[pairs.example[of_source]] = of_source
+    rank = np.random.default_rng(seed).permutation(pairs.example_count)
+    shared = np.flatnonzero(source[pairs.example] >= 0)
+    shared = shared[np.lexsort((rank[pairs.example[shared]], pairs.language[shared]))]
+    number, first, counts = np.unique(pairs.language[shared], return_index=True, return_counts=True)
+    if lonely := set(pairs.languages) - {pairs.languages[n] for n in number.tolist()}:
+        raise InputError(f"shift needs parallel text: no example is in both {min(lonely)} and {source_language}")
+    chosen = shared[np.arange(len(shared)) - np.repeat(first, counts) < examples]
+    return np.union1d(chosen, source[pairs.example[chosen]])
+
+
+def _texts(pairs: ParallelPairs, role: Role, rows: IntArray) -> list[str]:
+    return [str(text) for text in pairs.texts(role, rows)]
 
 
 def _group_means(vectors: npt.ArrayLike, groups: npt.ArrayLike) -> FloatArray:
@@ -336,45 +334,49 @@ def _group_means(vectors: npt.ArrayLike, groups: npt.ArrayLike) -> FloatArray:
     return np.stack([x[labels == name].mean(0) for name in names])
 
 
-def _dense(mapping: AffineMap) -> Dense:
-    dimensions = len(mapping.bias)
+def _dense(mapping: AffineMap, dimensions: int) -> Dense:
+    """The map of the first of a model's dimensions, which are all but where the model cuts its vectors."""
+    weight = np.zeros((len(mapping.bias), dimensions))
+    weight[:, : len(mapping.bias)] = mapping.weight
     return Dense(
         dimensions,
-        dimensions,
+        len(mapping.bias),
         activation_function=torch.nn.Identity(),
-        init_weight=torch.tensor(mapping.weight, dtype=torch.float32),
+        init_weight=torch.tensor(weight, dtype=torch.float32),
         init_bias=torch.tensor(mapping.bias, dtype=torch.float32),
     )
 
 
-def _by_task(maps: dict[str, AffineMap]) -> Router:
+def _by_task(maps: dict[str, AffineMap], dimensions: int) -> Router:
     """Routes by language; the roles and anything else take the mean over languages."""
     anywhere = AffineMap(next(iter(maps.values())).weight, np.mean([m.bias for m in maps.values()], axis=0))
-    routes = {name: [_dense(mapping)] for name, mapping in {**maps, ANY_ROUTE: anywhere}.items()}
+    routes = {name: [_dense(mapping, dimensions)] for name, mapping in {**maps, ANY_ROUTE: anywhere}.items()}
     mappings = {("query", None): ANY_ROUTE, ("document", None): ANY_ROUTE}
     return Router(routes, default_route=ANY_ROUTE, route_mappings=mappings)
 
 
-def _shift_routes(maps: dict[str, AffineMap]) -> Router:
+def _shift_routes(maps: dict[str, AffineMap], dimensions: int) -> Router:
     """Routes passages by language; queries, and passages of no known language, pass unchanged."""
-    routes = {name: [_dense(mapping)] for name, mapping in maps.items()}
+    unchanged = AffineMap(next(iter(maps.values())).weight, np.zeros_like(next(iter(maps.values())).bias))
+    routes = {**maps, "query": unchanged, ANY_ROUTE: unchanged}
     return Router(
-        {**routes, "query": [Normalize()], ANY_ROUTE: [Normalize()]},
+        {name: [_dense(mapping, dimensions)] for name, mapping in routes.items()},
         default_route=ANY_ROUTE,
         route_mappings={("document", None): ANY_ROUTE},
     )
 
 
-def _with_head(model: SentenceTransformer, module: torch.nn.Module) -> SentenceTransformer:
-    return _assemble(model, [*model.children(), module.eval(), Normalize()])
-
-
-def _assemble(model: SentenceTransformer, modules: list[torch.nn.Module]) -> SentenceTransformer:
-    """A model of these modules that is otherwise like the given one; modules are shared."""
-    assembled = SentenceTransformer(
-        modules=modules,
-        device=str(model.device),
-        prompts=dict(model.prompts),
-        similarity_fn_name=model.similarity_fn_name,
-    )
-    return assembled.eval()
+def _with_head(
+    model: SentenceTransformer,
+    vectors: npt.NDArray[np.float32],
+    make: Callable[..., torch.nn.Module],
+    fitted: AffineMap | dict[str, AffineMap],
+) -> SentenceTransformer:
+    """The model with what was fitted on its vectors behind it, in unit length where length said nothing before."""
+    with model.truncate_embeddings(None):
+        dimensions = model.get_embedding_dimension() or vectors.shape[1]
+    at = len(model)
+    added: dict[str, torch.nn.Module] = {f"{_MARK}{at}": make(fitted, dimensions)}
+    if model.similarity_fn_name == "cosine" or np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-3):
+        added[f"{_MARK}{at + 1}"] = Normalize()
+    return rebuilt(model, {**dict(model.named_children()), **added})

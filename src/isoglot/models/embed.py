@@ -1,15 +1,18 @@
 """Texts to vectors, each distinct text once.
 
 Encoding is where the time of an evaluation goes, so vectors are kept in a store that knows everything they depend
-on: the weights of the part of the model that reads text, the prompt, the token limit, the arithmetic and the text.
-Modules behind the pooling are applied afterwards and cost nothing, so a model before and after `debias` shares them.
+on: the weights and settings of the part of the model that reads text, the prompt, the token limit, the arithmetic and
+the text. Modules behind that part are applied afterwards and cost nothing, so a model before and after `debias` shares
+them.
 """
 
 from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Sequence
+import textwrap
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -20,21 +23,24 @@ from sentence_transformers import SentenceTransformer
 from transformers import PreTrainedTokenizerBase
 
 from isoglot.common.atomic import checksum, write_whole_folder
-from isoglot.models.encoders import Role, fingerprint, has_routes, index_side_only, role_prompt, route_of, split_head
+from isoglot.common.errors import InputError
+from isoglot.models.encoders import TASKS, Role, has_routes, role_prompt, split_head, task_of, token_limits
+from isoglot.models.fingerprint import fingerprint
 
 FloatArray = npt.NDArray[np.float32]
 
-TASKS: dict[Role, str] = {"query": "query", "passage": "document"}
-"""sentence-transformers' names for the roles, by which a model with routes chooses."""
-_SHARD_FILES = ("keys.npy", "vectors.npy")
+_TOKENISED = 10_000  # texts whose numbers of tokens are found at a time
 _SHARD_TEXTS = 2048  # texts encoded between two writes to the store; what an interrupt can lose
+_SHARD_FILES = ("keys.npy", "vectors.npy")
+_verified: set[tuple[Path, int]] = set()  # shards, with the time of their last change, whose content this process read
 
 
 class EmbeddingStore:
     """Vectors on disk, found by content; safe to share between runs and to delete at any time.
 
     A folder per space (model, prompt, limit, arithmetic) holds shards of two files, `keys.npy` and `vectors.npy`,
-    with their checksum, each shard written whole. One that is damaged is dropped and its texts are encoded again.
+    with their checksum, each shard written whole. Only the keys are read whole; vectors are mapped, and those asked for
+    copied. A shard that proves damaged is dropped and its texts are encoded again.
 
     Args:
         folder: where to keep them; made when first written to.
@@ -47,30 +53,32 @@ class EmbeddingStore:
         """A store of its own within this one, for a part of a corpus that is too large to look through whole."""
         return EmbeddingStore(self.folder / "parts" / name)
 
-    def read(self, space: str) -> dict[bytes, FloatArray]:
-        """All vectors of a space by the key of their text."""
+    def read(self, space: str, keys: Sequence[bytes]) -> dict[bytes, FloatArray]:
+        """The vectors of a space that are there, by the key of their text."""
+        wanted = np.sort(np.array(keys, "S32"))
         found: dict[bytes, FloatArray] = {}
-        for shard in sorted((self.folder / space).glob("[!.]*")):  # hidden ones are another process's, in the making
+        # Hidden shards are another process's, in the making.
+        for shard in sorted((self.folder / space).glob("[!.]*")) if len(wanted) else ():
             try:
-                written = shard / "crc32"  # missing in shards of versions that kept none
-                if written.exists() and written.read_text() != checksum(shard / name for name in _SHARD_FILES):
-                    raise ValueError("the content is not what was written")
-                keys = np.load(shard / "keys.npy", allow_pickle=False)
-                vectors = np.load(shard / "vectors.npy", mmap_mode="r", allow_pickle=False)
-                if len(keys) != len(vectors):
-                    raise ValueError("keys and vectors differ in number")
-            except (OSError, ValueError, EOFError):
-                shutil.rmtree(shard, ignore_errors=True)
+                known = np.load(shard / "keys.npy", allow_pickle=False)
+                place = np.searchsorted(wanted, known.view("S32").ravel()).clip(max=len(wanted) - 1)
+                rows = np.flatnonzero(wanted[place] == known.view("S32").ravel())
+                if len(rows) and _sound(shard):
+                    # Mapped no longer than this, or many shards would use up the files a process may have open.
+                    vectors = np.load(shard / "vectors.npy", mmap_mode="r", allow_pickle=False)[rows]
+                    found.update(zip((known[row].tobytes() for row in rows), vectors, strict=True))
+            except (OSError, MemoryError):  # too many open files, say: the shard may be sound
                 continue
-            found.update(zip((key.tobytes() for key in keys), vectors, strict=True))
+            except Exception:  # whatever numpy raises over a broken header
+                shutil.rmtree(shard, ignore_errors=True)
         return found
 
     def write(self, space: str, keys: Sequence[bytes], vectors: FloatArray) -> None:
         """Add a shard; one that another process added meanwhile stays."""
         shard = self.folder / space / hashlib.sha256(b"".join(keys)).hexdigest()[:32]
-        if shard.exists():
-            return
         try:
+            if shard.exists() and _sound(shard):
+                return
             with write_whole_folder(shard) as target:
                 np.save(target / "keys.npy", np.frombuffer(b"".join(keys), np.uint8).reshape(len(keys), -1))
                 np.save(target / "vectors.npy", vectors)
@@ -78,6 +86,25 @@ class EmbeddingStore:
         except OSError:
             if not shard.exists():
                 raise
+
+
+def _sound(shard: Path) -> bool:
+    """Whether a shard's content is what was written, which is read once; one that is not is taken away.
+
+    Raises:
+        OSError: if it cannot be read now.
+    """
+    try:
+        state = shard, max((shard / name).stat().st_mtime_ns for name in _SHARD_FILES)
+        sum_file = shard / "crc32"  # missing in shards of versions that kept none
+        known = state in _verified or not sum_file.exists()
+        if known or sum_file.read_text() == checksum(shard / name for name in _SHARD_FILES):
+            _verified.add(state)
+            return True
+    except (FileNotFoundError, UnicodeDecodeError):
+        pass
+    shutil.rmtree(shard, ignore_errors=True)
+    return False
 
 
 def embed(
@@ -96,7 +123,7 @@ def embed(
     Args:
         model: any sentence-transformers model.
         texts: the texts; equal ones are encoded once.
-        role: `query` or `passage`; decides the prompt.
+        role: `query` or `passage`; decides the prompt, and the encoder of a model with separate ones.
         tasks: per text its language, for a model that ends in routes by language, such as one debiased by language
             means; other models do not look at it.
         store: where vectors are kept and looked up; nowhere if None.
@@ -105,35 +132,51 @@ def embed(
         on_progress: called with the number of texts just done.
 
     Returns:
-        `(texts, dimensions)`, float32, as `model.encode` gives them.
+        `(texts, dimensions)`, float32, as `model.encode` gives them: cut to the dimensions that the model declares.
+
+    Raises:
+        InputError: if a vector is not all finite numbers; it is not stored.
     """
     if not texts:
         return np.zeros((0, int(model.get_embedding_dimension() or 0)), np.float32)
     reader, head = split_head(model)
     prompt = role_prompt(model, role)
     keys = [hashlib.sha256(text.encode()).digest() for text in texts]
+    text_of = dict(zip(keys, texts, strict=True))
     space = _space(reader, role, prompt, bf16) if store else ""
-    known = store.read(space) if store else {}
-    wanted = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
+    known = store.read(space, list(text_of)) if store else {}
+    repeats = Counter(keys)
     if on_progress:
-        on_progress(sum(key in known for key in keys))
-    todo = _longest_first(reader, list(wanted.items()))
-    repeats = _count(keys)
+        on_progress(sum(repeats[key] for key in known))
+    todo = _longest_first(reader, [(key, text) for key, text in text_of.items() if key not in known])
     for start in range(0, len(todo), _SHARD_TEXTS):
         part = todo[start : start + _SHARD_TEXTS]
         vectors = []
         for at in range(0, len(part), batch_size):
             some = part[at : at + batch_size]
-            vectors.append(_encode(reader, [text for _, text in some], role, prompt, batch_size, bf16))
+            encoded = _encode(reader, [text for _, text in some], role, prompt, batch_size, bf16)
+            vectors.append(_finite(encoded, [text for _, text in some]))
             if on_progress:
                 on_progress(sum(repeats[key] for key, _ in some))
         shard = np.concatenate(vectors)
         if store:
             store.write(space, [key for key, _ in part], shard)
         known.update(zip((key for key, _ in part), shard, strict=True))
-    if role == "query" and index_side_only(head):
-        tasks = [TASKS["query"]] * len(texts)
-    return _apply_head(head, np.stack([known[key] for key in keys]), tasks, str(model.device))
+    routes = [task_of(head, role, language) for language in tasks or [None] * len(texts)]
+    mapped = _apply_head(head, np.stack([known[key] for key in keys]), routes, str(model.device))
+    return _finite(mapped, texts)[:, : model.truncate_dim]
+
+
+def _finite(vectors: FloatArray, texts: Sequence[str]) -> FloatArray:
+    """The vectors, if they are all finite numbers."""
+    wrong = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+    if len(wrong):
+        text = textwrap.shorten(texts[wrong[0]], 60, placeholder=" ...")[:80]
+        raise InputError(
+            f"the model gives a vector of NaN or infinite numbers for the text {text!r}; its weights may be "
+            "damaged, or too large for 16-bit arithmetic: try float32 (no --bf16), or shorter texts (--max-tokens)"
+        )
+    return vectors
 
 
 def _longest_first(reader: SentenceTransformer, items: list[tuple[bytes, str]]) -> list[tuple[bytes, str]]:
@@ -142,20 +185,24 @@ def _longest_first(reader: SentenceTransformer, items: list[tuple[bytes, str]]) 
     Characters would not do: a token is four letters of German but one sign of Chinese, and batches that mix them
     are padded by half.
     """
-    tokenizer = getattr(reader, "tokenizer", None)
+    tokenizer, limit = getattr(reader, "tokenizer", None), max(token_limits(reader), default=None)
     texts = [text for _, text in items]
-    if isinstance(tokenizer, PreTrainedTokenizerBase) and items:
-        lengths = [len(ids) for ids in tokenizer(texts, truncation=True, max_length=reader.max_seq_length)["input_ids"]]
-    else:
-        lengths = [len(text) for text in texts]
-    return [items[n] for n in np.argsort(np.negative(lengths), kind="stable")]
+
+    def lengths() -> Iterator[int]:
+        for start in range(0, len(texts), _TOKENISED):
+            some = texts[start : start + _TOKENISED]
+            if isinstance(tokenizer, PreTrainedTokenizerBase):
+                some = tokenizer(some, truncation=limit is not None, max_length=limit)["input_ids"]
+            yield from map(len, some)
+
+    return [items[n] for n in np.argsort(np.negative(list(lengths())), kind="stable")]
 
 
 def _encode(
     reader: SentenceTransformer, texts: list[str], role: Role, prompt: str, batch_size: int, bf16: bool
 ) -> FloatArray:
     device = torch.device(str(reader.device)).type
-    with torch.autocast(device, dtype=torch.bfloat16) if bf16 else nullcontext():
+    with torch.autocast(device, dtype=torch.bfloat16) if bf16 else nullcontext(), reader.truncate_embeddings(None):
         vectors = reader.encode(
             texts,
             prompt=prompt,
@@ -168,21 +215,19 @@ def _encode(
     return array
 
 
-def _apply_head(
-    head: list[torch.nn.Module], vectors: FloatArray, tasks: Sequence[str] | None, device: str
-) -> FloatArray:
+def _apply_head(head: list[torch.nn.Module], vectors: FloatArray, routes: Sequence[str], device: str) -> FloatArray:
+    """Send each vector through the modules by its route."""
     if not head:
         return vectors
-    by_route = tasks is not None and has_routes(head)
-    routes = np.array([route_of(head, task) for task in tasks or ()] if by_route else [""] * len(vectors))
+    weights = next((tensor for module in head for tensor in module.parameters()), torch.empty(0))
+    by_route = np.array(routes if has_routes(head) else [""] * len(vectors))
     result: FloatArray | None = None
-    for route in np.unique(routes):
-        rows = np.flatnonzero(routes == route)
-        features = {"sentence_embedding": torch.from_numpy(np.ascontiguousarray(vectors[rows])).to(device)}
+    for route in np.unique(by_route):
+        rows = np.flatnonzero(by_route == route)
+        features = {"sentence_embedding": torch.from_numpy(vectors[rows]).to(device, weights.dtype)}
         with torch.inference_mode():
             for module in head:
-                keywords = {"task": str(route)} if route and "task" in getattr(module, "forward_kwargs", ()) else {}
-                features = module(features, **keywords)
+                features = module(features, **({"task": str(route)} if has_routes([module]) else {}))
         mapped = features["sentence_embedding"].float().cpu().numpy()
         if result is None:
             result = np.empty((len(vectors), mapped.shape[1]), np.float32)
@@ -192,14 +237,8 @@ def _apply_head(
 
 def _space(reader: SentenceTransformer, role: Role, prompt: str, bf16: bool) -> str:
     """Everything a vector depends on but its text."""
-    parts = [fingerprint(reader), prompt, str(reader.max_seq_length), "bf16" if bf16 else "f32"]
+    limits = ",".join(map(str, token_limits(reader)))
+    parts = [fingerprint(reader.children()), prompt, limits, "bf16" if bf16 else "f32"]
     if has_routes(reader.children()):
         parts.append(role)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
-
-
-def _count(keys: Sequence[bytes]) -> dict[bytes, int]:
-    counts: dict[bytes, int] = {}
-    for key in keys:
-        counts[key] = counts.get(key, 0) + 1
-    return counts

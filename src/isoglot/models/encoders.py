@@ -1,17 +1,18 @@
 """Encoders: ordinary sentence-transformers models, from a hub id, a folder or the built-in source.
 
-What isoglot needs to know of a model beyond `encode` stands here: its prompts by role, which of its modules read
-text and which only map a finished vector, and a fingerprint of its weights.
+What isoglot needs to know of a model beyond `encode` stands here: its name, its prompts by role, its token limit, which
+of its modules read text and which only map a finished vector.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
 import socket
-from collections.abc import Iterable
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -19,24 +20,38 @@ from urllib.parse import urlsplit
 import torch
 from huggingface_hub.constants import ENDPOINT
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import Pooling, Router
+from sentence_transformers.sentence_transformer.modules import Dense, Dropout, LayerNorm, Normalize, Router
+from sentence_transformers.util import load_file_path
 
 from isoglot.common.errors import InputError
+from isoglot.common.progress import console
 from isoglot.models.builtin import BUILTIN_PREFIX, builtin_folder, quiet_transformers
-from isoglot.models.mteb import MTEB_PREFIX, load_mteb_encoder
+from isoglot.models.mteb import MTEB_PREFIX, MtebReader, load_mteb_encoder
 
 Role = Literal["query", "passage"]
 
+TASKS: dict[Role, str] = {"query": "query", "passage": "document"}
+"""sentence-transformers' names for the roles, by which a model with routes chooses."""
 ANY_ROUTE = "any"
 """The route, in a model that ends in routes by language, of languages that have none."""
 
 # Names under which models store the prompt of a role, in the order sentence-transformers looks them up.
-_PROMPT_NAMES = {"query": ("query",), "passage": ("document", "passage", "corpus")}
+_PROMPT_NAMES: dict[Role, tuple[str, ...]] = {"query": ("query",), "passage": ("document", "passage", "corpus")}
 _E5_PROMPTS = {"query": "query: ", "document": "passage: "}  # E5 was trained with them; its hub folders lack them
+_E5 = re.compile(r"(?<![a-z0-9])e5(?![a-z0-9])(?!.*instruct)")
+_NO_LIMIT = 10**9  # tokenizers without a token limit give a number beyond
+_OTHER_KINDS = {"SpladePooling": "SparseEncoder", "MultiVectorMask": "MultiVectorEncoder", "pylate.": "ColBERT model"}
 
 
 def load_encoder(
-    name: str | Path, *, max_tokens: int | None = None, device: str | None = None, trust_remote_code: bool = False
+    name: str | Path,
+    *,
+    max_tokens: int | None = None,
+    query_prompt: str | None = None,
+    passage_prompt: str | None = None,
+    device: str | None = None,
+    dtype: torch.dtype | None = torch.float32,
+    trust_remote_code: bool = False,
 ) -> SentenceTransformer:
     """Load a model.
 
@@ -46,72 +61,173 @@ def load_encoder(
             A plain transformer without sentence-transformers configuration gets mean pooling, as
             sentence-transformers does.
         max_tokens: longer texts are cut; the model's own limit where None.
+        query_prompt: what is put before queries: a text, or the name of one of the model's prompts. The model's own
+            where None.
+        passage_prompt: the same for passages.
         device: as torch names it; the best there is where None.
+        dtype: of the weights in memory, whatever the files have; as the files have it where None.
         trust_remote_code: run code that comes with the model. Off by default, and weights are read from safetensors
             only, so that loading a model runs nothing.
 
     Raises:
-        InputError: if the model is not there or has no safetensors weights.
+        InputError: if the model is not there, is none that gives one vector per text, or has no safetensors weights.
         MissingExtraError: if the built-in source or MTEB is asked for and not installed.
     """
-    source = str(name)
+    source, given = str(name), {"query": query_prompt, "passage": passage_prompt}
     if source.startswith(MTEB_PREFIX):
+        if any(prompt is not None for prompt in given.values()):
+            raise InputError(f"{source}: MTEB puts its own prompts before texts; none can be given here")
         model = load_mteb_encoder(source.removeprefix(MTEB_PREFIX), device=device, trust_remote_code=trust_remote_code)
         return _limited(model, max_tokens)
     if source.startswith(BUILTIN_PREFIX):
         source = str(builtin_folder(source.removeprefix(BUILTIN_PREFIX)))
     elif _is_path(source):
+        source = str(Path(source).expanduser())
         _check_folder(Path(source))
+    offline = not Path(source).exists() and not _hub_is_reachable()
     try:
+        _refuse_other_kinds(source, offline)
         with quiet_transformers():
             model = SentenceTransformer(
                 source,
                 device=device,
                 trust_remote_code=trust_remote_code,
-                local_files_only=not Path(source).exists() and not _hub_is_reachable(),
-                model_kwargs={"use_safetensors": True},
+                local_files_only=offline,
+                model_kwargs={"use_safetensors": True, "dtype": dtype or "auto"},
             )
+        if dtype is not None:
+            model.to(dtype)
+    except InputError:
+        raise
     except Exception as error:  # of a damaged folder or a lost connection the libraries may raise anything
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(
-            f"cannot load the model {name!r}: {first_line} Name a folder, a hub id that can be reached from here, "
+            f"cannot load the model {str(name)!r}: {first_line} Name a folder, a hub id that can be reached from here, "
             f"or {BUILTIN_PREFIX}multilingual-e5-small."
         ) from error
-    if not any(model.prompts.values()) and re.search(r"\be5\b(?!.*instruct)", str(name).lower()):
+    if not any(model.prompts.values()) and any(_E5.search(each.lower()) for each in _own_names(source)):
         model.prompts.update(_E5_PROMPTS)
+    _set_prompts(model, given, str(name))
     return _limited(model, max_tokens)
+
+
+def own_name(model: SentenceTransformer) -> str:
+    """What a model is called where nobody says: its hub id, or the name of its folder.
+
+    A model that came from neither is called by its kind.
+    """
+    if isinstance(model[0], MtebReader):
+        return f"{MTEB_PREFIX}{model[0].name}"
+    name = model.model_card_data.base_model or getattr(model.transformers_model, "name_or_path", None)
+    return (_own_names(name)[0] if Path(name).exists() else name) if name else type(model).__name__
+
+
+def token_limit(model: SentenceTransformer) -> int | None:
+    """How many tokens of a text the model reads; None for one that reads all, as static embeddings do.
+
+    Of a model with separate encoders for queries and documents the larger limit.
+    """
+    return max(token_limits(model), default=None)
+
+
+def token_limits(model: SentenceTransformer) -> list[int]:
+    """The token limits of all the model's encoders that have one."""
+    return [limit for _, limit in _limits(model) if limit is not None]
+
+
+def _limits(model: SentenceTransformer) -> list[tuple[torch.nn.Module, int | None]]:
+    """The modules that read text, with their token limits."""
+    first = model[0]
+    readers = [route[0] for route in first.sub_modules.values()] if isinstance(first, Router) else [first]
+    limits = [getattr(reader, "max_seq_length", None) for reader in readers]
+    found = [int(limit) if limit is not None and limit < _NO_LIMIT else None for limit in limits]
+    return list(zip(readers, found, strict=True))
 
 
 def _limited(model: SentenceTransformer, max_tokens: int | None) -> SentenceTransformer:
     if max_tokens is not None:
-        limit = model.max_seq_length
-        if max_tokens < 3 or (limit is not None and max_tokens > limit):
-            raise InputError(f"max_tokens {max_tokens}: the model takes 3 to {limit} tokens")
-        model.max_seq_length = max_tokens
+        own = token_limit(model)
+        settable = [(reader, limit) for reader, limit in _limits(model) if limit or hasattr(reader, "auto_model")]
+        if not settable and not isinstance(model[0], MtebReader):
+            raise InputError(f"max_tokens {max_tokens}: this model has no token limit that could be set")
+        if max_tokens < 3 or (own is not None and max_tokens > own):
+            raise InputError(f"max_tokens {max_tokens}: the model takes 3 to {own or 'any number of'} tokens")
+        for reader, limit in settable or _limits(model):
+            reader.max_seq_length = min(max_tokens, limit or max_tokens)
     return model.eval()
 
 
 def role_prompt(model: SentenceTransformer, role: Role) -> str:
-    """The text that the model wants before a query or a passage; empty where it has none."""
+    """The text that the model wants before a query or a passage; empty where it has none.
+
+    As in sentence-transformers, a default prompt stands in for neither role's.
+    """
     for name in _PROMPT_NAMES[role]:
         if model.prompts.get(name):
             return str(model.prompts[name])
     return ""
 
 
+def _set_prompts(model: SentenceTransformer, given: Mapping[Role, str | None], called: str) -> None:
+    """Give the roles the prompts asked for; say which role goes without though the model has prompts."""
+    known = {name for names in _PROMPT_NAMES.values() for name in names}
+    others = [name for name, prompt in model.prompts.items() if prompt and name not in known]
+    for role, prompt in given.items():
+        names = _PROMPT_NAMES[role]
+        if prompt is not None:
+            text = model.prompts.get(prompt, prompt)
+            model.prompts.update({name: text for name in names if name == names[0] or name in model.prompts})
+        elif others and not role_prompt(model, role):
+            _say_once(
+                f"{called} has prompts ({', '.join(others)}), but none by a name for {role} texts, which get none; "
+                f"choose with --{role}-prompt NAME"
+            )
+
+
+@cache
+def _say_once(sentence: str) -> None:
+    console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+
+
+def rebuilt(model: SentenceTransformer, modules: Mapping[str, torch.nn.Module]) -> SentenceTransformer:
+    """A model of these modules, by name, that is otherwise like the given one; modules are shared, not copied.
+
+    What a model declares stays with it: prompts and the default one, similarity, dimensions to cut vectors to.
+    """
+    new = SentenceTransformer(
+        modules=OrderedDict(modules),  # type: ignore[arg-type]
+        device=str(model.device),
+        prompts=dict(model.prompts),
+        default_prompt_name=model.default_prompt_name,
+        similarity_fn_name=model.similarity_fn_name,
+        truncate_dim=model.truncate_dim,
+    )
+    new.module_kwargs = model.module_kwargs
+    return new.eval()
+
+
 def split_head(model: SentenceTransformer) -> tuple[SentenceTransformer, list[torch.nn.Module]]:
-    """Split a model into the part that reads text, up to its pooling, and the modules that map its vector.
+    """Split a model into the part that reads text and the modules at its end that only map a finished vector.
 
     The first part is where the time goes. Models that differ in the second only, such as one before and after
     `debias`, share the first and so its embeddings.
     """
-    modules = list(model.children())
-    pooling = [n for n, module in enumerate(modules) if isinstance(module, Pooling)]
-    if not pooling or pooling[0] == len(modules) - 1:
+    modules = dict(model.named_children())
+    names = list(modules)
+    while len(names) > 1 and _maps_vectors(modules[names[-1]]):
+        names.pop()
+    if len(names) == len(modules):
         return model, []
-    first, rest = modules[: pooling[0] + 1], modules[pooling[0] + 1 :]
-    # No model card is wanted for the part, and the modules are shared, not copied.
-    return SentenceTransformer(modules=first, device=str(model.device), prompts=dict(model.prompts)), rest
+    return rebuilt(model, {name: modules[name] for name in names}), list(modules.values())[len(names) :]
+
+
+def _maps_vectors(module: torch.nn.Module) -> bool:
+    """Whether all that a module does is to turn a finished vector into another."""
+    if isinstance(module, Router):
+        return all(_maps_vectors(each) for route in module.sub_modules.values() for each in route)
+    if isinstance(module, Dense | Normalize):
+        return module.module_input_name == module.module_output_name == "sentence_embedding"
+    return isinstance(module, Dropout | LayerNorm)
 
 
 def has_routes(modules: Iterable[torch.nn.Module]) -> bool:
@@ -119,42 +235,62 @@ def has_routes(modules: Iterable[torch.nn.Module]) -> bool:
     return any("task" in getattr(module, "forward_kwargs", ()) for module in modules)
 
 
-def index_side_only(modules: Iterable[torch.nn.Module]) -> bool:
-    """Whether the routes of these modules treat queries apart, whatever their language."""
-    return any(isinstance(module, Router) and "query" in module.sub_modules for module in modules)
+def task_of(modules: Iterable[torch.nn.Module], role: Role, language: str | None) -> str:
+    """The task by which these modules choose their route for a text.
 
-
-def route_of(modules: Iterable[torch.nn.Module], language: str) -> str:
-    """The name of the route that a language takes: its own, that of its plain tag, or the one for any other."""
-    names = {name for module in modules if isinstance(module, Router) for name in module.sub_modules}
-    return next((name for name in (language, language.split("-")[0], ANY_ROUTE) if name in names), language)
-
-
-def fingerprint(model: SentenceTransformer | Iterable[torch.nn.Module]) -> str:
-    """SHA-256 of a model's modules: weights, kinds, settings and tokenizer; equal for equal behaviour.
-
-    Prompts and the token limit are not part of it; what depends on them names them beside it.
+    That of the role, where it has a route and queries are meant; else the language's, that of its plain tag, or the
+    one of the role, which models with routes by language send where languages without a route go.
     """
-    digest = hashlib.sha256()
-    for module in model.children() if isinstance(model, SentenceTransformer) else model:
-        digest.update(f"{type(module).__name__}{_settings(module)}".encode())
-        tokenizer = getattr(getattr(module, "tokenizer", None), "backend_tokenizer", None)
-        if tokenizer is not None:
-            state = json.loads(tokenizer.to_str())
-            state.pop("padding", None)  # these two change with every call, and nothing depends on what they were
-            state.pop("truncation", None)
-            digest.update(json.dumps(state).encode())
-        for name, tensor in module.state_dict().items():
-            if ".pooler." in name:  # not read by any pooling here, and random where a checkpoint lacks it
-                continue
-            digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
-            digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()
+    names = {name for module in modules if isinstance(module, Router) for name in module.sub_modules}
+    if language is None or (role == "query" and "query" in names):
+        return TASKS[role]
+    return next((name for name in (language, language.split("-")[0]) if name in names), TASKS[role])
 
 
-def _settings(module: torch.nn.Module) -> dict[str, Any]:
-    keys = [key for key in getattr(module, "config_keys", []) if key != "max_seq_length"]
-    return {key: str(getattr(module, key, None)) for key in sorted(keys)}
+def _refuse_other_kinds(source: str, offline: bool) -> None:
+    """Refuse a folder that holds a model of another kind, which would load, as an encoder that nobody has.
+
+    Raises:
+        InputError: naming the kind; or the base model of an adapter, if that is not there.
+    """
+
+    def read(name: str, folder: str = source) -> Any:
+        path = load_file_path(folder, name, local_files_only=offline)
+        return json.loads(Path(path).read_text("utf-8")) if path else {}
+
+    modules = read("modules.json")
+    kind = read("config_sentence_transformers.json").get("model_type", SentenceTransformer.model_type)
+    types = " ".join(module["type"] for module in modules)
+    architectures = " ".join(read("config.json").get("architectures") or ()) if not modules else ""
+    if kind == SentenceTransformer.model_type:
+        kind = next((name for part, name in _OTHER_KINDS.items() if part in types), kind)
+    if architectures.endswith("ForSequenceClassification"):
+        kind = "CrossEncoder"
+    if "ColBERT" in architectures:
+        kind = "ColBERT model"
+    if kind != SentenceTransformer.model_type:
+        raise InputError(
+            f"{source}: a {kind}, which does not give one vector per text; what it ranks can be evaluated as a TREC "
+            "run: isoglot evaluate run:FILE"
+        )
+    for file in Path(source).rglob("adapter_config.json"):
+        base = read(file.name, str(file.parent)).get("base_model_name_or_path")
+        if base and not Path(base).exists() and load_file_path(base, "config.json", local_files_only=offline) is None:
+            raise InputError(
+                f"{file}: the base model {base!r} that this adapter was trained on is neither a folder here nor a hub "
+                "id that can be reached; put it there, or write into base_model_name_or_path where it is"
+            )
+
+
+def _own_names(source: str) -> list[str]:
+    """What a model calls itself: its folder or the end of its hub id, and the name in its card; no folder above."""
+    path = Path(source)
+    in_hub_cache = path.parent.name == "snapshots"  # models--intfloat--multilingual-e5-small/snapshots/REVISION
+    names = [path.parent.parent.name.split("--")[-1] if in_hub_cache else path.resolve().name]
+    card = path / "README.md"
+    if card.is_file() and (found := re.search(r"^model-index:\s*\n- name: *(.+)$", card.read_text("utf-8"), re.M)):
+        names.append(found[1])
+    return names
 
 
 def _hub_is_reachable() -> bool:
@@ -179,7 +315,7 @@ def _is_path(name: str) -> bool:
 def _check_folder(folder: Path) -> None:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; name one that holds a model, a hub id or {BUILTIN_PREFIX}...")
-    if not (folder / "modules.json").exists() and not (folder / "config.json").exists():
+    if not any((folder / name).exists() for name in ("modules.json", "config.json", "adapter_config.json")):
         raise InputError(f"{folder}: not a model folder; it has neither modules.json nor config.json")
     if not any(folder.rglob("*.safetensors")):
         raise InputError(f"{folder}: no weights (*.safetensors) in this model folder; pickled weights are not read")

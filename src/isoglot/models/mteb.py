@@ -6,6 +6,7 @@ go to it with their role, vectors come back.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -65,9 +66,13 @@ class MtebReader(InputModule):
             raise InputError(f"max_tokens: the token limit of {MTEB_PREFIX}{self.name} cannot be set from here")
         self.encoder.model.max_seq_length = value
 
+    @cached_property
+    def _dimensions(self) -> int:
+        return int(_call(self.encoder, ["word"], "query").shape[1])
+
     def get_embedding_dimension(self) -> int:
         """Dimensions of a vector, found by encoding a word."""
-        return int(_call(self.encoder, ["word"], "query").shape[1])
+        return self._dimensions
 
     def save(self, *_: Any, **__: Any) -> None:
         """Refuse: the model is MTEB's.
@@ -101,6 +106,11 @@ def load_mteb_encoder(name: str, *, device: str | None = None, trust_remote_code
             raise InputError(
                 f"{MTEB_PREFIX}{name} runs code that comes with the model; allow it with --trust-remote-code"
             )
+        if meta.model_type != ["dense"]:
+            raise InputError(
+                f"{MTEB_PREFIX}{name}: a model of the kind {', '.join(meta.model_type)}, which does not give one vector "
+                "per text; what it ranks can be evaluated as a TREC run: isoglot evaluate run:FILE"
+            )
         encoder = mteb.get_model(name, device=device)
     except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
         if isinstance(error, InputError):
@@ -118,7 +128,12 @@ def wrap_mteb_encoder(encoder: Any, name: str, revision: str | None = None) -> S
         name: what to call it; with the revision it stands for its weights wherever vectors are kept.
         revision: of its weights.
     """
-    return SentenceTransformer(modules=[MtebReader(encoder, name, revision)]).eval()
+    declared = getattr(encoder, "model", None), getattr(encoder, "mteb_model_meta", None)
+    similarity = next((found for each in declared if (found := getattr(each, "similarity_fn_name", None))), "cosine")
+    similarity = getattr(similarity, "value", similarity)
+    if similarity not in SentenceTransformer.SUPPORTED_SIMILARITY_FN_NAMES:
+        raise InputError(f"{MTEB_PREFIX}{name}: scored by {similarity}, which takes more than one vector per text")
+    return SentenceTransformer(modules=[MtebReader(encoder, name, revision)], similarity_fn_name=similarity).eval()
 
 
 def _call(encoder: Any, texts: list[str], role: str) -> np.ndarray[Any, np.dtype[np.float32]]:

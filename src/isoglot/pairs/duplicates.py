@@ -86,7 +86,6 @@ def query_key(texts: pa.Array) -> pa.Array:
     return pc.utf8_trim_whitespace(pc.replace_substring_regex(comparable(texts), r"[\s\pZ]+", " "))
 
 
-
 def key_numbers(texts: ArrowTexts, used: IntArray, key: Key) -> IntArray:
     """`(texts,)`; numbers that are equal where the keys of used texts are, by hashes of 64 bits; -1 for no key.
 

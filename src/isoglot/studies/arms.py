@@ -25,7 +25,8 @@ from isoglot.common.errors import InputError
 from isoglot.evaluation.evaluate import evaluate
 from isoglot.evaluation.results import RESULTS_FILE, Results, load_results
 from isoglot.models.debiasing import debias
-from isoglot.models.encoders import fingerprint, load_encoder
+from isoglot.models.encoders import load_encoder
+from isoglot.models.fingerprint import fingerprint
 from isoglot.sources import load_pairs
 from isoglot.studies.material import amounts, cleaned_file, digest, fingerprint_of, searched, thinned_file
 from isoglot.studies.recipe import BASE, Content, Study

@@ -245,7 +245,7 @@ class Objective(nn.Module):
         self.contrastive_weight, self.distillation_weight = contrastive_weight, distillation_weight
         self.semantic_weight, self.language_weight = semantic_weight, language_weight
         self.jensen_shannon_weight = jensen_shannon_weight
-        self.sizes = (None, *matryoshka)  # a slice up to None is the whole vector
+        self.sizes = (dimensions or None, *matryoshka)  # a slice up to None is the whole vector
 
     def forward(self, sentence_features: Iterable[dict[str, Any]], labels: Tensor | None) -> Tensor:
         """Loss of a batch.

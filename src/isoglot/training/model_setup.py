@@ -78,9 +78,7 @@ def make_trainable(model: SentenceTransformer, config: TrainConfig) -> Objective
         MissingExtraError: if adapters are wanted and peft is not installed.
     """
     if config.dropout is not None:
-        for name, module in model.named_modules():
-            if isinstance(module, nn.Dropout) and "lora_" not in name:
-                module.p = config.dropout
+        set_dropout(model, config.dropout)
     if config.lora is not None:
         add_adapters(model, config.lora, config.seed)
     else:
@@ -89,6 +87,16 @@ def make_trainable(model: SentenceTransformer, config: TrainConfig) -> Objective
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise InputError(f"freeze: nothing of {config.model} is left to train; freeze less")
     return objective(model, config)
+
+
+def set_dropout(model: nn.Module, probability: float) -> None:
+    """Set every dropout in a model but that of adapters; some transformers keep theirs as plain numbers."""
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Dropout) and "lora_dropout" not in name:
+            module.p = probability
+        for attribute, value in vars(module).items():
+            if "dropout" in attribute and isinstance(value, float):
+                setattr(module, attribute, probability)
 
 
 def transformers_of(model: SentenceTransformer) -> list[Any]:

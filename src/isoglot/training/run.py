@@ -28,7 +28,8 @@ from isoglot.common.progress import console
 from isoglot.evaluation.evaluate import evaluate
 from isoglot.evaluation.results import Results, versions
 from isoglot.models.builtin import quiet_transformers
-from isoglot.models.encoders import fingerprint, load_encoder
+from isoglot.models.encoders import load_encoder
+from isoglot.models.fingerprint import fingerprint
 from isoglot.training import processes
 from isoglot.training.card import model_card
 from isoglot.training.config import TrainConfig

@@ -167,6 +167,10 @@ class PlannedTrainer(SentenceTransformerTrainer):
             shutil.rmtree(folder / f"checkpoint-{step}", ignore_errors=True)
             raise
 
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        """The model alone; for a card the library would encode texts, and leave its limit in the saved tokenizer."""
+        self.model.save_pretrained(str(output_dir), create_model_card=False)
+
     def _load_best_model(self) -> None:
         """Back to the best checkpoint, wherever the run was moved; the library would go on if that failed."""
         self._load_from_checkpoint(
