@@ -25,6 +25,7 @@ Key = Callable[[pa.Array], pa.Array]
 
 LONG = 100  # normalised characters from which a text says enough to be known by its shape or its beginning
 _INVISIBLE = r"[\p{Cf}\x{34f}\x{115f}\x{1160}\x{17b4}\x{17b5}\x{180b}-\x{180f}\x{3164}\x{fe00}-\x{fe0f}\x{ffa0}]+"
+_READ = 4000  # characters in which that beginning is looked for
 PREFIX = 200  # characters of a first paragraph that make two passages nearly the same
 
 
@@ -86,7 +87,8 @@ def near_key(texts: pa.Array) -> pa.Array:
 
     Texts about members of one family share it and differ in a last paragraph.
     """
-    key = passage_key(pc.replace_substring_regex(texts, r"(?s)\n\s*\n.*", ""))
+    beginnings = pc.utf8_slice_codeunits(texts, 0, _READ)
+    key = passage_key(pc.replace_substring_regex(beginnings, r"(?s)\n\s*\n.*", ""))
     return pc.if_else(pc.greater_equal(pc.utf8_length(key), LONG), pc.utf8_slice_codeunits(key, 0, PREFIX), None)
 
 
