@@ -96,13 +96,13 @@ class Translations:
     @cached_property
     def _first(self) -> npt.NDArray[np.int32]:
         """`(examples,)`; the first translation of each example."""
-        ends = np.cumsum(self.language_counts, dtype=np.int32)
-        return np.append(np.int32(0), ends[:-1])
+        counts = self.language_counts
+        return np.cumsum(counts, dtype=np.int32) - counts.astype(np.int32)
 
     def row_of(self, example: IntArray, language: IntArray | int) -> npt.NDArray[np.int32]:
         """The table rows of examples in languages, -1 where there is no translation; arrays of one length."""
         nth = np.where(self.available, np.cumsum(self.available, axis=1, dtype=np.int32) - 1, -1)
-        found = nth[self.pattern[example], language].astype(np.int32)
+        found: npt.NDArray[np.int32] = nth[self.pattern[example], language].astype(np.int32)
         there = found >= 0
         found[there] += self._first[example[there]]
         if self.rows is not None:

@@ -233,7 +233,7 @@ class ParallelPairs:
             queries = np.where(part.query >= 0, texts[part.query], 0) if len(texts) else part.query
             columns = (ids[part.example], tags[part.language], queries, texts[part.passage], names[part.dataset])
             for column in (*columns, texts[self.negative[part.negative_places()]], part.negatives_count):
-                digest.update(np.ascontiguousarray(column, column.dtype.newbyteorder("<")))
+                digest.update(np.ascontiguousarray(column, column.dtype.newbyteorder("<")).data)
         return digest.hexdigest()
 
     def text_numbers(self, role: Role) -> IntArray:
@@ -442,7 +442,7 @@ class ParallelPairs:
             dataset=self._dataset,
             group=duplicates.connected([duplicates.shared(self.numbers, "passage", key)], self.example_count),
             pattern=pattern,
-            available=table[:, :, 1:].any(2),
+            available=np.asarray(table[:, :, 1:].any(2)),
             identical=table[:, :, 2] > 0,
             rows=by_example(self.numbers, len(self.languages)),
         )

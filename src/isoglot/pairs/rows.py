@@ -58,7 +58,7 @@ class Rows:
         """Where the negatives of these rows stand in the list of all, row after row."""
         counts = np.maximum(self.negatives_count, 0)
         ends = np.cumsum(counts)
-        return np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(self.negatives_from - (ends - counts), counts)
+        return np.asarray(np.arange(counts.sum()) + np.repeat(self.negatives_from - (ends - counts), counts))
 
 
 class RowColumns:
@@ -201,13 +201,13 @@ def selected(rows: Rows, chosen: BoolArray, sizes: tuple[int, int, int]) -> tupl
     """The rows that a mask chooses, renumbered, and which examples, languages and data sets are left."""
     first = first_places(rows.example, sizes[0], chosen)
     examples = np.flatnonzero(first >= 0)
-    left = [examples[np.argsort(first[examples], kind="stable")].astype(np.int32)]
+    left: list[IntArray] = [examples[np.argsort(first[examples], kind="stable")].astype(np.int32)]
     for column, size in ((rows.language, sizes[1]), (rows.dataset, sizes[2])):
         left.append(np.flatnonzero(first_places(column, size, chosen) >= 0))
-    new = [np.zeros(size, np.int32) for size in sizes]
+    new: list[IntArray] = [np.zeros(size, np.int32) for size in sizes]
     for number, old in zip(new, left, strict=True):
         number[old] = np.arange(len(old))
-    return put_together([Part(rows, chosen, *new)], len(left[1]), len(left[2])), left
+    return put_together([Part(rows, chosen, new[0], new[1], new[2])], len(left[1]), len(left[2])), left
 
 
 def patterns(rows: Rows, languages: int) -> tuple[IntArray, npt.NDArray[np.int32]]:

@@ -25,7 +25,7 @@ from isoglot.pairs import ParallelPairs
 from isoglot.sources import load_pairs
 from isoglot.training.config import DataSource, Distillation
 
-IntArray = npt.NDArray[np.int64]
+IntArray = npt.NDArray[np.integer[Any]]
 FloatArray = npt.NDArray[np.float32]
 
 
