@@ -215,7 +215,7 @@ def time_real_text(source: Path, gigabytes: float) -> None:
         print(f"    {len(overlap):,} texts hold some")
         with measured("mined"):
             model = load_encoder(str(folder / "encoder"), device="cpu")
-            pairs = mine_negatives(pairs, model, number=4, margin=1.0, work_dir=folder / "work", batch_size=256)
+            pairs = mine_negatives(pairs, model, number=1, margin=1.0, work_dir=folder / "work", batch_size=256)
         with measured("written as Parquet"):
             write_pairs(pairs, mined)
         settings = {
