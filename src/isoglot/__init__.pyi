@@ -1,9 +1,9 @@
 from ._version import __version__ as __version__
 from .batching.plan import BatchPlan as BatchPlan
-from .batching.plan import Translations as Translations
 from .batching.plan import plan_batches as plan_batches
 from .batching.sampler import LanguageBatchSampler as LanguageBatchSampler
 from .batching.sampler import language_batch_sampler as language_batch_sampler
+from .batching.translations import Translations as Translations
 from .benchmarks.contamination import Overlap as Overlap
 from .benchmarks.contamination import check_no_overlap as check_no_overlap
 from .benchmarks.contamination import find_overlap as find_overlap

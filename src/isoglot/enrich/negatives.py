@@ -14,7 +14,7 @@ from dataclasses import astuple, dataclass
 from functools import cached_property, partial
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args
 from zlib import crc32
 
 import numpy as np
@@ -35,7 +35,7 @@ from isoglot.pairs.numbers import Column
 if TYPE_CHECKING:
     from datasets import Dataset
 
-IntArray = npt.NDArray[np.int64]
+IntArray = npt.NDArray[np.integer[Any]]
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 NegativeLanguage = Literal["query", "passage", "any"]
@@ -259,7 +259,7 @@ def _key(pairs: ParallelPairs, queries: FloatArray, passages: FloatArray, settin
     """Everything the result depends on, as the name of a folder."""
     digest = hashlib.sha256(f"{pairs.fingerprint}{astuple(settings)}".encode())
     for vectors in (queries, passages):
-        digest.update(np.ascontiguousarray(vectors))
+        digest.update(np.ascontiguousarray(vectors).data)
     return digest.hexdigest()[:32]
 
 

@@ -24,14 +24,14 @@ from sentence_transformers.sentence_transformer.modules import Transformer
 from isoglot.batching.plan import BatchPlan
 from isoglot.common.errors import InputError
 from isoglot.common.progress import progress
-from isoglot.models.embed import TASKS, EmbeddingStore, embed
-from isoglot.models.encoders import Role, role_prompt
+from isoglot.models.embed import EmbeddingStore, embed
+from isoglot.models.encoders import TASKS, Role, role_prompt
 from isoglot.pairs import ParallelPairs
 from isoglot.pairs.duplicates import key_numbers, passage_key
 from isoglot.sources import load_pairs
 from isoglot.training.config import DataSource, Distillation
 
-IntArray = npt.NDArray[np.int64]
+IntArray = npt.NDArray[np.integer[Any]]
 FloatArray = npt.NDArray[np.float32]
 
 
