@@ -433,3 +433,11 @@ def test_a_description_counts_pairs_of_languages() -> None:
     table = str(description).splitlines()
     assert table[0] == "2 examples, 4 rows, 3 languages"
     assert table[-3:] == ["de     2   1   1", "en     1   1   0", "fi     0   0   0"]
+
+@pytest.mark.parametrize("sign", ["\u200b", "\u200f", "\u202b", "\u2060", "\ufeff", "\u00ad", "\ufe0f"])
+def test_what_nobody_sees_hides_no_duplicate(sign: str) -> None:
+    texts = ("भारत की राजधानी", f"भारत{sign} की राज{sign}धानी")
+    pairs = ParallelPairs.from_rows(row(str(n), "hi", passage=text) for n, text in enumerate(texts))
+    assert pairs.deduplicate()[1].same_passage == 1
+    pairs = ParallelPairs.from_rows(row(str(n), "hi", query=text) for n, text in enumerate(texts))
+    assert pairs.deduplicate()[1].same_query == 1

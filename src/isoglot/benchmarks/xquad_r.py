@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from isoglot.benchmarks.retrieval_set import Passage, Query, RetrievalSet
 from isoglot.common.errors import InputError
-from isoglot.common.files import files_by_language
+from isoglot.common.files import files_by_language, some_text
 from isoglot.common.languages import asked
 
 Candidate = Literal["sentence", "sentence+context"]
@@ -81,7 +81,7 @@ def _read_paragraph(
         text = f"{sentence} {paragraph['context']}" if candidate == "sentence+context" else sentence
         passages.append(Passage(f"{prefix}/{number}", language, text))
     for question in paragraph["qas"]:
-        queries.append(Query(question["id"], language, question["question"]))
+        queries.append(Query(question["id"], language, some_text(question["question"], question["id"], "question")))
         start = question["answers"][0]["answer_start"]
         holding = [n for n, (low, high) in enumerate(breaks) if low <= start < high]
         if not holding:

@@ -166,7 +166,7 @@ def files_by_language(folder: Path, *endings: str) -> dict[str, Path]:
             if code is not None:
                 add_file(found, normalize_language(code), path)
     if not found:
-        raise InputError(f"{folder}: no files named by a language here, such as de{endings[0]}")
+        raise InputError(f"{folder}: no language files such as de{endings[0]} here; name the folder that holds them")
     return found
 
 
