@@ -9,13 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isoglot.common.errors import InputError
 from isoglot.evaluation.language_bias import (
     fair_share,
     leaning,
     max_rank_norm,
     other_language_recall,
-    peer,
     rank_distance,
     same_language_share,
 )
@@ -124,49 +122,3 @@ def test_recall_of_other_languages_counts_them_alone(pairs: list[tuple[int, bool
     others = [rank for rank, own in pairs if rank and not own]
     expected = np.mean([rank <= cutoff for rank in others]) if others else np.nan
     assert other_language_recall(ranks, same, cutoff)[0] == pytest.approx(expected, nan_ok=True)
-
-
-@given(st.integers(0, 10_000), st.sampled_from([None, 5, 40]))
-def test_peer_is_the_kruskal_wallis_test_of_scipy(seed: int, cutoff: int | None) -> None:
-    from scipy.stats import kruskal
-
-    rng = np.random.default_rng(seed)
-    ranks = np.stack([rng.permutation(np.arange(1, 80))[:9] for _ in range(6)])
-    language = rng.integers(0, 3, ranks.shape)
-    ranks[:, 7:] *= rng.integers(0, 2, (6, 2))
-    values = peer(ranks, language, cutoff)
-    for row, numbers, value in zip(ranks, language, values, strict=True):
-        cut = np.minimum(row, cutoff + 1) if cutoff else row
-        groups = [cut[(numbers == n) & (row > 0)] for n in np.unique(numbers[row > 0])]
-        if len(groups) < 2:
-            assert np.isnan(value)
-        elif len(np.unique(cut[row > 0])) == 1:
-            assert value == 1
-        else:
-            assert value == pytest.approx(kruskal(*groups).pvalue)
-
-
-def test_peer_is_low_where_one_language_stands_first_and_uniform_where_language_makes_no_difference() -> None:
-    rng = np.random.default_rng(0)
-    language = np.repeat([0, 1], 10)[None].repeat(2000, 0)
-    assert peer(np.arange(1, 21)[None], language[:1])[0] < 1e-3
-    blind = peer(np.stack([rng.permutation(20) + 1 for _ in range(2000)]), language)
-    assert np.quantile(blind, [0.25, 0.5, 0.75]) == pytest.approx([0.25, 0.5, 0.75], abs=0.04)
-
-
-@given(st.integers(0, 10_000), st.sampled_from([None, 20]))
-def test_peer_is_refused_where_it_would_say_the_same_of_every_ranking(seed: int, cutoff: int | None) -> None:
-    from scipy.stats import chi2, kruskal
-
-    rng = np.random.default_rng(seed)
-    ranks = np.concatenate([[1], 2 + rng.permutation(50)[:10]])  # the first stands within any cutoff
-    with pytest.raises(InputError, match="two relevant passages in one language"):
-        peer(ranks[None], np.arange(11)[None], cutoff)
-    cut = np.minimum(ranks, cutoff + 1) if cutoff else ranks
-    assert kruskal(*cut[:, None]).pvalue == pytest.approx(chi2.sf(10, 10))
-
-
-def test_a_query_with_one_passage_per_language_has_no_peer_among_others_that_have() -> None:
-    ranks, language = np.array([[1, 2, 3], [1, 2, 3]]), np.array([[0, 1, 2], [0, 0, 1]])
-    values = peer(ranks, language)
-    assert np.isnan(values).tolist() == [True, False]

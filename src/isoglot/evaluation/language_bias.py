@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from isoglot.common.errors import InputError
 from isoglot.evaluation.measures import Ranks, Values, best_rank, worst_rank
 
 IntArray = npt.NDArray[np.int64]
@@ -199,57 +198,3 @@ def other_language_recall(ranks: Ranks, same_language: npt.NDArray[np.bool_], cu
     other = (ranks > 0) & ~same_language
     with np.errstate(invalid="ignore"):
         return np.asarray((other & (ranks <= cutoff)).sum(1) / other.sum(1), np.float64)
-
-
-def peer(ranks: Ranks, passage_language: IntArray, cutoff: int | None = None) -> Values:
-    """PEER, probability of equal expected rank: whether a query's relevant passages stand alike in every language.
-
-    The p-value of a Kruskal-Wallis test of the relevant passages' ranks, grouped by language (arXiv 2405.00978): near 0
-    where some language's stand before another's, spread evenly over 0 to 1 where language makes no difference. So
-    even a fair system averages 0.5, and few relevant passages cannot bring it near 0.
-
-    `H = (n - 1) sum_l n_l (m_l - m)^2 / sum_i (x_i - m)^2` with x the ranks of the n relevant passages among each
-    other, m their mean and m_l that of language l; p is the upper tail of the chi-squared distribution with one
-    degree of freedom less than there are languages. Passages beyond the cutoff tie behind the others; where all tie
-    p is 1. Deviations: the authors' programme puts ranks in the whole list into H and gives 1 where all relevant
-    passages are in one language; here H is the textbook's, and such a query gives nan.
-
-    Args:
-        ranks: `(queries, relevant)`; pooled ranks from 1, 0 where there is no passage.
-        passage_language: `(queries, relevant)`; language numbers of those passages.
-        cutoff: how deep to look; to the end where None.
-
-    Returns:
-        `(queries,)`; nan for a query whose relevant passages are in one language, or one in each.
-
-    Raises:
-        InputError: if no query has two relevant passages in a language. Then H is n - 1 whatever the ranks, with or
-            without a cutoff, and PEER says nothing: parallel benchmarks with one answer per language are such.
-
-    Example:
-        >>> ranks, language = np.array([[1, 2, 3, 4], [1, 4, 2, 3]]), np.array([[0, 0, 1, 1], [0, 0, 1, 1]])
-        >>> peer(ranks, language).round(4).tolist()
-        [0.1213, 1.0]
-    """
-    from scipy.stats import chi2, rankdata  # type: ignore[import-untyped]
-
-    present = ranks > 0
-    languages = int(passage_language.max(initial=0)) + 1
-    row, _ = np.nonzero(present)
-    cell = row * languages + passage_language[present]
-    sizes = np.bincount(cell, minlength=len(ranks) * languages).reshape(len(ranks), languages)
-    groups, total = (sizes > 0).sum(1), sizes.sum(1)
-    telling = (groups > 1) & (groups < total)
-    if (groups == total).all():
-        raise InputError(
-            "PEER needs queries with two relevant passages in one language: with one per language it is the same for "
-            "every ranking; use rank_distance or ranking_agreement"
-        )
-    last = np.iinfo(np.int64).max
-    cut = np.where(present, np.minimum(ranks, last - 1 if cutoff is None else cutoff + 1), last)
-    among = rankdata(cut, axis=1)
-    centred = np.where(present, among - ((total + 1) / 2)[:, None], 0.0)
-    sums = np.bincount(cell, centred[present], len(ranks) * languages).reshape(len(ranks), languages)
-    between, spread = (sums**2 / np.maximum(sizes, 1)).sum(1), (centred**2).sum(1)
-    statistic = (total - 1) * np.divide(between, spread, out=np.zeros(len(ranks)), where=spread > 0)
-    return np.where(telling, chi2.sf(statistic, np.maximum(groups - 1, 1)), np.nan)

@@ -37,9 +37,7 @@ RUN_BYTES = 4 << 30
 _BYTES_A_PLACE = 32  # of a ranking kept so deep: place and score, and both again while they are merged
 
 
-def write_trec(
-    folder: str | Path, data: RetrievalSet, ranks: Ranks, *, depth: int | None = None, tag: str = "isoglot"
-) -> None:
+def write_trec(folder: str | Path, data: RetrievalSet, ranks: Ranks, *, depth: int | None = None) -> None:
     """Write the pooled ranking and its judgements for other tools: `run.trec` and `qrels.trec`.
 
     Tools break ties by passage id, isoglot by position; so that both see one order, an equal score is lowered to the
@@ -51,7 +49,6 @@ def write_trec(
         data: what was searched.
         ranks: as deep as they are, the run goes at most.
         depth: how many passages a query gets; as many as were ranked where None.
-        tag: the name of the run in its last field.
 
     Raises:
         InputError: if two ids are the same once they are written so.
@@ -62,7 +59,7 @@ def write_trec(
     for column in range(1, scores.shape[1]):
         scores[:, column] = np.minimum(scores[:, column], np.nextafter(scores[:, column - 1], np.float32(-np.inf)))
     run = (
-        f"{query_ids[n]} Q0 {passage_ids[passage]} {place} {score!r} {tag}\n"
+        f"{query_ids[n]} Q0 {passage_ids[passage]} {place} {score!r} isoglot\n"
         for n in range(len(query_ids))
         for place, (passage, score) in enumerate(zip(top[n].tolist(), scores[n].tolist(), strict=True), 1)
         if passage >= 0  # a run of limited depth may end

@@ -317,7 +317,7 @@ def _contrasts(
         p_values = stats.randomisation_p_values(added, permutations=draws.permutations, seed=draws.seed).tolist()
     contrasts = []
     for (setting, language), found, p_value in zip(groups, intervals, p_values, strict=True):
-        effect = stats.effect_of_differences(difference[:, groups[setting, language]])
+        effect = stats.effect_size(difference[:, groups[setting, language]])
         shares = (effect.lower, effect.higher) if measure in LOWER_IS_BETTER else (effect.higher, effect.lower)
         where, ends = (*names, setting, measure, language), (found.value, found.low, found.high)
         contrasts.append(Contrast(*where, *ends, p_value, p_value, effect.size, *shares))
