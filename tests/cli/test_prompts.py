@@ -30,6 +30,16 @@ def test_prompts_are_recorded(tiny_encoder_folder: Path, pairs_file: Path, tmp_p
 
 def test_negatives_take_prompts(tiny_encoder_folder: Path, pairs_file: Path, tmp_path: Path) -> None:
     target = tmp_path / "mined.jsonl"
-    words = ["data", "negatives", str(pairs_file), str(target), "--model", str(tiny_encoder_folder), "--number", "1"]
+    words = [
+        "data",
+        "negatives",
+        str(pairs_file),
+        "--out",
+        str(target),
+        "--model",
+        str(tiny_encoder_folder),
+        "--number",
+        "1",
+    ]
     result = CliRunner().invoke(app, [*words, *GIVEN])
     assert result.exit_code == 0, result.output

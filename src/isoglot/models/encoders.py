@@ -173,11 +173,12 @@ def _set_prompts(model: SentenceTransformer, given: Mapping[Role, str | None], c
     """Give the roles the prompts asked for; say which role goes without though the model has prompts."""
     known = {name for names in _PROMPT_NAMES.values() for name in names}
     others = [name for name, prompt in model.prompts.items() if prompt and name not in known]
+    own = dict(model.prompts)
     for role, prompt in given.items():
         names = _PROMPT_NAMES[role]
         if prompt is not None:
-            text = model.prompts.get(prompt, prompt)
-            model.prompts.update({name: text for name in names if name == names[0] or name in model.prompts})
+            text = own.get(prompt, prompt)
+            model.prompts.update({name: text for name in names if name == names[0] or name in own})
         elif others and not role_prompt(model, role):
             _say_once(
                 f"{called} has prompts ({', '.join(others)}), but none by a name for {role} texts, which get none; "

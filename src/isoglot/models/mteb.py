@@ -108,8 +108,8 @@ def load_mteb_encoder(name: str, *, device: str | None = None, trust_remote_code
             )
         if meta.model_type != ["dense"]:
             raise InputError(
-                f"{MTEB_PREFIX}{name}: a model of the kind {', '.join(meta.model_type)}, which does not give one vector "
-                "per text; what it ranks can be evaluated as a TREC run: isoglot evaluate run:FILE"
+                f"{MTEB_PREFIX}{name}: a {', '.join(meta.model_type)} model, which does not give one vector per text; "
+                "what it ranks can be evaluated as a TREC run: isoglot evaluate run:FILE"
             )
         encoder = mteb.get_model(name, device=device)
     except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
