@@ -11,7 +11,11 @@ import pytest
 from datasets import Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sentence_transformers import SentenceTransformer
+from sentence_transformers import (
+    SentenceTransformer,
+    SentenceTransformerTrainer,
+    SentenceTransformerTrainingArguments,
+)
 from sentence_transformers.util import mine_hard_negatives
 
 from isoglot.common.errors import InputError
@@ -20,6 +24,8 @@ from isoglot.enrich.negatives import mine_negatives
 from isoglot.models import embed as embed_module
 from isoglot.models.embed import EmbeddingStore, embed
 from isoglot.pairs import ParallelPairs
+from isoglot.training import losses
+from isoglot.training.losses import Objective
 
 LANGUAGES = ("de", "en", "fr")
 NO_MODEL = cast(SentenceTransformer, SimpleNamespace(similarity_fn_name="cosine"))
@@ -278,6 +284,29 @@ def test_negatives_are_those_of_sentence_transformers(
     ours = mine_negatives(data, tiny_encoder, number=3, margin=0.95)
     assert len(ours) > 20
     assert ours.to_dict() == theirs.to_dict()
+
+
+def test_a_trainer_of_sentence_transformers_takes_what_was_mined(
+    tiny_encoder: SentenceTransformer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every column of negatives reaches the objective, which leaves out the right answers of other queries."""
+    mined = mine_negatives(plain(), NO_MODEL, number=3, margin=1.0)
+    seen = []
+    forward = losses._says_the_same
+    monkeypatch.setattr(losses, "_says_the_same", lambda *groups: (seen.append(groups), forward(*groups))[1])
+    arguments = SentenceTransformerTrainingArguments(
+        output_dir=str(tmp_path),
+        max_steps=2,
+        per_device_train_batch_size=8,
+        save_strategy="no",
+        report_to="none",
+        use_cpu=True,
+        disable_tqdm=True,
+    )
+    loss = Objective(tiny_encoder, temperature=0.05)
+    SentenceTransformerTrainer(tiny_encoder, arguments, train_dataset=mined, loss=loss).train()
+    assert [(len(passages), len(negatives)) for passages, negatives in seen] == [(8, 24)] * 2
+    assert any(set(passages.tolist()) & set(negatives.tolist()) for passages, negatives in seen)
 
 
 def test_a_real_encoder_encodes_each_text_once(

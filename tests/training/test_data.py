@@ -14,7 +14,15 @@ from isoglot.common.errors import InputError
 from isoglot.models.embed import EmbeddingStore, embed
 from isoglot.pairs import ParallelPairs
 from isoglot.training.config import DataSource, Distillation
-from isoglot.training.data import Collator, check_targets, make_targets, planned_dataset, read_sources, with_limit
+from isoglot.training.data import (
+    Collator,
+    check_targets,
+    make_targets,
+    names_apart,
+    planned_dataset,
+    read_sources,
+    with_limit,
+)
 
 LIMITS = {"query": 16, "passage": 16}
 
@@ -232,6 +240,17 @@ def test_files_of_one_name_in_two_folders_are_two_data_sets(tmp_path: Path) -> N
     assert pairs.example_count == 9
     assert pairs.translations().datasets == ("de/train", "fr/train", "other")
     assert read_sources(sources[:1], seed=0).translations().datasets == ("train",)
+
+
+def test_files_that_differ_in_nothing_but_the_format_are_two_data_sets() -> None:
+    assert names_apart(["a/train.jsonl", "a/train.csv"]) == {
+        "a/train.jsonl": ("train", "train.jsonl"),
+        "a/train.csv": ("train", "train.csv"),
+    }
+    assert (
+        names_apart(["a/x/train.jsonl", "b/x/train.jsonl", "b/x/../x/train.jsonl"])["b/x/train.jsonl"][1] == "b/x/train"
+    )
+    assert names_apart(["a/train.jsonl", "./a/train.jsonl", "debian"]) == {}
 
 
 def test_a_limit_leaves_the_model_and_its_tokenizer_as_they_were(tiny_encoder: SentenceTransformer) -> None:

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from isoglot.common.errors import InputError
+from isoglot.common.paths import expanded_path
 from isoglot.common.settings import apply_override, first_problem, read_settings
 from isoglot.sources import load_pairs
 from isoglot.studies.recipe import ArmSpec, BenchmarkSpec, Content, Study, merge
@@ -133,7 +134,7 @@ def _read(name: str | Path) -> Content:
 
 
 def _with_paths(content: Content, folder: str | None) -> Content:
-    known = {} if folder is None else {"DATA": str(Path(folder).expanduser())}
+    known = {} if folder is None else {"DATA": str(expanded_path(folder))}
     entries = _filled(content.get("data", {}), known)
     for entry in entries.values() if isinstance(entries, dict) else ():
         if isinstance(entry, dict) and isinstance(entry.get("path"), list) and entry["path"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -58,16 +59,15 @@ def names_apart(sources: Sequence[str]) -> dict[str, tuple[str, str]]:
     >>> names_apart(["de/train.jsonl", "fr/train.jsonl", "dev.jsonl"])
     {'de/train.jsonl': ('train', 'de/train'), 'fr/train.jsonl': ('train', 'fr/train')}
     """
-    places = {source: Path(source).absolute() for source in sources}
-    parts = {
-        source: (*place.parent.parts, place.name if place.is_dir() else place.stem) for source, place in places.items()
-    }
+    paths = {source: Path(os.path.abspath(source)) for source in sources}  # noqa: PTH100 (a link keeps its name)
     found = {}
-    for source, own in parts.items():
-        others = [other for other in parts.values() if other != own and other[-1] == own[-1]]
+    for source, path in paths.items():
+        name = path.name if path.is_dir() else path.stem
+        others = [other for other in paths.values() if other != path and name in (other.name, other.stem)]
+        folders = (path.parts[-n:-1] for n in range(2, 1 + len(path.parts)))
+        apart = next((end for end in folders if all(other.parts[-len(end) - 1 : -1] != end for other in others)), None)
         if others:
-            length = next(n for n in range(2, 1 + len(own)) if all(other[-n:] != own[-n:] for other in others))
-            found[source] = (own[-1], "/".join(own[-length:]))
+            found[source] = (name, path.name if apart is None else "/".join((*apart, name)))
     return found
 
 

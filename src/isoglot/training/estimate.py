@@ -187,7 +187,8 @@ def _tokens(fit: Fit, plan: BatchPlan) -> list[int]:
     for start in range(0, len(rows), plan.batch_size):
         columns = rows[start : start + plan.batch_size]
         batch = collate([dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)])
-        counts.append(sum(int(value.sum()) for name, value in batch.items() if name.endswith("attention_mask")))
+        read = sum(int(value.sum()) for name, value in batch.items() if name.endswith("attention_mask"))
+        counts.append(read or sum(value.numel() for name, value in batch.items() if name.endswith("input_ids")))
     return counts
 
 

@@ -6,7 +6,6 @@ text, cost less than one; where they do not, one call does. Vectors are the same
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -47,16 +46,14 @@ def by_length(features: dict[str, Any], most: int | None = None) -> list[tuple[T
     for start, end in zip([0, *cuts], cuts, strict=False):
         rows, longest = torch.from_numpy(order[start:end]).to(mask.device), int(lengths[order[end - 1]])
         kept = slice(longest) if starts_full else slice(width - longest, None)
-        parts.append((rows, dict(_cut(features, rows, kept, (count, width)))))
+        cut = {
+            name: value[rows]
+            for name, value in features.items()
+            if isinstance(value, Tensor) and value.shape[:1] == (count,)
+        }
+        cut = {name: value[:, kept] if value.shape[1:2] == (width,) else value for name, value in cut.items()}
+        parts.append((rows, features | cut))
     return parts
-
-
-def _cut(features: dict[str, Any], rows: Tensor, kept: slice, shape: tuple[int, int]) -> Iterator[tuple[str, Any]]:
-    for name, value in features.items():
-        if isinstance(value, Tensor) and value.dim() and len(value) == shape[0]:
-            value = value[rows]
-            value = value[:, kept] if value.dim() > 1 and value.shape[1] == shape[1] else value
-        yield name, value
 
 
 def cheapest_cuts(lengths: IntArray, call: int, most: int) -> list[int]:

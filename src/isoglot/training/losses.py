@@ -274,35 +274,24 @@ class Objective(nn.Module):
         said, also_said = groups[0][: len(queries)], torch.cat([groups[0][:0], *groups[1:]])
         if not self.model.training:
             return self._info_nce(queries, passages, negatives, _says_the_same(said, also_said))
-        queries, passages, translated, negatives = map(_of_all_processes, (queries, passages, translated, negatives))
-        labels = None if labels is None else _of_all_processes(labels)
+        sides = [queries, passages, negatives, translated, queries[:0] if labels is None else labels]
+        sides = [_of_all_processes(side) for side in sides]
         left_out = _says_the_same(_of_all_processes(said), _of_all_processes(also_said))
-        parts = [
-            self._sum(
-                queries[:, :size],
-                passages[:, :size],
-                negatives[:, :size],
-                translated[:, :size],
-                None if labels is None else labels[..., :size],
-                left_out,
-            )
-            for size in self.sizes
-        ]
-        return torch.stack(parts).sum()
+        return torch.stack([self._sum(left_out, *(side[..., :size] for side in sides)) for size in self.sizes]).sum()
 
     def _sum(
         self,
+        left_out: Tensor,
         queries: Tensor,
         passages: Tensor,
         negatives: Tensor,
         translated: Tensor,
-        targets: Tensor | None,
-        left_out: Tensor,
+        targets: Tensor,
     ) -> Tensor:
         terms, three = [], (queries, passages, translated)
         if self.contrastive_weight:
             terms.append(self.contrastive_weight * self._info_nce(queries, passages, negatives, left_out))
-        if targets is not None:
+        if len(targets):
             terms.append(self.distillation_weight * distillation(torch.stack([queries, passages], 1), targets))
         if self.semantic_weight and len(translated):
             value = semantic_contrastive(passages, translated, temperature=self.temperature)
