@@ -13,7 +13,6 @@ import numpy as np
 from sentence_transformers import SentenceTransformer
 
 from isoglot.benchmarks import RetrievalSet, retrieval_set_of
-from isoglot.common.atomic import write_json
 from isoglot.common.cache import cache_folder
 from isoglot.common.errors import InputError
 from isoglot.common.progress import console
@@ -63,18 +62,6 @@ def run_demo(folder: Path, source: str | None = None) -> Path:
     results = _score_systems(config, retrieval_set_of(held_out, "demo"), folder)
     report = folder / "report.html"
     save_report(results, report)
-    write_json(
-        folder / "summary.json",
-        {
-            "seconds": round(time.perf_counter() - start, 1),
-            "languages": list(pairs.languages),
-            "pairs_fingerprint": pairs.fingerprint,
-            "systems": {
-                str(r.summary["model"]["name"]): {key: r.summary[key] for key in ("settings", "language_bias")}
-                for r in results
-            },
-        },
-    )
     _tell(results, report, folder, time.perf_counter() - start)
     return report
 

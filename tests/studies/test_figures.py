@@ -209,6 +209,6 @@ def test_families_are_of_real_languages_and_no_language_has_two() -> None:
 def test_figures_know_their_parts(study: Study) -> None:
     outcome = {arm: {"toy": results(0.5, arm.seed or 0)} for arm in arms_of(study)}
     figures: Figures = figures_of(study, outcome, {})
-    assert figures.part("toy").baseline == "base"
-    with pytest.raises(KeyError):
-        figures.part("toy", "lir")
+    (part,) = figures.select(benchmark="toy", view=EVERYTHING, baseline="base")
+    assert (part.model, part.title) == ("tiny", "toy, tiny")
+    assert figures.select(baseline="lir") == []

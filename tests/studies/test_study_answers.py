@@ -198,7 +198,9 @@ def test_limits_say_seeds_steps_subsets_and_the_quick_form() -> None:
     study = STUDY.model_copy(
         update={"quick": True, "seeds": (0,), "benchmarks": {"bench": spec}, "training": training, "limits": ("Mine.",)}
     )
-    note = Comparison("bench", "base", SYSTEMS, (), (), 0, 1, ("9 examples: too few",))
+    note = Comparison(
+        "bench", "base", SYSTEMS, (), (), 0, 1, ("9 examples: too few", "map is left out in de", "one run: x")
+    )
     lines = "\n".join(limits(Figures(study, (Part("bench", "m", EVERYTHING, "base", note),), {}, {})))
     for said_so in (
         "quick form",
@@ -207,7 +209,9 @@ def test_limits_say_seeds_steps_subsets_and_the_quick_form() -> None:
         "bench: 1 of 4 examples",
         "With one seed",
         "9 examples",
+        "bench: map is left out in de.",
         "Mine.",
     ):
         assert said_so in lines
+    assert "one run" not in lines
     assert "quick" not in "\n".join(limits(Figures(STUDY, (), {}, {})))

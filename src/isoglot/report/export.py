@@ -29,11 +29,7 @@ _OF_A_BENCHMARK = (
 
 
 def save_report(
-    results: Sequence[Results],
-    path: str | Path,
-    title: str = DEFAULT_TITLE,
-    *,
-    logs: Sequence[LossLog | None] = (),
+    results: Sequence[Results], path: str | Path, title: str = DEFAULT_TITLE, *, logs: Sequence[LossLog | None] = ()
 ) -> None:
     """Write a report as a page (`.html`), as Markdown (`.md`) or as LaTeX tables (`.tex`).
 
@@ -63,10 +59,7 @@ def save_report(
 def html_report(results: Sequence[Results], title: str = DEFAULT_TITLE, *, logs: Sequence[LossLog | None] = ()) -> str:
     """The page: a summary in words, then per benchmark the systems, their differences and languages; then questions.
 
-    Args:
-        results: of any number of benchmarks; of each, the system to compare with first.
-        title: of the page.
-        logs: losses of the training runs that the systems came from, as `load_run` gives them.
+    The arguments are those of `save_report`.
 
     Raises:
         InputError: if there are none, or two benchmarks go by one name.
@@ -106,11 +99,9 @@ def _sections(groups: Sequence[Systems], logs: Sequence[LossLog | None]) -> list
 def _markdown(results: Sequence[Results], title: str) -> str:
     benchmarks = [
         {
-            "name": systems.benchmark,
+            "systems": systems,
             "sentences": in_words(systems),
-            "systems": systems_table(systems.benchmark, systems.names, systems.cells),
-            "first": systems.names[0],
-            "comparison": systems.comparison,
+            "table": systems_table(systems.benchmark, systems.names, systems.cells),
             "differences": contrasts_table("", overall(systems.comparison)) if systems.comparison else None,
         }
         for systems in by_benchmark(results)

@@ -10,7 +10,7 @@ from isoglot.evaluation.averages import MATTERS_OF_TASTE
 from isoglot.report.plots import Plot, difference, language_bars, language_map, largest, loss_plot, systems_plot
 from isoglot.report.runs import LossLog
 from isoglot.report.sentences import best, in_words, main_column, sentences
-from isoglot.report.systems import Cell, Column, Systems, measure_name
+from isoglot.report.systems import Column, Systems, measure_name
 from isoglot.report.tables import CONTRAST_HEADER, Table, contrast_row, contrasts_table, overall, systems_table
 from isoglot.statistics.comparison import BIAS, LOWER_IS_BETTER
 
@@ -52,11 +52,7 @@ def summary(systems: Systems) -> dict[str, Any]:
     wanted += [Column("multilingual", measure) for measure in BIAS]
     who = systems.names[0] if not chosen else f"{systems.names[0]} → {systems.names[chosen]}"
     tiles = [
-        {
-            "before": systems.cell(0, column) if chosen else None,
-            "after": systems.cell(chosen, column),
-            "who": who,
-        }
+        {"before": systems.cell(0, column) if chosen else None, "after": systems.cell(chosen, column), "who": who}
         for column in dict.fromkeys(wanted)
         if column in systems.columns
     ]
@@ -66,16 +62,14 @@ def summary(systems: Systems) -> dict[str, Any]:
 def figures(systems: Systems) -> dict[str, Any] | None:
     """Every system's figures, as a table and as a plot."""
     names, cells = systems.names, systems.cells
-    fair = _fair_share([result.bias("fair_share@1") for result in systems.results])
-    plot = None
-    if len(names) > 1:
-        description = f"Figures of each system on {systems.benchmark}, with 95 % intervals where there are any"
-        plot = Plot(systems_plot(description, names, cells), "The same figures as a plot", _ends(names, cells))
+    table = systems_table(f"Systems on {systems.benchmark}", names, cells)
+    described = f"Figures of each system on {systems.benchmark}, with 95 % intervals where there are any"
+    plot = Plot(systems_plot(described, names, cells), "The same figures as a plot", table)
     return {
-        "systems": systems_table(f"Systems on {systems.benchmark}", names, cells),
-        "plot_of_it": plot,
+        "systems": table,
+        "plot_of_it": plot if len(names) > 1 else None,
         "first": names[0] if systems.comparison else None,
-        "fair": fair,
+        "fair": _fair_share([result.bias("fair_share@1") for result in systems.results]),
     }
 
 
@@ -272,16 +266,6 @@ def provenance(systems: Systems) -> dict[str, Any]:
         "fingerprint": systems.results[0].summary.get("benchmark_fingerprint", "-"),
         "comparison": systems.comparison,
     }
-
-
-def _ends(names: Sequence[str], cells: Sequence[Sequence[Cell]]) -> Table:
-    """Figures and both ends of their intervals, one a row."""
-    rows = []
-    for name, row in zip(names, cells, strict=True):
-        for cell in row:
-            ends = cell.interval or (None, None)
-            rows.append((name, str(cell.column), cell.text, *(cell.column.write(end) for end in ends)))
-    return Table("Figures and 95 % intervals", ("system", "measure", "value", "low", "high"), tuple(rows))
 
 
 def _bias_table(systems: Systems, column: Column, fair: str | None) -> Table:

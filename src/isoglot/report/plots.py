@@ -71,11 +71,9 @@ def systems_plot(description: str, names: Sequence[str], cells: Sequence[Sequenc
 
 
 def _systems_panel(names: Sequence[str], cells: Sequence[Cell], first: bool) -> Spec:
-    rows, column = [], cells[0].column
-    for number, (name, cell) in enumerate(zip(names, cells, strict=True)):
-        low, high = (None, None) if cell.interval is None else map(_rounded, cell.interval)
-        row = {"system": name, "value": _rounded(cell.value), "low": low, "high": high, "shown": cell.text}
-        rows.append({**row, "verdict": _VERDICTS[0] if number == 0 else cell.verdict or _VERDICTS[3]})
+    column = cells[0].column
+    verdicts = [_VERDICTS[0], *(cell.verdict or _VERDICTS[3] for cell in cells[1:])]
+    rows = [row | {"verdict": verdict} for row, verdict in zip(points(names, cells), verdicts, strict=True)]
     labels = {"labelLimit": 190, "domain": False, "ticks": False} if first else None
     ticks = {"format": _axis_form(column), "tickCount": 3, "title": None}
     x = quantity("value", scale={"zero": False, "nice": True}, axis=ticks)
@@ -96,6 +94,15 @@ def _systems_panel(names: Sequence[str], cells: Sequence[Cell], first: bool) -> 
         "encoding": {"y": nominal("system", sort=list(names), axis=labels)},
         "layer": [ends, value] if any(cell.interval for cell in cells) else [value],
     }
+
+
+def points(names: Sequence[str], cells: Sequence[Cell]) -> list[dict[str, Any]]:
+    """One figure of each system with its interval."""
+    rows = []
+    for name, cell in zip(names, cells, strict=True):
+        low, high = (None, None) if cell.interval is None else map(_rounded, cell.interval)
+        rows.append({"system": name, "value": _rounded(cell.value), "low": low, "high": high, "shown": cell.text})
+    return rows
 
 
 def _axis_form(column: Column) -> str:

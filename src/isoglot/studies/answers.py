@@ -8,7 +8,7 @@ from isoglot.evaluation.results import leaning_of
 from isoglot.report.sentences import said
 from isoglot.statistics.comparison import NOT_SHOWN, Contrast
 from isoglot.studies.curve import Optimum, pareto_front
-from isoglot.studies.figures import AGREEMENT, EVERYTHING, Figures, Part, consistency, contrasts, estimates, gains
+from isoglot.studies.figures import AGREEMENT, EVERYTHING, Figures, consistency, contrasts, gains, trade_off
 from isoglot.studies.phrases import by_language, by_view, leaders, optimum, place, sentences
 from isoglot.studies.recipe import BASE
 
@@ -28,7 +28,8 @@ def low_resource(figures: Figures) -> list[str]:
     answer = []
     for benchmark, model, measure in _each(figures):
         answer.append(f"{benchmark}, {model}.")
-        for view in dict.fromkeys(part.view for part in _parts(figures, benchmark, model, views=True)):
+        views = dict.fromkeys(part.view for part in figures.select(benchmark=benchmark, model=model))
+        for view in [view for view in views if view != EVERYTHING]:
             answer += sentences(_tests(figures, benchmark, model, (measure,), view), view)
         answer += _leanings(figures, benchmark, model)
     for found in gains(figures):
@@ -44,12 +45,12 @@ def mkqa(figures: Figures) -> list[str]:
         answer.append(f"{benchmark}: {leaders(figures, benchmark, model, measure)}")
         answer += sentences(_tests(figures, benchmark, model, (measure,)))
         answer += _leanings(figures, benchmark, model)
-        for part in _parts(figures, benchmark, model):
+        for part in figures.select(benchmark=benchmark, model=model, view=EVERYTHING):
             found = contrasts(part, measure)
             setting = "multilingual" if any(one.setting == "multilingual" for one in found) else "cross_lingual"
             for system in dict.fromkeys(one.system for one in found):
                 answer.append(by_language(part, system, setting, measure))
-                answer.append(by_view(figures, benchmark, part.baseline, model, (system, setting, measure)))
+                answer.append(by_view(figures, part, system, setting, measure))
     return [*answer, *_alignment(figures)]
 
 
@@ -80,11 +81,9 @@ def ratio(figures: Figures) -> list[str]:
     answer = [f"Places are of {study.x_title}."]
     answer += [_optimum(figures, found) for found in figures.optima if found.languages == EVERYTHING]
     for benchmark, model, measure in _each(figures):
-        part = figures.part(benchmark, model=model)
-        score = {one.system: one.value for one in estimates(part, "monolingual", measure)}
-        bias = {one.system: one.value for one in estimates(part, "multilingual", "rank_distance")}
-        names = [name for name in score if name in bias]
-        front = [names[n] for n in pareto_front([(score[name], bias[name]) for name in names])]
+        part = figures.select(benchmark=benchmark, model=model, view=EVERYTHING, baseline=BASE)[0]
+        found = trade_off(part, measure)
+        front = [list(found)[n] for n in pareto_front(list(found.values()))]
         if front:
             answer.append(
                 f"{benchmark}: by their means, on the front of monolingual score against rank distance: "
@@ -114,35 +113,23 @@ def _each(figures: Figures) -> Iterator[tuple[str, str, str]]:
             yield name, model, spec.measures[0]
 
 
-def _parts(figures: Figures, benchmark: str, model: str, *, views: bool = False) -> Iterator[Part]:
-    """Comparisons over everything, or those over views."""
-    for part in figures.parts:
-        if (part.benchmark, part.model) == (benchmark, model) and (part.view != EVERYTHING) == views:
-            yield part
-
-
 def _tests(
     figures: Figures, benchmark: str, model: str, measures: Sequence[str], view: str = EVERYTHING
 ) -> Iterator[Contrast]:
     """What is tested in these measures over one view, baseline by baseline."""
-    for part in figures.parts:
-        if (part.benchmark, part.model, part.view) == (benchmark, model, view):
-            for measure in measures:
-                yield from contrasts(part, measure)
+    for part in figures.select(benchmark=benchmark, model=model, view=view):
+        for measure in measures:
+            yield from contrasts(part, measure)
 
 
 def _against(figures: Figures, system: str, baseline: str, model: str) -> Iterator[tuple[str, Contrast, bool]]:
     """A system's contrasts with a baseline in main measures, with the benchmark and whether that is in one language."""
-    for benchmark, spec in figures.study.benchmarks.items():
-        try:
-            part = figures.part(benchmark, baseline, model)
-        except KeyError:
-            continue
+    for part in figures.select(model=model, baseline=baseline, view=EVERYTHING):
         alone = {one.setting for one in part.comparison.estimates} == {"monolingual"}
-        for measure in (*spec.measures, "rank_distance"):
+        for measure in (*figures.study.benchmarks[part.benchmark].measures, "rank_distance"):
             for one in contrasts(part, measure):
                 if one.system == system:
-                    yield benchmark, one, alone
+                    yield part.benchmark, one, alone
 
 
 def _leanings(figures: Figures, benchmark: str, model: str) -> Iterator[str]:

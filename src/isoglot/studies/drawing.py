@@ -5,17 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from isoglot.report.plots import Plot, Spec, difference, language_map, largest, layer, nominal, quantity, systems_plot
-from isoglot.report.systems import Column, column_of
+from isoglot.report.plots import (
+    Plot,
+    Spec,
+    difference,
+    language_map,
+    largest,
+    layer,
+    nominal,
+    points,
+    quantity,
+    systems_plot,
+)
+from isoglot.report.systems import Column
 from isoglot.report.tables import Table
-from isoglot.studies.figures import EVERYTHING, Figures, Gains, Part, gains
+from isoglot.studies.figures import EVERYTHING, Figures, Gains, Part, gains, trade_off
 from isoglot.studies.recipe import BASE
 from isoglot.studies.tables import gains_table, part_table
 
 
 def plots_of(figures: Figures) -> Iterator[Plot]:
     """What to look at first: systems with intervals, curves and front along the axis, gain by amount."""
-    for part in _against_base(figures):
+    for part in figures.select(view=EVERYTHING, baseline=BASE):
         behind = part_table(figures, part)
         dots = systems_plot(f"Figures of each system on {part.benchmark}", part.comparison.systems, part.cells)
         yield Plot(dots, f"{part.title}: systems with 95 % intervals", behind)
@@ -28,26 +39,17 @@ def plots_of(figures: Figures) -> Iterator[Plot]:
 
 def grids_of(figures: Figures) -> Iterator[Plot]:
     """Every system's difference to the base by query and corpus language."""
-    for part in _against_base(figures):
+    for part in figures.select(view=EVERYTHING, baseline=BASE):
         yield from _grids(figures, part)
-
-
-def _against_base(figures: Figures) -> list[Part]:
-    return [part for part in figures.parts if (part.view, part.baseline) == (EVERYTHING, BASE)]
 
 
 def _curves(figures: Figures, part: Part) -> Spec:
     """Figures along the axis, a panel per figure and a line per series; what has no place on it as a level."""
-    panels = []
-    for cell in part.cells[0]:
-        column, rows = cell.column, _rows(part, cell.column)
-        placed, levels = [], []
-        for row in rows:
-            arm = figures.study.arms.get(row["system"])
-            if arm is not None and arm.x is not None:
-                placed.append({**row, "x": arm.x, "series": arm.series})
-            else:
-                levels.append(row)
+    panels, arms = [], {name: arm for name, arm in figures.study.arms.items() if arm.x is not None}
+    for cells in zip(*part.cells, strict=True):
+        column, rows = cells[0].column, points(part.comparison.systems, cells)
+        placed = [{**row, "x": arm.x, "series": arm.series} for row in rows if (arm := arms.get(row["system"]))]
+        levels = [row for row in rows if row["system"] not in arms]
         axis = {"values": sorted({row["x"] for row in placed}), "format": "~g"}
         x = quantity("x", title=figures.study.x_title, scale={"zero": False}, axis=axis)
         y, low = (quantity(name, title=None, scale={"zero": False}) for name in ("value", "low"))
@@ -72,23 +74,19 @@ def _curves(figures: Figures, part: Part) -> Spec:
                 ],
             }
         )
-    return {
-        "description": f"Figures on {part.benchmark} along {figures.study.x_title}",
-        "concat": panels,
-        "columns": 3,
-    }
+    described = f"Figures on {part.benchmark} along {figures.study.x_title}"
+    return {"description": described, "concat": panels, "columns": 3}
 
 
 def _front(figures: Figures, part: Part, behind: Table) -> Iterator[Plot]:
     """Monolingual score against rank distance, a point per system."""
     column = Column("monolingual", figures.study.benchmarks[part.benchmark].measures[0])
-    scores = {row["system"]: row["value"] for row in _rows(part, column)}
-    bias = {row["system"]: row["value"] for row in _rows(part, Column("multilingual", "rank_distance"))}
-    rows = [{"system": name, "score": scores[name], "bias": bias[name]} for name in scores if name in bias]
+    found = trade_off(part, column.measure)
+    rows = [{"system": name, "score": round(score, 6), "bias": round(bias, 6)} for name, (score, bias) in found.items()]
     if rows:
         caption = f"{part.title}: {column.heading} against rank distance; the best corner is above on the left"
         plot = _scatter(rows, ("bias", "score", "system"), ("rank distance", column.heading), caption)
-        if all(row["bias"] > 0 for row in rows):  # the base lies far off
+        if all(bias > 0 for _, bias in found.values()):  # the base lies far off
             plot["layer"][0]["encoding"]["x"]["scale"] = {"type": "log", "nice": False, "padding": 20}
         yield Plot(plot, caption, behind)
 
@@ -101,9 +99,9 @@ def _gain(found: Gains) -> Plot:
     ]
     titles = ("pairs of training text in the language, and 1", f"gain in {Column(*found.figure).heading}")
     plot = _scatter(rows, ("pairs", "gain", "language"), titles, found.title)
-    points = plot["layer"][0]["encoding"]
-    points["x"]["scale"] = {"type": "log"}
-    points["shape"] = points["color"] = nominal("text")
+    encoding = plot["layer"][0]["encoding"]
+    encoding["x"]["scale"] = {"type": "log"}
+    encoding["shape"] = encoding["color"] = nominal("text")
     return Plot(plot, found.title, gains_table(found))
 
 
@@ -124,7 +122,7 @@ def _scatter(rows: list[dict[str, Any]], fields: tuple[str, str, str], titles: t
     x, y = (
         quantity(field, title=title, scale={"zero": False}) for field, title in zip(fields[:2], titles, strict=True)
     )
-    points = {"x": x, "y": y, "tooltip": [{"field": name} for name in fields]}
+    marks = {"x": x, "y": y, "tooltip": [{"field": name} for name in fields]}
     names = {"x": x, "y": y, "text": {"field": fields[2]}}
     return {
         "description": caption,
@@ -132,16 +130,7 @@ def _scatter(rows: list[dict[str, Any]], fields: tuple[str, str, str], titles: t
         "height": 320,
         "data": {"values": rows},
         "layer": [
-            layer("point", points, filled=True, size=70),
+            layer("point", marks, filled=True, size=70),
             layer("text", names, align="left", dx=7, fontSize=11, fill="currentColor"),
         ],
     }
-
-
-def _rows(part: Part, column: Column) -> list[dict[str, Any]]:
-    """Figures with their intervals, to six places: rounding errors of equal means would be all that an axis shows."""
-    return [
-        {"system": one.system, "value": round(one.value, 6), "low": round(one.low, 6), "high": round(one.high, 6)}
-        for one in part.comparison.estimates
-        if one.language is None and column_of(one) == column
-    ]

@@ -81,18 +81,9 @@ class Figures:
     optima: tuple[Optimum, ...] = ()
     against_best: tuple[Part, ...] = ()
 
-    def part(self, benchmark: str, baseline: str = BASE, model: str | None = None, view: str = EVERYTHING) -> Part:
-        """The comparison of these; of the first model where none is named.
-
-        Raises:
-            KeyError: if there is none.
-        """
-        model = next(iter(self.study.models)) if model is None else model
-        wanted = (benchmark, model, view, baseline)
-        for part in self.parts:
-            if (part.benchmark, part.model, part.view, part.baseline) == wanted:
-                return part
-        raise KeyError(wanted)
+    def select(self, **wanted: str) -> list[Part]:
+        """The parts with these attributes, such as `view=EVERYTHING, baseline=BASE`."""
+        return [part for part in self.parts if all(getattr(part, name) == value for name, value in wanted.items())]
 
 
 @dataclass(frozen=True)
@@ -121,9 +112,7 @@ class Gains:
 def gains(figures: Figures) -> Iterator[Gains]:
     """Gains of the systems under `gain_by_amount`, over every baseline that they are compared with."""
     for system in figures.study.gain_by_amount:
-        for part in figures.parts:
-            if part.view != EVERYTHING:
-                continue
+        for part in figures.select(view=EVERYTHING):
             measure = figures.study.benchmarks[part.benchmark].measures[0]
             amounts = figures.amounts.get(figures.study.label(system, part.model), {})
             rows = [
@@ -212,6 +201,15 @@ def estimates(part: Part, setting: str, measure: str) -> list[Estimate]:
     """Every system's estimate over all query languages of the part."""
     wanted = (setting, measure, None)
     return [one for one in part.comparison.estimates if (one.setting, one.measure, one.language) == wanted]
+
+
+def trade_off(part: Part, measure: str) -> dict[str, tuple[float, float]]:
+    """Monolingual score and rank distance of each system that has both."""
+    score, bias = (
+        {one.system: one.value for one in estimates(part, *where)}
+        for where in (("monolingual", measure), ("multilingual", "rank_distance"))
+    )
+    return {name: (score[name], bias[name]) for name in score if name in bias}
 
 
 def contrasts(part: Part, measure: str, *, languages: bool = False) -> list[Contrast]:

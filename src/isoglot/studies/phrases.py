@@ -13,6 +13,7 @@ from isoglot.studies.recipe import BASE
 
 CLAIMS = ("is better than", "is worse than", "better:", "worse:", "improves", "hinders")
 """Every way in which an answer says that there is a difference."""
+_SAID_ALREADY = ("one run", "p-values")  # beginnings of a comparison's notes of what limits say of the whole study
 _FEW = 4  # systems that are named with their figures
 
 
@@ -68,36 +69,29 @@ def leader(parts: Sequence[Part], setting: str, measure: str) -> str:
 
 def leaders(figures: Figures, benchmark: str, model: str, measure: str) -> str:
     """`leader` in all settings that were measured, and in rank distance."""
-    parts = (*figures.parts, *figures.against_best)
-    whole = [one for one in parts if (one.benchmark, one.model, one.view) == (benchmark, model, EVERYTHING)]
+    best = [part for part in figures.against_best if (part.benchmark, part.model) == (benchmark, model)]
+    whole = [*figures.select(benchmark=benchmark, model=model, view=EVERYTHING), *best]
     found = [leader(whole, setting, measure) for setting in SETTINGS]
     return " ".join(sentence for sentence in [*found, leader(whole, "multilingual", "rank_distance")] if sentence)
 
 
 def by_language(part: Part, system: str, setting: str, measure: str) -> str:
     """For which query languages a system improves on or hinders what the baseline does."""
-    found = [one for one in contrasts(part, measure, languages=True) if one.system == system and one.setting == setting]
-    return changes(
-        [(str(one.language), one) for one in found], f"{system} against {part.comparison.baseline}", "query languages"
-    )
+    found = [(str(one.language), one) for one in _of(part, system, setting, measure, languages=True)]
+    return changes(found, f"{system} against {part.baseline}", "query languages")
 
 
-def by_view(figures: Figures, benchmark: str, baseline: str, model: str, where: tuple[str, str, str]) -> str:
-    """For which views of the queries a system, by its name in `where`, improves on or hinders what the baseline does.
+def by_view(figures: Figures, part: Part, system: str, setting: str, measure: str) -> str:
+    """For which other views of the part's queries a system improves on or hinders what the baseline does."""
+    alike = figures.select(benchmark=part.benchmark, model=part.model, baseline=part.baseline)
+    views = [view for view in alike if view.view != EVERYTHING]
+    found = [(view.view, one) for view in views for one in _of(view, system, setting, measure)]
+    return changes(found, f"{system} against {part.baseline}", "groups of queries")
 
-    Args:
-        figures: of the study.
-        benchmark: the recipe's name.
-        baseline: of the comparisons.
-        model: short name of the initial model.
-        where: system, setting and measure.
-    """
-    found = []
-    for part in figures.parts:
-        if (part.benchmark, part.baseline, part.model) == (benchmark, baseline, model) and part.view != EVERYTHING:
-            mine = contrasts(part, where[2])
-            found += [(part.view, one) for one in mine if (one.system, one.setting) == where[:2]]
-    return changes(found, f"{where[0]} against {baseline}", "groups of queries")
+
+def _of(part: Part, system: str, setting: str, measure: str, *, languages: bool = False) -> list[Contrast]:
+    found = contrasts(part, measure, languages=languages)
+    return [one for one in found if (one.system, one.setting) == (system, setting)]
 
 
 def changes(found: Sequence[tuple[str, Contrast]], who: str, what: str) -> str:
@@ -158,15 +152,10 @@ def limits(figures: Figures) -> list[str]:
         "P-values are corrected (Holm) over systems and settings within a benchmark, a baseline and a measure, and "
         "apart from that over query languages or over groups of queries; not over measures, benchmarks or baselines."
     )
-    for part in figures.parts:
-        if (part.view, part.baseline) == (EVERYTHING, BASE):
-            lines += [f"{part.benchmark}: {note}." for note in part.comparison.notes if _is_of_examples(note)]
+    for part in figures.select(view=EVERYTHING, baseline=BASE):
+        notes = (note for note in part.comparison.notes if not note.startswith(_SAID_ALREADY))
+        lines += [f"{part.benchmark}: {note}." for note in notes]
     return [*dict.fromkeys(lines), *(" ".join(line.split()) for line in study.limits)]
-
-
-def _is_of_examples(note: str) -> bool:
-    """Whether a comparison's note is about too few examples; what the others say is said here already."""
-    return note[0].isdigit()
 
 
 def _sorted_out(found: Sequence[Contrast]) -> str:

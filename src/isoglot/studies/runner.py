@@ -13,16 +13,7 @@ from isoglot.common.progress import console
 from isoglot.evaluation.results import Results
 from isoglot.report.page import plot_library
 from isoglot.studies.answers import ANSWERS
-from isoglot.studies.arms import (
-    RECORD_FILE,
-    Arm,
-    amounts_of,
-    arms_of,
-    check_record,
-    clean_text,
-    config_of,
-    run_arm,
-)
+from isoglot.studies.arms import RECORD_FILE, Arm, amounts_of, arms_of, check_record, clean_text, config_of, run_arm
 from isoglot.studies.curve import Optimum, find_optimum
 from isoglot.studies.figures import AGREEMENT, EVERYTHING, Figures, compare_best, compare_parts, mean_figures
 from isoglot.studies.material import load_set
@@ -89,17 +80,13 @@ def figures_of(study: Study, outcome: Outcome, amounts: Mapping[str, Mapping[str
     parts, optima, against_best = [], [], []
     means: dict[str, dict[str, Any]] = {}
     for benchmark in study.benchmarks:
-        by_label: dict[str, list[Results]] = {}
-        for arm, results in outcome.items():
-            by_label.setdefault(arm.label, []).append(results[benchmark])
-        means[benchmark] = {label: mean_figures(runs) for label, runs in by_label.items()}
+        means[benchmark] = {}
         for model in study.models:
-            runs = {
-                system: [
-                    results[benchmark] for arm, results in outcome.items() if (arm.system, arm.model) == (system, model)
-                ]
-                for system in study.systems
-            }
+            runs: dict[str, list[Results]] = {system: [] for system in study.systems}
+            for arm, results in outcome.items():
+                if arm.model == model:
+                    runs[arm.system].append(results[benchmark])
+            means[benchmark] |= {study.label(system, model): mean_figures(some) for system, some in runs.items()}
             found = compare_parts(study, benchmark, runs, model)
             parts += found
             against_best += compare_best(study, benchmark, runs, model, found)

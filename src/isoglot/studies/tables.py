@@ -17,7 +17,7 @@ _DIGITS = 12  # of a fingerprint
 
 def tables_of(figures: Figures) -> list[Table]:
     """All tables: systems, differences, views, languages, optima, amounts of data."""
-    whole = [part for part in figures.parts if part.view == EVERYTHING and part.baseline == BASE]
+    whole = figures.select(view=EVERYTHING, baseline=BASE)
     tables = [part_table(figures, part) for part in whole]
     for part in figures.parts:
         title = f"{part.title}: differences to {part.baseline}"
