@@ -9,7 +9,8 @@ import time
 
 import numpy as np
 
-from isoglot.batching.plan import Translations, plan_batches
+from isoglot.batching.plan import plan_batches
+from isoglot.batching.translations import Translations
 
 LANGUAGES = tuple("abcdefghij")
 

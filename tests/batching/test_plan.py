@@ -14,10 +14,10 @@ from isoglot.batching.plan import (
     KINDS,
     MONOLINGUAL,
     BatchPlan,
-    Translations,
     plan_batches,
 )
 from isoglot.batching.sampling import language_weights, sample, sample_blocks
+from isoglot.batching.translations import Translations
 from isoglot.common.errors import InputError
 
 STRATEGIES = ("monolingual", "cross-lingual", "hybrid", "mixed", "english")

@@ -74,7 +74,7 @@ def sample(groups: IntArray, rates: FloatArray, batches: int, batch_size: int, r
         moments = (turn + rng.random(len(nth))) / some[nth] * _MOMENTS
         keys[begin[0] : ends[last - 1]] = moments.astype(np.uint64) << np.uint64(32) | (nth + first).astype(np.uint64)
     keys.sort()
-    sampled = (keys & np.uint64(0xFFFFFFFF)).astype(np.int32).reshape(batches, batch_size)
+    sampled: IntArray = (keys & np.uint64(0xFFFFFFFF)).astype(np.int32).reshape(batches, batch_size)
     del keys
     _separate(sampled, groups, rng)
     return sampled

@@ -14,7 +14,7 @@ from dataclasses import astuple, dataclass
 from functools import cached_property, partial
 from io import BytesIO
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 from zlib import crc32
 
 import numpy as np
@@ -31,7 +31,7 @@ from isoglot.pairs import ParallelPairs
 from isoglot.pairs.duplicates import connected, key_numbers, near_key, passage_key, query_key, shared
 from isoglot.pairs.numbers import Column
 
-IntArray = npt.NDArray[np.int64]
+IntArray = npt.NDArray[np.integer[Any]]
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 NegativeLanguage = Literal["query", "passage", "any"]
@@ -148,9 +148,8 @@ def mine_negatives(
     pool = _pool(pairs)
     with progress("Encoding for negatives", len(pool.read) + len(asked)) as advance:
         encode = partial(embed, model, store=store, batch_size=batch_size, bf16=bf16, on_progress=advance)
-        passages, queries = (
-            _unit_vectors(pairs, role, rows, encode) for role, rows in (("passage", pool.read), ("query", asked))
-        )
+        passages = _unit_vectors(pairs, "passage", pool.read, encode)
+        queries = _unit_vectors(pairs, "query", asked, encode)
     chunks = range(0, len(asked), _CHUNK_ROWS)
     folder = None if work_dir is None else Path(work_dir) / _key(pairs, queries, passages, settings)
     found = []
@@ -217,7 +216,7 @@ def _key(pairs: ParallelPairs, queries: FloatArray, passages: FloatArray, settin
     """Everything the result depends on, as the name of a folder."""
     digest = hashlib.sha256(f"{pairs.fingerprint}{astuple(settings)}".encode())
     for vectors in (queries, passages):
-        digest.update(np.ascontiguousarray(vectors))
+        digest.update(np.ascontiguousarray(vectors).data)
     return digest.hexdigest()[:32]
 
 

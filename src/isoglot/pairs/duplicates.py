@@ -13,8 +13,8 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+from scipy.sparse import coo_array  # type: ignore[import-untyped]
+from scipy.sparse.csgraph import connected_components  # type: ignore[import-untyped]
 
 from isoglot.common.text import comparable
 from isoglot.pairs.numbers import blocks, numbered
@@ -25,6 +25,7 @@ Key = Callable[[pa.Array], pa.Array]
 """Texts to what stays of them when two are held to be the same; null where one has no such key."""
 
 LONG = 100  # normalised characters from which a text says enough to be known by its shape or its beginning
+_READ = 4000  # characters in which that beginning is looked for
 PREFIX = 200  # characters of a first paragraph that make two passages nearly the same
 
 
@@ -77,7 +78,8 @@ def near_key(texts: pa.Array) -> pa.Array:
 
     Texts about members of one family share it and differ in a last paragraph.
     """
-    key = passage_key(pc.replace_substring_regex(texts, r"(?s)\n\s*\n.*", ""))
+    beginnings = pc.utf8_slice_codeunits(texts, 0, _READ)
+    key = passage_key(pc.replace_substring_regex(beginnings, r"(?s)\n\s*\n.*", ""))
     return pc.if_else(pc.greater_equal(pc.utf8_length(key), LONG), pc.utf8_slice_codeunits(key, 0, PREFIX), None)
 
 

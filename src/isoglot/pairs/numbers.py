@@ -45,6 +45,9 @@ class Column:
             self._keep(numbers)
         self._length += len(numbers)
 
+    def __len__(self) -> int:  # noqa: D105
+        return self._length
+
     def _keep(self, numbers: npt.NDArray[Any]) -> None:
         if self._file is not None:
             numbers.tofile(self._file)

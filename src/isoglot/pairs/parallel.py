@@ -13,21 +13,29 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from isoglot.batching.plan import Translations
+from isoglot.batching.translations import Translations
 from isoglot.common.cache import cache_folder
 from isoglot.common.errors import InputError
 from isoglot.common.languages import normalize_language
 from isoglot.pairs import duplicates
 from isoglot.pairs.description import Description, Tokenizer, length_quantiles
-from isoglot.pairs.numbers import first_places, numbered
-from isoglot.pairs.rows import TEXT_COLUMNS, Rows, by_example, joined, patterns, rows_of_batches, selected
-from isoglot.pairs.schema import SCHEMA, Where, batches_of_rows, checked
+from isoglot.pairs.numbers import Column, blocks, first_places, numbered
+from isoglot.pairs.rows import (
+    TEXT_COLUMNS,
+    Part,
+    Rows,
+    by_example,
+    patterns,
+    put_together,
+    rows_of_batches,
+    selected,
+)
+from isoglot.pairs.schema import ROWS_AT_A_TIME, SCHEMA, Where, batches_of_rows, checked
 from isoglot.pairs.texts import ArrowTexts, BoolArray, IntArray, Source, hashes, kept, mapped_batches, texts_of
 
 Role = Literal["query", "passage"]
 
 _FORMAT = "1"  # of the files in the cache folder; part of their name
-_ROWS_AT_A_TIME = 1 << 12
 _DESCRIBED_TEXTS = 20_000  # texts per role whose lengths stand for all
 
 
@@ -147,7 +155,8 @@ class ParallelPairs:
         """
         if len(parts) == 1:
             return parts[0]
-        ids, (number, first) = ArrowTexts.joined([part.example_ids for part in parts]), _numbered_ids(parts)
+        ids = ArrowTexts.joined([part.example_ids for part in parts])
+        number, first = numbered(ids.hashes())
         if len(first) < len(number):
             names = (
                 f"{part.datasets[n]}/{name}"
@@ -155,23 +164,21 @@ class ParallelPairs:
                 for name, n in zip(part.example_ids, part._dataset.tolist(), strict=True)
             )
             ids = texts_of(names)
-            number, first = numbered(ids.hashes(np.ones(len(ids), np.bool_)))
+            number, first = numbered(ids.hashes())
         languages = sorted({tag for part in parts for tag in part.languages})
         datasets = list(dict.fromkeys(name for part in parts for name in part.datasets))
-        start, maps = 0, []
+        joined, start, text, negative = [], 0, 0, Column(np.int32)
         for part in parts:
             own = number[start : start + part.example_count]
             named = np.array([datasets.index(name) for name in part.datasets], np.int32)
-            maps.append((own, np.searchsorted(languages, part.languages), named))
-            start += part.example_count
-        rows, negative = joined(
-            [(part.numbers, part.negative) for part in parts],
-            maps,
-            [len(part.store) for part in parts],
-            (len(languages), len(datasets)),
-        )
+            spoken = np.searchsorted(languages, part.languages)
+            joined.append(Part(part.numbers, None, own, spoken, named, text, len(negative)))
+            for _, some in blocks(part.negative):
+                negative.append(some + text)
+            start, text = start + part.example_count, text + len(part.store)
+        rows = put_together(joined, len(languages), len(datasets))
         store = ArrowTexts.joined([part.store for part in parts])
-        pairs = cls(store, ids.select(first), tuple(languages), tuple(datasets), rows, negative)
+        pairs = cls(store, ids.select(first), tuple(languages), tuple(datasets), rows, negative.finish())
         pairs._check_once_per_language(lambda row: f"row {row + 1} of the concatenated tables")
         return pairs
 
@@ -219,25 +226,15 @@ class ParallelPairs:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over hashes of the content in its order, however it is stored; 64 hexadecimal digits."""
-        texts = self.store.hashes(self._used())
-        ids = self.example_ids.hashes(np.ones(self.example_count, np.bool_))
+        texts, ids = self.store.hashes(), self.example_ids.hashes()
         tags, names = (hashes(pa.array(values, pa.large_string())) for values in (self.languages, self.datasets))
         digest = hashlib.sha256()
         for _, part in self.numbers.parts():
             queries = np.where(part.query >= 0, texts[part.query], 0) if len(texts) else part.query
             columns = (ids[part.example], tags[part.language], queries, texts[part.passage], names[part.dataset])
             for column in (*columns, texts[self.negative[part.negative_places()]], part.negatives_count):
-                digest.update(np.ascontiguousarray(column, column.dtype.newbyteorder("<")))
+                digest.update(np.ascontiguousarray(column, column.dtype.newbyteorder("<")).data)
         return digest.hexdigest()
-
-    def _used(self) -> BoolArray:
-        """`(texts,)`; true for texts that a row has."""
-        used = np.zeros(len(self.store), np.bool_)
-        for _, part in self.numbers.parts():
-            used[part.passage] = True
-            used[part.query[part.query >= 0]] = True
-            used[self.negative[part.negative_places()]] = True
-        return used
 
     def text_numbers(self, role: Role) -> IntArray:
         """`(rows,)`; where each row's text stands in `store`; -1 where there is no query."""
@@ -261,8 +258,8 @@ class ParallelPairs:
 
     def rows(self, rows: IntArray | None = None) -> Iterator[dict[str, Any]]:
         """Some rows, or all, in that order, as mappings with the keys that `from_rows` takes."""
-        for start in range(0, len(self) if rows is None else len(rows), _ROWS_AT_A_TIME):
-            stop = min(start + _ROWS_AT_A_TIME, len(self) if rows is None else len(rows))
+        for start in range(0, len(self) if rows is None else len(rows), ROWS_AT_A_TIME):
+            stop = min(start + ROWS_AT_A_TIME, len(self) if rows is None else len(rows))
             some = np.arange(start, stop) if rows is None else rows[start:stop]
             part = self.numbers.where(some)
             known = part.negatives_count >= 0
@@ -287,8 +284,8 @@ class ParallelPairs:
 
     def select_rows(self, chosen: BoolArray) -> ParallelPairs:
         """The rows that a mask, `(rows,)`, chooses, in their order."""
-        sizes = (len(self.languages), len(self.datasets))
-        rows, examples, languages, datasets = selected(self.numbers, chosen, *sizes)
+        sizes = (self.example_count, len(self.languages), len(self.datasets))
+        rows, (examples, languages, datasets) = selected(self.numbers, chosen, sizes)
         return replace(
             self,
             example_ids=self.example_ids.select(examples),
@@ -445,13 +442,7 @@ class ParallelPairs:
             dataset=self._dataset,
             group=duplicates.connected([duplicates.shared(self.numbers, "passage", key)], self.example_count),
             pattern=pattern,
-            available=table[:, :, 1:].any(2),
+            available=np.asarray(table[:, :, 1:].any(2)),
             identical=table[:, :, 2] > 0,
             rows=by_example(self.numbers, len(self.languages)),
         )
-
-
-def _numbered_ids(parts: Sequence[ParallelPairs]) -> tuple[IntArray, IntArray]:
-    """`numbered` over the ids of all parts, one after the other."""
-    found = [part.example_ids.hashes(np.ones(part.example_count, np.bool_)) for part in parts]
-    return numbered(np.concatenate([np.zeros(0, np.uint64), *found]))

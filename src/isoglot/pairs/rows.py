@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from isoglot.batching.plan import smallest
+from isoglot.batching.translations import smallest
 from isoglot.common.errors import InputError
 from isoglot.pairs.numbers import Column, blocks, first_places, numbered
 from isoglot.pairs.texts import BoolArray, IntArray, hashes
@@ -58,7 +58,7 @@ class Rows:
         """Where the negatives of these rows stand in the list of all, row after row."""
         counts = np.maximum(self.negatives_count, 0)
         ends = np.cumsum(counts)
-        return np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(self.negatives_from - (ends - counts), counts)
+        return np.asarray(np.arange(counts.sum()) + np.repeat(self.negatives_from - (ends - counts), counts))
 
 
 class RowColumns:
@@ -154,67 +154,60 @@ def _examples(batches: Sequence[pa.RecordBatch]) -> tuple[IntArray, IntArray]:
     return example.finish(), runs.finish()[first_run]
 
 
-def joined(
-    tables: Sequence[tuple[Rows, IntArray]],
-    maps: Sequence[tuple[IntArray, IntArray, IntArray]],
-    texts: Sequence[int],
-    sizes: tuple[int, int],
-) -> tuple[Rows, IntArray]:
-    """The rows of several tables as those of one, and its negatives.
+@dataclass(frozen=True)
+class Part:
+    """Rows that become part of another table.
 
-    Args:
-        tables: rows, and the text numbers of all negatives.
-        maps: per table the new number of each example, language and data set.
-        texts: per table how many texts it has.
-        sizes: how many languages and data sets there are in all.
+    Attributes:
+        rows: all rows of the table they are of.
+        chosen: `(rows,)`; which of them; all if None.
+        example: the new number of each example.
+        language: the new number of each language.
+        dataset: the new number of each data set.
+        text: what is added to text numbers.
+        listed: what is added to places in the list of negatives.
     """
-    columns, negatives, text, listed = RowColumns(*sizes), Column(np.int32), 0, 0
-    for (rows, own), (example, language, dataset), count in zip(tables, maps, texts, strict=True):
-        for _, part in rows.parts():
+
+    rows: Rows
+    chosen: BoolArray | None
+    example: IntArray
+    language: IntArray
+    dataset: IntArray
+    text: int = 0
+    listed: int = 0
+
+
+def put_together(parts: Sequence[Part], languages: int, datasets: int) -> Rows:
+    """The rows of all parts, of so many languages and data sets."""
+    columns = RowColumns(languages, datasets)
+    for part in parts:
+        for at, some in part.rows.parts():
+            some = some if part.chosen is None else some.where(part.chosen[at])
             columns.append(
                 Rows(
-                    example[part.example],
-                    language[part.language],
-                    dataset[part.dataset],
-                    np.where(part.query >= 0, part.query + text, -1),
-                    part.passage + text,
-                    part.negatives_from + np.where(part.negatives_count > 0, listed, 0),
-                    part.negatives_count,
+                    part.example[some.example],
+                    part.language[some.language],
+                    part.dataset[some.dataset],
+                    np.where(some.query >= 0, some.query + part.text, -1),
+                    some.passage + part.text,
+                    some.negatives_from + np.where(some.negatives_count > 0, part.listed, 0),
+                    some.negatives_count,
                 )
             )
-        for _, some in blocks(own):
-            negatives.append(some + text)
-        text, listed = text + count, listed + len(own)
-    return columns.finish(), negatives.finish()
+    return columns.finish()
 
 
-def selected(rows: Rows, chosen: BoolArray, languages: int, datasets: int) -> tuple[Rows, IntArray, IntArray, IntArray]:
-    """The rows that a mask chooses, renumbered, and what is left: numbers of examples, languages and data sets."""
-    examples = int(rows.example.max(initial=-1)) + 1
-    first = first_places(rows.example, examples, chosen)
-    left = np.flatnonzero(first >= 0)
-    left = left[np.argsort(first[left], kind="stable")].astype(np.int32)
-    spoken, named = np.zeros(languages, np.bool_), np.zeros(datasets, np.bool_)
-    for at, part in rows.parts():
-        spoken[part.language[chosen[at]]] = True
-        named[part.dataset[chosen[at]]] = True
-    kept_languages, kept_datasets = np.flatnonzero(spoken), np.flatnonzero(named)
-    maps = [
-        _places(kept, size) for kept, size in ((left, examples), (kept_languages, languages), (kept_datasets, datasets))
-    ]
-    columns = RowColumns(len(kept_languages), len(kept_datasets))
-    for at, part in rows.parts():
-        some = part.where(chosen[at])
-        numbers = (maps[0][some.example], maps[1][some.language], maps[2][some.dataset])
-        columns.append(Rows(*numbers, some.query, some.passage, some.negatives_from, some.negatives_count))
-    return columns.finish(), left, kept_languages, kept_datasets
-
-
-def _places(kept: IntArray, size: int) -> IntArray:
-    """`(size,)`; the place of each number among those that are kept."""
-    place = np.zeros(size, np.int32)
-    place[kept] = np.arange(len(kept))
-    return place
+def selected(rows: Rows, chosen: BoolArray, sizes: tuple[int, int, int]) -> tuple[Rows, list[IntArray]]:
+    """The rows that a mask chooses, renumbered, and which examples, languages and data sets are left."""
+    first = first_places(rows.example, sizes[0], chosen)
+    examples = np.flatnonzero(first >= 0)
+    left: list[IntArray] = [examples[np.argsort(first[examples], kind="stable")].astype(np.int32)]
+    for column, size in ((rows.language, sizes[1]), (rows.dataset, sizes[2])):
+        left.append(np.flatnonzero(first_places(column, size, chosen) >= 0))
+    new: list[IntArray] = [np.zeros(size, np.int32) for size in sizes]
+    for number, old in zip(new, left, strict=True):
+        number[old] = np.arange(len(old))
+    return put_together([Part(rows, chosen, new[0], new[1], new[2])], len(left[1]), len(left[2])), left
 
 
 def patterns(rows: Rows, languages: int) -> tuple[IntArray, npt.NDArray[np.int32]]:

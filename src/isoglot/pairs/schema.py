@@ -30,7 +30,7 @@ NEEDS = "a row needs id, language, query (null for a passage that is only a cand
 Where = Callable[[int], str]
 """Says where row n, counted from 0, comes from: `pairs.jsonl line 7`."""
 
-ROWS_AT_A_TIME = 1 << 13
+ROWS_AT_A_TIME = 1 << 12
 
 
 def batches_of_rows(rows: Iterable[Mapping[str, Any]], where: Where) -> Iterator[pa.RecordBatch]:

@@ -12,6 +12,7 @@ import os
 import secrets
 import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Union, overload
 
@@ -139,14 +140,20 @@ class ArrowTexts(Sequence[str]):
         """A sequence of the texts at these places; nothing is read."""
         return ArrowTexts(self.column, np.asarray(indices) if self.rows is None else self.rows[indices], self.sources)
 
-    def hashes(self, wanted: BoolArray, key: Callable[[pa.Array], pa.Array] | None = None) -> HashArray:
-        """`(texts,)`; hashes of the wanted texts, or of their keys, read once and block by block; 0 for the others."""
+    def hashes(self, wanted: BoolArray | None = None, key: Callable[[pa.Array], pa.Array] | None = None) -> HashArray:
+        """`(texts,)`; hashes of all or the wanted texts, or of their keys, read block by block; 0 for the others."""
         found = np.zeros(len(self), np.uint64)
-        for start in range(0, len(self), _TEXTS_AT_A_TIME):
-            at = start + np.flatnonzero(wanted[start : start + _TEXTS_AT_A_TIME])
+
+        def some(start: int) -> None:
+            at = np.arange(start, min(start + _TEXTS_AT_A_TIME, len(self)))
+            at = at if wanted is None else at[wanted[at]]
             if len(at):
                 texts = self.gather(at)
                 found[at] = hashes(texts if key is None else key(texts))
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # Arrow computes keys outside of Python's lock
+            for _ in pool.map(some, range(0, len(self), _TEXTS_AT_A_TIME)):
+                pass
         return found
 
     def places(self, wanted: Collection[str]) -> dict[str, int]:

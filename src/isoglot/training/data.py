@@ -9,8 +9,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import torch
 from datasets import Dataset
+from datasets.fingerprint import generate_random_fingerprint
+from datasets.table import InMemoryTable
 from sentence_transformers import SentenceTransformer
 
 from isoglot.batching.plan import BatchPlan
@@ -22,7 +25,7 @@ from isoglot.pairs import ParallelPairs
 from isoglot.sources import load_pairs
 from isoglot.training.config import DataSource, Distillation
 
-IntArray = npt.NDArray[np.int64]
+IntArray = npt.NDArray[np.integer[Any]]
 FloatArray = npt.NDArray[np.float32]
 
 
@@ -83,7 +86,8 @@ def planned_dataset(
     query_rows, passage_rows = share.table_rows(pairs.translations())
     with_negatives = negatives != 0 and bool((pairs.numbers.negatives_count >= 0).any())
     fetch = _Fetch(pairs, targets, translated, negatives if with_negatives else 0)
-    return Dataset.from_dict({"query_row": query_rows, "passage_row": passage_rows}).with_transform(fetch)
+    table = pa.table({"query_row": query_rows, "passage_row": passage_rows})
+    return Dataset(InMemoryTable(table), fingerprint=generate_random_fingerprint()).with_transform(fetch)
 
 
 @dataclass(frozen=True)
