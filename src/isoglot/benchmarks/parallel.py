@@ -41,9 +41,6 @@ def set_of_translations(name: str, texts: Iterable[Query]) -> RetrievalSet:
     Args:
         name: the name that results carry.
         texts: the texts; translations share the example.
-
-    Raises:
-        InputError: if no text has a translation, or a language has one example twice.
     """
     texts = list(texts)
     passages = [Passage(f"{text.example}@{text.language}", text.language, text.text) for text in texts]

@@ -35,9 +35,6 @@ def read_settings(path: Path, what: str) -> dict[str, Any]:
     Args:
         path: the file.
         what: what the file is, for an error: `a configuration is a mapping of keys such as model and data`.
-
-    Raises:
-        InputError: naming the file and, where there is one, the line.
     """
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
@@ -52,9 +49,6 @@ def read_settings(path: Path, what: str) -> dict[str, Any]:
 
 def apply_override(content: dict[str, Any], override: str) -> None:
     """Set a key of nested mappings, in place: `batches.alpha=0.3`. The value is YAML, null takes the key away.
-
-    Raises:
-        InputError: if the override is not of that form, or leads through a value.
 
     >>> content = {"batches": {"alpha": 0.5}, "dropout": 0.0}
     >>> apply_override(content, "batches.size=64"), apply_override(content, "dropout=null"), content

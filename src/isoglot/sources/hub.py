@@ -107,11 +107,7 @@ def parse_hub_spec(spec: str) -> tuple[HubLayout, int | None]:
 
 
 def number_of_rows(value: str, spec: str) -> int:
-    """The number that a limit says.
-
-    Raises:
-        InputError: if it is none from 1.
-    """
+    """The number that a limit says."""
     if not value.isdecimal() or not int(value):
         raise InputError(f'{spec}: limit must be a number of rows from 1, got "{value}"')
     return int(value)

@@ -33,11 +33,7 @@ class HubTable:
         return f"hub:{self.hub_id} {self.config or 'default'} {self.split}"
 
     def rows(self, limit: int | None = None, cache_dir: str | Path | None = None) -> Iterator[dict[str, Any]]:
-        """The rows as they are; with a limit they are streamed and not downloaded whole.
-
-        Raises:
-            InputError: if the table is not there or cannot be fetched.
-        """
+        """The rows as they are; with a limit they are streamed and not downloaded whole."""
         from datasets.exceptions import DatasetsError
 
         try:
@@ -67,9 +63,6 @@ class HubRows:
     Args:
         table: where it is.
         columns: per name that the caller uses, the names that the hub may use for it, the first found taken.
-
-    Raises:
-        InputError: if the table, or one of its columns, is not there or cannot be fetched.
     """
 
     def __init__(self, table: HubTable, columns: Mapping[str, tuple[str, ...]]) -> None:
@@ -100,11 +93,7 @@ class HubRows:
 
 
 def fetch_file(hub_id: str, name: str) -> Path:
-    """A file of a data set on the hub, fetched to the hub's own cache if it is not there yet, or of a local folder.
-
-    Raises:
-        InputError: if there is no such file, or it cannot be fetched.
-    """
+    """A file of a data set on the hub, fetched to the hub's own cache if it is not there yet, or of a local folder."""
     if Path(hub_id).is_dir():
         return Path(hub_id) / name
     from huggingface_hub import hf_hub_download

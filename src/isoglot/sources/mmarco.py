@@ -64,11 +64,7 @@ def finder(folder: Path | None) -> Find:
 
 
 def parts_of(folder: Path | None, languages: Iterable[str] | None) -> dict[str, str]:
-    """Tag to name of the languages asked for; all that there are if None.
-
-    Raises:
-        InputError: if a language is not there, or none is.
-    """
+    """Tag to name of the languages asked for; all that there are if None."""
     names = mmarco_languages()
     if folder is None:
         return asked(names, languages, "mmarco")

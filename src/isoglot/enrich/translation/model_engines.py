@@ -26,11 +26,7 @@ _OPUS_CODE = re.compile(r">>([^<>]+)<<")
 
 
 class ModelEngine(ABC):
-    """What the engines share: a tokenizer that is told the languages, before and behind what generates.
-
-    Raises:
-        InputError: if the tokenizer is of no model of these families.
-    """
+    """What the engines share: a tokenizer that is told the languages, before and behind what generates."""
 
     name: str
     more = "give a model that has the languages, such as facebook/nllb-200-distilled-600M"

@@ -32,9 +32,6 @@ class Protector:
 
         A sentence without a letter outside what is protected stays as it is. Where the engine gives nothing for a
         part of a sentence, the translation is empty.
-
-        Raises:
-            InputError: if the engine fails or answers with another number of texts.
         """
         done = {sentence: (sentence, False) for sentence in sentences}
         left = list(filter(has_words, done))

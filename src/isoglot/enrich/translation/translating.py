@@ -200,9 +200,6 @@ def translate_texts(
 
     Sentences are translated one by one with what must survive protected, and put together as the texts were. If the
     engine has nothing to say to one of them, the whole translation is empty, because the text would lack a part.
-
-    Raises:
-        InputError: if the engine fails.
     """
     split = [split_text(text, source_language) for text in texts]
     found = Protector(engine, source_language, target_language).translate(
