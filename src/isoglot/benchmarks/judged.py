@@ -15,15 +15,10 @@ from isoglot.sources.hub_tables import HubRows, HubTable
 
 @dataclass(frozen=True)
 class Collection:
-    """One language of a benchmark.
+    """One language of a benchmark: passages, queries by id, of which only the answered are asked, and judgements.
 
-    Attributes:
-        language: its tag.
-        corpus: the passages.
-        queries: id to text; those without a relevant passage are not asked.
-        judgements: by the ids of queries and, without `prefix`, of passages.
-        prefix: stands before each id of a passage in the corpus, and before each example, so that the ids of several
-            languages, which are not translations of each other, stay apart.
+    The prefix stands before each id of a passage in the corpus, and before each example, so that the ids of several
+    languages, which are not translations of each other, stay apart. Judgements are without it.
     """
 
     language: str

@@ -37,17 +37,11 @@ def set_of_translations(name: str, texts: Iterable[Query]) -> RetrievalSet:
 
     Each text is left out of its own ranking. Within its own language it then has nothing to find, so there are no
     monolingual figures.
-
-    Args:
-        name: the name that results carry.
-        texts: the texts; translations share the example.
     """
     texts = list(texts)
     passages = [Passage(f"{text.example}@{text.language}", text.language, text.text) for text in texts]
     relevant = [(text.example, passage.id) for text, passage in zip(texts, passages, strict=True)]
-    return RetrievalSet.build(
-        name, texts, passages, relevant, ignored=((passage.id, passage.id) for passage in passages)
-    )
+    return RetrievalSet.build(name, texts, passages, relevant, ignored=[(each.id, each.id) for each in passages])
 
 
 def load_bitext(folder: str | Path, *, languages: Iterable[str] | None = None) -> RetrievalSet:

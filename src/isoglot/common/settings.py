@@ -30,12 +30,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def read_settings(path: Path, what: str) -> dict[str, Any]:
-    """The mapping that a YAML file holds.
-
-    Args:
-        path: the file.
-        what: what the file is, for an error: `a configuration is a mapping of keys such as model and data`.
-    """
+    """The mapping that a YAML file holds; `what` says in an error what it is: `a configuration is a mapping of ...`."""
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -73,12 +68,9 @@ def apply_override(content: dict[str, Any], override: str) -> None:
 
 
 def first_problem(error: ValidationError, whole: str, docs: str) -> str:
-    """The first thing that is wrong with settings, its key dotted.
+    """The first thing that is wrong with settings, by its dotted key or, if it is none's, as of the `whole`.
 
-    Args:
-        error: what checking them raised.
-        whole: what they are together, for what is wrong with no single key: `the configuration`.
-        docs: the page that lists their keys.
+    `docs` is the page that lists the keys.
     """
     problem = error.errors()[0]
     where = ".".join(str(part) for part in problem["loc"]) or whole

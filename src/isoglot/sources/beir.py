@@ -18,14 +18,7 @@ from isoglot.pairs import ParallelPairs
 
 @dataclass(frozen=True)
 class Judgement:
-    """How relevant a passage is to a query, by their ids in the data set.
-
-    Attributes:
-        query: the query's id.
-        passage: the passage's id.
-        grade: how relevant, 0 or less for not at all.
-        where: the file and line that says so.
-    """
+    """How relevant a passage is to a query, 0 or less for not at all, and the file and line that says so."""
 
     query: str
     passage: str
@@ -79,7 +72,7 @@ def _rows(folder: Path, language: str, name: str) -> Iterator[Row]:
             wrong.setdefault(judgement.query, []).append(judgement.passage)
         elif judgement.query not in best or judgement.grade > best[judgement.query].grade:
             best[judgement.query] = judgement
-    named = {judgement.passage for judgement in best.values()} | {key for keys in wrong.values() for key in keys}
+    named = {judgement.passage for judgement in best.values()}.union(*wrong.values())
     passages = texts_by_id((row for row in read_passages(folder) if row[1] in named), "passage")
     for query, judgement in best.items():
         if not passages.get(judgement.passage):

@@ -16,13 +16,7 @@ _ROWS_AT_A_TIME = 1 << 12
 
 @dataclass(frozen=True)
 class HubTable:
-    """Where a table is.
-
-    Attributes:
-        hub_id: `owner/name` on the hub, or a folder in the hub's format.
-        config: the configuration, None for the default one.
-        split: the split.
-    """
+    """Where a table is: `owner/name` on the hub or a folder in its format, a configuration (None: default), a split."""
 
     hub_id: str
     config: str | None
@@ -58,12 +52,7 @@ class HubTable:
 
 
 class HubRows:
-    """The rows of a table, which stay on disk.
-
-    Args:
-        table: where it is.
-        columns: per name that the caller uses, the names that the hub may use for it, the first found taken.
-    """
+    """The rows of a table, which stay on disk; per name of ours, `columns` has those that the hub may use for it."""
 
     def __init__(self, table: HubTable, columns: Mapping[str, tuple[str, ...]]) -> None:
         self.table = table
@@ -87,8 +76,7 @@ class HubRows:
         """The rows as mappings of the caller's names."""
         for start in range(0, len(self), _ROWS_AT_A_TIME):
             block = self._data[start : start + _ROWS_AT_A_TIME]
-            columns = [block[theirs] for theirs in self._columns.values()]
-            for values in zip(*columns, strict=True):
+            for values in zip(*(block[theirs] for theirs in self._columns.values()), strict=True):
                 yield dict(zip(self._columns, values, strict=True))
 
 

@@ -15,13 +15,7 @@ from isoglot.enrich.translation.masking import apart, lost_numbers, mask, protec
 
 
 class Protector:
-    """Translates sentences with one engine in one direction, each distinct one once a call.
-
-    Args:
-        engine: what translates.
-        source_language: standard tag.
-        target_language: standard tag.
-    """
+    """Translates sentences with one engine in one direction, each distinct one once a call."""
 
     def __init__(self, engine: Engine, source_language: str, target_language: str) -> None:
         self._engine = engine

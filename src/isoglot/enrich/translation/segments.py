@@ -18,12 +18,7 @@ _WITHOUT_SPACES = frozenset({"zh", "ja", "th", "lo", "km", "my", "bo", "yue"})
 
 
 class Segment(NamedTuple):
-    """A piece of a text.
-
-    Attributes:
-        text: the piece, the space around it excluded.
-        gap: what stands between it and the next one, or what goes before the first sentence of a line; kept as it is.
-    """
+    """A piece of a text, and the gap after it, kept as it is; a gap before the first one follows an empty piece."""
 
     text: str
     gap: str
