@@ -17,11 +17,12 @@ from typing import Any
 
 from isoglot.benchmarks.beir import HUB_ID, load_corpus
 from isoglot.benchmarks.judged import hub_corpus
-from isoglot.benchmarks.parallel import set_of_translations
+from isoglot.benchmarks.parallel import retrieval_set_of
 from isoglot.benchmarks.retrieval_set import Query, RetrievalSet
 from isoglot.common.errors import InputError
 from isoglot.common.files import files_by_language, read_json_lines, some_text
 from isoglot.common.languages import asked, normalize_language
+from isoglot.pairs import ParallelPairs
 from isoglot.sources.hub_tables import HubTable
 
 _WITHOUT_SHORT_ANSWER = ("unanswerable", "binary", "long_answer")
@@ -44,7 +45,11 @@ def load_mkqa(folder: str | Path, *, languages: Iterable[str] | None = None) -> 
     Raises:
         InputError: if a file is missing or not of this form.
     """
-    return set_of_translations("mkqa", _read(Path(folder), languages, with_answers=False)[0])
+    queries, _ = _read(Path(folder), languages, with_answers=False)
+    rows = (
+        {"id": each.example, "language": each.language, "query": each.text, "passage": each.text} for each in queries
+    )
+    return retrieval_set_of(ParallelPairs.from_rows(rows), "mkqa")
 
 
 def load_mkqa_passages(folder: str | Path, *, languages: Iterable[str] | None = None) -> RetrievalSet:

@@ -92,10 +92,8 @@ class HttpEngine:
         if source is None or target is None:
             raise InputError(f"{self.model}: not from {source_language} to {target_language}; {self.more}")
         code, target_codes = self._languages[source]
-        translations: list[str] = []
-        for part in self._requests(texts):
-            translations += self._translate_part(part, code, target_codes[target])
-        return translations
+        parts = (self._translate_part(part, code, target_codes[target]) for part in self._requests(texts))
+        return [translation for part in parts for translation in part]
 
     def _requests(self, texts: Sequence[str]) -> Iterator[list[str]]:
         part: list[str] = []
@@ -116,10 +114,8 @@ class HttpEngine:
         if not isinstance(translations, list) or not all(isinstance(text, str) for text in translations):
             raise InputError(f"{self.model}/translate: no list of texts in the answer; {_WHAT}")
         if len(translations) != len(texts):
-            raise InputError(
-                f"{self.model}/translate: {len(translations)} translations of {len(texts)} texts; "
-                "lower texts_per_request"
-            )
+            wrong = f"{len(translations)} translations of {len(texts)} texts"
+            raise InputError(f"{self.model}/translate: {wrong}; lower texts_per_request")
         return translations
 
     @cached_property
@@ -130,11 +126,10 @@ class HttpEngine:
             targets = {str(entry["code"]): [str(code) for code in entry.get("targets", ())] for entry in listed}
         except (TypeError, KeyError, AttributeError):
             raise InputError(f"{self.model}/languages: not a list of languages; {_WHAT}") from None
-        codes = {tag: code for code in targets for tag in _tags([code])}
-        # Servers before 1.3 list no targets: they translate everything into everything.
-        return {
+        return {  # servers before 1.3 list no targets: they translate everything into everything
             tag: (code, {other: to for other, to in _tags(targets[code] or targets).items() if other != tag})
-            for tag, code in codes.items()
+            for code in targets
+            for tag in _tags([code])
         }
 
     def _ask(self, path: str, message: dict[str, Any] | None) -> Any:
