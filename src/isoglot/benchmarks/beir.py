@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from isoglot.benchmarks.corpora import size_of, stored_corpus
+from isoglot.benchmarks.corpora import stored_files
 from isoglot.benchmarks.judged import Collection, hub_corpus, hub_judgements, hub_queries, judged_set
 from isoglot.benchmarks.retrieval_set import Corpus, RetrievalSet
 from isoglot.common.errors import InputError
 from isoglot.common.languages import normalize_language
-from isoglot.pairs.texts import identity, places
+from isoglot.pairs.texts import places
 from isoglot.sources.beir import Judgement, corpus_file, read_judgements, read_passages, read_queries
 from isoglot.sources.hub_tables import HubTable
 
@@ -71,12 +71,10 @@ def load_beir_from_hub(dataset: str, *, split: str | None = None) -> RetrievalSe
 
 def load_corpus(folder: Path, language: str) -> Corpus:
     """The corpus of a folder in BEIR's format, kept on disk."""
-    file = corpus_file(folder)
-    return stored_corpus(
-        [str(file), *identity([file])],
+    return stored_files(
+        [corpus_file(folder)],
         lambda advance: ((key, text) for _, key, text in read_passages(folder, advance)),
         language=language,
-        size=size_of([file]),
     )
 
 

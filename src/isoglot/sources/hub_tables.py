@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from isoglot.common.errors import InputError, hub_errors
+from isoglot.pairs.texts import identity
 
 _ROWS_AT_A_TIME = 1 << 12
 
@@ -93,10 +94,8 @@ def fetch_file(hub_id: str, name: str) -> Path:
 
 
 def _identity(folder: Path) -> str:
-    """What stands for the content of a folder's files: their paths, sizes and times of change."""
-    files = sorted(path for path in folder.resolve().rglob("*") if path.is_file())
-    parts = (f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in files)
-    return sha256("\0".join(parts).encode()).hexdigest()[:32]
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return sha256("\0".join(identity(files)).encode()).hexdigest()[:32]
 
 
 def _unreadable(what: str, error: Exception) -> InputError:
