@@ -45,19 +45,15 @@ def load_hub(
     name = Path(layout.hub_id).resolve().name if Path(layout.hub_id).is_dir() else layout.hub_id
     wanted = None if languages is None else [normalize_language(language) for language in languages]
     configs = {tag: name for tag, name in layout.configs.items() if wanted is None or tag in wanted} or layout.configs
-    rows = (
-        row
-        for language, config in configs.items()
-        for number, hub_row in enumerate(_read(layout, config, limit, cache_dir), start=1)
-        for row in _rows(hub_row, number, layout, language, name)
-    )
-    seen: set[tuple[str, str]] = set()
 
     def first_of_each() -> Iterator[Row]:
-        for row in rows:
-            if (key := (row["id"], row["language"])) not in seen:
-                seen.add(key)
-                yield row
+        seen: set[tuple[str, str]] = set()
+        for language, config in configs.items():
+            for number, hub_row in enumerate(_read(layout, config, limit, cache_dir), start=1):
+                for row in _rows(hub_row, number, layout, language, name):
+                    if (key := (row["id"], row["language"])) not in seen:
+                        seen.add(key)
+                        yield row
 
     pairs = ParallelPairs.from_rows(first_of_each(), dataset=name)
     return pairs if wanted is None or not len(pairs) else pairs.filter_languages(wanted)
