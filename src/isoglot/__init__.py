@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from isoglot.batching.plan import BatchPlan as BatchPlan
     from isoglot.batching.plan import plan_batches as plan_batches
     from isoglot.batching.sampler import language_batch_sampler as language_batch_sampler
+    from isoglot.batching.translations import Translations as Translations
     from isoglot.benchmarks import RetrievalSet as RetrievalSet
     from isoglot.benchmarks import load_benchmark as load_benchmark
     from isoglot.evaluation.audit import audit as audit
@@ -41,6 +42,7 @@ _HOMES = {
     "Results": "evaluation.results",
     "RetrievalSet": "benchmarks",
     "TrainConfig": "training",
+    "Translations": "batching.translations",
     "audit": "evaluation.audit",
     "compare": "statistics.comparison",
     "debias": "models.debiasing",
