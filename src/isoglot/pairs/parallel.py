@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -215,11 +215,8 @@ class ParallelPairs:
         """Texts of some rows, or of all, in that order; a query may be None."""
         numbers = self.text_numbers(role)
         numbers = numbers if rows is None else numbers[rows]
-        has = numbers >= 0
-        if has.all():
-            return list(self.store.take(numbers))
-        found = iter(self.store.take(numbers[has]))
-        return [next(found) if there else None for there in has.tolist()]
+        found = iter(self.store.take(numbers[numbers >= 0]))
+        return [next(found) if number >= 0 else None for number in numbers.tolist()]
 
     def negatives(self, rows: IntArray | None = None) -> list[list[str]]:
         """The negatives of some rows, or of all, in that order; an empty list where there are none."""
@@ -270,12 +267,7 @@ class ParallelPairs:
         return self.select_rows(chosen[self.example])
 
     def with_negatives(self, counts: IntArray, passages: IntArray) -> ParallelPairs:
-        """The same rows with other negatives.
-
-        Args:
-            counts: `(rows,)`; how many each row has; -1 where none are known.
-            passages: `(negatives,)`; the rows whose passages they are, row after row.
-        """
+        """The same rows with so many negatives each, `(rows,)`, -1 for unknown: the passages of rows, row after row."""
         had = np.maximum(counts, 0)
         rows = replace(self.numbers, negatives_from=np.cumsum(had) - had, negatives_count=counts)
         return replace(self, numbers=rows, negative=self.numbers.passage[passages])
@@ -372,8 +364,7 @@ class ParallelPairs:
         lengths: dict[str, list[int]] = {}
         if tokenizer is not None:
             rows = np.arange(0, len(self), -(-len(self) // _DESCRIBED_TEXTS) or 1)
-            roles: tuple[Role, ...] = ("query", "passage")
-            for role in roles:
+            for role in get_args(Role):
                 lengths[role] = length_quantiles([text for text in self.texts(role, rows) if text], tokenizer)
         return Description(
             examples=self.example_count,
