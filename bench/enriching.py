@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import pyarrow.compute as pc
+import numpy as np
 
 from isoglot.common.errors import InputError
 from isoglot.enrich.negatives import mine_negatives
@@ -41,13 +41,17 @@ class TimedEngine:
         return translated
 
 
+def first_rows(pairs: ParallelPairs, rows: int) -> ParallelPairs:
+    return pairs.select_rows(np.arange(len(pairs)) < rows)
+
+
 def time_translation(pairs: ParallelPairs, folder: Path) -> None:
     try:
         engine = TimedEngine(load_engine("apertium"))
     except InputError as error:
         print(f"translation left out: {error}")
         return
-    english = ParallelPairs(pairs.table.filter(pc.equal(pairs.table["language"], "en")).slice(0, ROWS_TRANSLATED))
+    english = first_rows(pairs.filter_languages(["en"]), ROWS_TRANSLATED)
     write_pairs(english, folder / "english.jsonl")
     start = time.perf_counter()
     report = translate(folder / "english.jsonl", to=["es"], engine=engine, out=folder / "es.jsonl")
@@ -59,7 +63,7 @@ def time_translation(pairs: ParallelPairs, folder: Path) -> None:
 
 
 def time_mining(pairs: ParallelPairs, folder: Path) -> None:
-    part = ParallelPairs(pairs.table.slice(0, ROWS_MINED))
+    part = first_rows(pairs, ROWS_MINED)
     model = load_encoder("builtin:multilingual-e5-small", max_tokens=64)
     store, seconds = EmbeddingStore(folder / "vectors"), []
     for _ in range(2):
@@ -78,7 +82,7 @@ def main() -> None:
     pairs = load_pairs(parser.parse_args().file)
     with tempfile.TemporaryDirectory() as folder:
         time_translation(pairs, Path(folder))
-        time_mining(ParallelPairs(pairs.table.filter(pc.is_valid(pairs.table["query"]))), Path(folder))
+        time_mining(pairs.select_rows(pairs.has_query), Path(folder))
 
 
 if __name__ == "__main__":

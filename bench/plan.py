@@ -9,7 +9,8 @@ import time
 
 import numpy as np
 
-from isoglot.batching.plan import Translations, plan_batches
+from isoglot.batching.plan import plan_batches
+from isoglot.batching.translations import Translations
 
 LANGUAGES = tuple("abcdefghij")
 
@@ -19,8 +20,7 @@ def make_translations(examples: int) -> Translations:
     available = rng.random((examples, len(LANGUAGES))) < np.linspace(0.02, 1, len(LANGUAGES))
     available[:, -1] = True
     rows = np.where(available, np.cumsum(available).reshape(available.shape) - 1, -1)
-    none = np.zeros((examples, len(LANGUAGES)), bool)
-    return Translations(LANGUAGES, rows, ("data",), np.zeros(examples, np.int64), np.arange(examples), none)
+    return Translations.from_matrix(LANGUAGES, rows)
 
 
 def main() -> None:

@@ -1,12 +1,15 @@
 """What isoglot's training loop adds to the work that cannot be avoided, and to the plain trainer.
 
-    python bench/training_step.py [--steps 30]
+    python bench/training_step.py [--turns 6] [--steps 6] [--processor-time]
 
-Three runs over the same pairs with builtin:multilingual-e5-small on the CPU, alternating in one process: a bare loop
-of forward, backward, clipping and optimiser on token batches made beforehand, with sentence-transformers' loss;
-isoglot's trainer following a plan, with isoglot's objective; and sentence-transformers' trainer with its default
-sampler and its loss over the same texts. All update the same weights (word embeddings frozen) by the same InfoNCE;
-seconds per step are medians after warming up.
+Three systems train on the same batches with builtin:multilingual-e5-small on the CPU: a bare loop of forward,
+backward, clipping and optimiser on token batches made beforehand, with sentence-transformers' loss; isoglot's trainer
+following a plan, with isoglot's objective; and sentence-transformers' trainer with its loss over the same texts. All
+update the same weights (word embeddings frozen) by the same InfoNCE: once with texts of one length, once with lengths
+that vary as those of package descriptions do. The systems take turns, so that a slow minute of the machine hits all of
+them; a ratio is the median over the turns of the ratios of their medians. On a machine that others use at the same
+time, count processor time on one thread instead: OMP_NUM_THREADS=1 and `--processor-time`. What a thread does beside
+the model is then counted as if it had to be waited for.
 """
 
 import argparse
@@ -16,22 +19,25 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
 from datasets import Dataset
 from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+from torch.utils.data import BatchSampler, SequentialSampler
 from transformers import TrainerCallback
 
 from isoglot.batching.plan import plan_batches
 from isoglot.models.builtin import quiet_transformers
 from isoglot.models.encoders import load_encoder
-from isoglot.sources import load_pairs
+from isoglot.pairs import ParallelPairs
 from isoglot.training.data import Collator, planned_dataset
 from isoglot.training.losses import Objective
 from isoglot.training.trainer import PlannedTrainer, TrainingLog, has_bf16
 
-LIMITS = {"query": 32, "passage": 64}
 BATCH = 32
+now = time.perf_counter
+EQUAL, MIXED = "equal lengths", "mixed lengths"
 
 
 class Clock(TrainerCallback):
@@ -41,16 +47,33 @@ class Clock(TrainerCallback):
         self.seconds, self.last = [], None
 
     def on_step_end(self, args, state, control, **_):  # noqa: D102
-        now = time.perf_counter()
         if self.last is not None:
-            self.seconds.append(now - self.last)
-        self.last = now
+            self.seconds.append(now() - self.last)
+        self.last = now()
 
 
 def fresh_model():
-    model = load_encoder("builtin:multilingual-e5-small", device="cpu")
+    model = load_encoder("builtin:multilingual-e5-small", max_tokens=128, device="cpu")
     model[0].auto_model.get_input_embeddings().requires_grad_(False)
     return model.train()
+
+
+def some_pairs(model, lengths, examples):
+    """Pairs of texts of so many tokens, prompt and all, in two languages."""
+    rng = np.random.default_rng(0)
+    pieces = model.tokenizer.convert_ids_to_tokens(list(range(1000, 20000)))
+    words = [piece[1:] for piece in pieces if piece.startswith("▁") and piece[1:].isascii() and piece[1:].isalpha()]
+
+    def text(role):
+        low, middle, high = {"query": (8, 12, 32), "passage": (8, 36, 128)}[role]
+        drawn = 64 if lengths == EQUAL else np.clip(np.exp(rng.normal(np.log(middle), 0.7)), low, high)
+        return " ".join(rng.choice(words, int(drawn) - 4))
+
+    return ParallelPairs.from_rows(
+        {"id": f"e{n}", "language": language, "query": text("query"), "passage": text("passage")}
+        for n in range(examples)
+        for language in ("de", "en")
+    )
 
 
 def arguments(folder, steps):
@@ -66,47 +89,40 @@ def arguments(folder, steps):
         report_to="none",
         disable_tqdm=True,
         prompts={"query": "query: ", "passage": "passage: "},
+        batch_sampler=lambda dataset, batch_size, **_: BatchSampler(SequentialSampler(dataset), batch_size, True),
     )
 
 
-def bare_loop(dataset, steps):
-    model = fresh_model()
-    collate, loss = Collator(model, LIMITS), MultipleNegativesRankingLoss(model, scale=50.0)
-    batches = []
-    for step in range(steps):
-        rows = dataset[step * BATCH : (step + 1) * BATCH]
-        columns = [dict(zip(rows, values, strict=True)) for values in zip(*rows.values(), strict=True)]
-        batch = collate(columns)
-        batches.append(
-            [
-                {key.removeprefix(f"{name}_"): value for key, value in batch.items() if key.startswith(f"{name}_")}
-                for name in ("query", "passage")
-            ]
-        )
+def bare_loop(pairs, plan):
+    model, texts = fresh_model(), planned_dataset(pairs, plan)[:]
+    loss, batches = MultipleNegativesRankingLoss(model, scale=50.0), []
+    for start in range(0, plan.steps * BATCH, BATCH):
+        part = slice(start, start + BATCH)
+        batches.append([model.preprocess(texts[name][part], prompt=f"{name}: ") for name in ("query", "passage")])
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=1e-5, weight_decay=0.01, fused=True)
     seconds = []
     for features in batches:
-        start = time.perf_counter()
+        start = now()
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=has_bf16("cpu")):
             value = loss(features, None)
         value.backward()
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
         optimizer.zero_grad()
-        seconds.append(time.perf_counter() - start)
-    return seconds
+        seconds.append(now() - start)
+    return seconds[1:]
 
 
-def isoglot_trainer(pairs, plan, steps):
+def isoglot_trainer(pairs, plan):
     model, clock = fresh_model(), Clock()
     with tempfile.TemporaryDirectory() as folder:
         PlannedTrainer(
             model,
-            arguments(folder, steps),
+            arguments(folder, plan.steps),
             plan=plan,
             held_out_plan=None,
-            collator=Collator(model, LIMITS),
+            collator=Collator(model, {"query": None, "passage": None}),
             log=TrainingLog(Path(folder) / "log.jsonl"),
             train_dataset=planned_dataset(pairs, plan),
             loss=Objective(model, temperature=0.02),
@@ -115,41 +131,48 @@ def isoglot_trainer(pairs, plan, steps):
     return clock.seconds
 
 
-def plain_trainer(dataset, steps):
-    model, clock = fresh_model(), Clock()
-    model.max_seq_length = LIMITS["passage"]  # one limit for both roles is what the plain trainer has
-    texts = dataset[: steps * BATCH]
+def plain_trainer(pairs, plan):
+    model, clock, texts = fresh_model(), Clock(), planned_dataset(pairs, plan)[:]
     with tempfile.TemporaryDirectory() as folder:
-        trainer = SentenceTransformerTrainer(
+        SentenceTransformerTrainer(
             model,
-            arguments(folder, steps),
+            arguments(folder, plan.steps),
             train_dataset=Dataset.from_dict({"query": texts["query"], "passage": texts["passage"]}),
             loss=MultipleNegativesRankingLoss(model, scale=50.0),
             callbacks=[clock],
-        )
-        trainer.train()
+        ).train()
     return clock.seconds
 
 
+SYSTEMS = {"bare": bare_loop, "plain": plain_trainer, "isoglot": isoglot_trainer}
+
+
 def main():
+    global now
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=30)
-    steps = parser.parse_args().steps
+    parser.add_argument("--turns", type=int, default=6)
+    parser.add_argument("--steps", type=int, default=6)
+    parser.add_argument("--processor-time", action="store_true")
+    given = parser.parse_args()
+    if given.processor_time:
+        now = time.process_time
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    pairs = load_pairs("debian", languages=["de", "en", "fr", "ja", "ru"])
-    plan = plan_batches(pairs.translations(), "hybrid", batch_size=BATCH, steps=2 * steps)
-    times = {"bare": [], "isoglot": [], "plain": []}
+    model = fresh_model()
     with quiet_transformers():
-        for turn in range(2):  # alternate, so that a slow minute of the machine hits all three
-            part = plan.from_step(turn * steps)
-            rows = planned_dataset(pairs, part)
-            times["bare"] += bare_loop(rows, steps)[2:]
-            times["isoglot"] += isoglot_trainer(pairs, part, steps)[1:]
-            times["plain"] += plain_trainer(rows, steps)[1:]
-    bare = statistics.median(times["bare"])
-    for name, seconds in times.items():
-        middle = statistics.median(seconds)
-        print(f"{name:<8} {middle:.3f} s per step of {BATCH} pairs, {middle / bare:.3f} x the bare loop")
+        for lengths in (EQUAL, MIXED):
+            pairs = some_pairs(model, lengths, 4 * BATCH)
+            medians = {name: [] for name in SYSTEMS}
+            for turn in range(given.turns):
+                plan = plan_batches(pairs.translations(), "hybrid", batch_size=BATCH, steps=given.steps, seed=turn)
+                for name, run in SYSTEMS.items():
+                    medians[name].append(statistics.median(run(pairs, plan)))
+            for name, seconds in medians.items():
+                of = {other: statistics.median(np.divide(seconds, medians[other])) for other in ("bare", "plain")}
+                print(
+                    f"{lengths}: {name:<8} {statistics.median(seconds):.3f} s per step of {BATCH} pairs, "
+                    f"{of['bare']:.3f} x the bare loop, {of['plain']:.3f} x the plain trainer",
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":

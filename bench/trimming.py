@@ -15,6 +15,7 @@ import statistics
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
+from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -80,7 +81,7 @@ def main():
     trimmed, report = trim(whole, pairs)
     for line in report.sentences():
         print(line)
-    asked = [row for row in pairs.table.select(["query", "passage"]).slice(0, 50_000).to_pylist() if row["query"]]
+    asked = [row for row in islice(pairs.rows(), 50_000) if row["query"]]
     every = max(1, len(asked) // (arguments.steps * BATCH))
     rows = asked[::every][: arguments.steps * BATCH]
     texts = [rows[at : at + BATCH] for at in range(0, len(rows), BATCH)]

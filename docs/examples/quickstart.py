@@ -4,8 +4,7 @@ import sys
 from pathlib import Path
 
 import isoglot
-from isoglot.evaluation.audit import verdict
-from isoglot.report import save_report
+from isoglot import save_report, verdict
 
 
 def main(model_name: str, file: str, folder: Path, steps: int) -> None:

@@ -13,7 +13,6 @@ import numpy as np
 from sentence_transformers import SentenceTransformer
 
 from isoglot.benchmarks import RetrievalSet, retrieval_set_of
-from isoglot.common.atomic import write_json
 from isoglot.common.cache import cache_folder
 from isoglot.common.errors import InputError
 from isoglot.common.progress import console
@@ -26,7 +25,7 @@ from isoglot.models.embed import EmbeddingStore
 from isoglot.models.encoders import load_encoder
 from isoglot.pairs import ParallelPairs, write_pairs
 from isoglot.report import grid_table, save_report, text_table
-from isoglot.report.markup import plot_library
+from isoglot.report.page import plot_library
 from isoglot.sources import load_pairs
 from isoglot.training import TrainConfig, train
 
@@ -63,18 +62,6 @@ def run_demo(folder: Path, source: str | None = None) -> Path:
     results = _score_systems(config, retrieval_set_of(held_out, "demo"), folder)
     report = folder / "report.html"
     save_report(results, report)
-    write_json(
-        folder / "summary.json",
-        {
-            "seconds": round(time.perf_counter() - start, 1),
-            "languages": list(pairs.languages),
-            "pairs_fingerprint": pairs.fingerprint,
-            "systems": {
-                str(r.summary["model"]["name"]): {key: r.summary[key] for key in ("settings", "language_bias")}
-                for r in results
-            },
-        },
-    )
     _tell(results, report, folder, time.perf_counter() - start)
     return report
 
@@ -85,9 +72,8 @@ def hold_out(pairs: ParallelPairs, examples: int, seed: int = 0) -> tuple[Parall
     Raises:
         InputError: if there are too few of those.
     """
-    translations = pairs.translations()
     wanted = min(_MIN_LANGUAGES, len(pairs.languages))
-    rich = np.flatnonzero(translations.available.sum(1) >= wanted)
+    rich = np.flatnonzero(np.bincount(pairs.example[pairs.has_query], minlength=pairs.example_count) >= wanted)
     if len(rich) < 2 * examples:
         raise InputError(
             f"{len(rich)} examples are in {wanted} languages or more and the demo needs {2 * examples}; name other "

@@ -14,10 +14,10 @@ from isoglot.batching.plan import (
     KINDS,
     MONOLINGUAL,
     BatchPlan,
-    Translations,
     plan_batches,
 )
 from isoglot.batching.sampling import language_weights, sample, sample_blocks
+from isoglot.batching.translations import Translations
 from isoglot.common.errors import InputError
 
 STRATEGIES = ("monolingual", "cross-lingual", "hybrid", "mixed", "english")
@@ -38,7 +38,9 @@ def make(
     identical = available & (rng.random(available.shape) < 0.2)
     identical[rich] = False
     names = tuple(f"set{n}" for n in range(datasets))
-    return Translations(TAGS[:languages], rows, names, dataset, group, identical)
+    return Translations.from_matrix(
+        TAGS[:languages], rows, datasets=names, dataset=dataset, group=group, identical=identical
+    )
 
 
 def batches(plan: BatchPlan, column: np.ndarray) -> np.ndarray:
@@ -63,7 +65,7 @@ def test_every_batch_keeps_its_promises(seed: int, strategy: str, batch_size: in
             assert (query[step] != passage[step]).all()
         else:
             assert (query[step] == passage[step]).all()
-            assert not data.identical[example[step], query[step]].any()
+            assert not data.identical[data.pattern[example[step]], query[step]].any()
         if kind == "monolingual":
             assert len(set(query[step])) == 1
         if strategy == "english":
@@ -130,8 +132,7 @@ def language_counts(sampling: str | float) -> np.ndarray:
     rows = np.full((1100, 4), -1)
     for language, (start, size) in enumerate(zip(np.cumsum([0, *sizes[:-1]]), sizes, strict=True)):
         rows[start : start + size, language] = np.arange(start, start + size)
-    none = np.zeros(rows.shape, bool)
-    data = Translations(TAGS, rows, ("set",), np.zeros(1100, int), np.arange(1100), none)
+    data = Translations.from_matrix(TAGS, rows)
     plan = plan_batches(data, "monolingual", batch_size=5, steps=4000, language_sampling=sampling)  # type: ignore[arg-type]
     return np.bincount(plan.query_language, minlength=4) / len(plan.query_language)
 
@@ -220,7 +221,7 @@ def test_a_rate_above_once_per_batch_is_capped() -> None:
 def test_a_scarce_language_says_how_often_it_repeats() -> None:
     rows = np.arange(200).reshape(100, 2)
     rows[10:, 1] = -1  # ten examples of the second language
-    data = Translations(("en", "hu"), rows, ("set",), np.zeros(100, int), np.arange(100), np.zeros((100, 2), bool))
+    data = Translations.from_matrix(("en", "hu"), rows)
     repeats = plan_batches(data, "monolingual", batch_size=5, steps=100).describe()["repeats"]
     assert repeats["hu"]["examples"] == 10
     assert repeats["hu"]["mean_uses"] > 5 * repeats["en"]["mean_uses"]
@@ -229,7 +230,7 @@ def test_a_scarce_language_says_how_often_it_repeats() -> None:
 
 def test_examples_of_one_language_feed_monolingual_batches_only() -> None:
     data = make(0, examples=200)
-    alone = np.flatnonzero(data.available.sum(1) == 1)
+    alone = np.flatnonzero(data.language_counts == 1)
     plan = plan_batches(data, "hybrid", batch_size=5, steps=400)
     cross = batches(plan, plan.example)[plan.kind == CROSS_LINGUAL]
     assert not np.isin(cross, alone).any()

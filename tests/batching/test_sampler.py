@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from datasets import Dataset
+from datasets import Dataset, DatasetDict
 from sentence_transformers import (
     SentenceTransformer,
     SentenceTransformerTrainer,
@@ -21,7 +23,7 @@ from isoglot.pairs import ParallelPairs
 
 @pytest.fixture(scope="module")
 def dataset(pairs: ParallelPairs) -> Dataset:
-    rows = pairs.table.to_pylist()
+    rows = list(pairs.rows())
     by_id: dict[str, list[dict[str, str]]] = {}
     for row in rows:
         by_id.setdefault(row["id"], []).append(row)
@@ -97,3 +99,100 @@ def test_the_plain_trainer_trains_with_it(dataset: Dataset, tiny_encoder: Senten
         loss=losses.MultipleNegativesRankingLoss(tiny_encoder),
     )
     assert trainer.train().training_loss > 0
+
+
+def trainer_of(dataset: Any, sampler: Any, model: SentenceTransformer, folder: Path, **options: Any) -> Any:
+    """A plain trainer of two steps that is given the text columns only."""
+    arguments = SentenceTransformerTrainingArguments(
+        output_dir=str(folder),
+        max_steps=2,
+        per_device_train_batch_size=4,
+        per_device_eval_batch_size=4,
+        batch_sampler=sampler,
+        report_to="none",
+        save_strategy="no",
+        use_cpu=True,
+        disable_tqdm=True,
+        **({"eval_strategy": "steps", "eval_steps": 1} if "eval_dataset" in options else {}),
+    )
+    loss = losses.MultipleNegativesRankingLoss(model)
+    return SentenceTransformerTrainer(model, arguments, train_dataset=dataset, loss=loss, **options)
+
+
+@pytest.fixture(scope="module")
+def halves(dataset: Dataset) -> tuple[Dataset, Dataset]:
+    ids = sorted(set(dataset["id"]))
+    chosen = set(ids[: len(ids) * 2 // 3])
+    return dataset.filter(lambda row: row["id"] in chosen), dataset.filter(lambda row: row["id"] not in chosen)
+
+
+TEXTS = ["query", "passage"]
+
+
+def test_a_set_is_sampled_by_its_own_columns_whatever_the_sampler_was_made_with(
+    halves: tuple[Dataset, Dataset],
+) -> None:
+    train, held_out = halves
+    make = language_batch_sampler(train, "monolingual")
+    for batch in make(held_out, batch_size=4):
+        languages = {(held_out["query_language"][n], held_out["passage_language"][n]) for n in batch}
+        assert len(languages) == 1
+        assert len(languages.pop()) == 2
+
+
+def test_sets_that_it_knows_are_told_apart_by_their_texts(dataset: Dataset) -> None:
+    one, other = dataset, dataset.shuffle(seed=1)
+    make = language_batch_sampler([one, other], "monolingual")
+    for given in (one, other):
+        for batch in make(given.select_columns(TEXTS), batch_size=8):
+            assert len({given["query_language"][n] for n in batch}) == 1
+
+
+def test_several_sets_are_trained_and_evaluated_on(
+    halves: tuple[Dataset, Dataset], tiny_encoder: SentenceTransformer, tmp_path: Path
+) -> None:
+    train, held_out = halves
+    members = DatasetDict({"a": train.select_columns(TEXTS), "b": held_out.select_columns(TEXTS)})
+    sampler = language_batch_sampler({"a": train, "b": held_out}, "monolingual")
+    trainer = trainer_of(members, sampler, tiny_encoder, tmp_path, eval_dataset=members["b"])
+    trainer.train()
+    assert any("eval_loss" in entry for entry in trainer.state.log_history)
+
+
+def test_a_member_that_it_does_not_know_is_refused_before_training(
+    halves: tuple[Dataset, Dataset], tiny_encoder: SentenceTransformer, tmp_path: Path
+) -> None:
+    train, held_out = halves
+    members = DatasetDict({"a": train.select_columns(TEXTS), "b": held_out.select_columns(TEXTS)})
+    trainer = trainer_of(members, language_batch_sampler(train), tiny_encoder, tmp_path)
+    with pytest.raises(InputError, match=f"is given {len(held_out):,} rows without 'query_language', and knows those"):
+        trainer.train()
+    assert not trainer.state.global_step
+
+
+@pytest.mark.parametrize("larger", [False, True])
+def test_an_evaluation_set_that_it_does_not_know_does_not_end_a_run(
+    halves: tuple[Dataset, Dataset], dataset: Dataset, larger: bool, tiny_encoder: SentenceTransformer, tmp_path: Path
+) -> None:
+    train, held_out = halves
+    held_out = (dataset if larger else held_out).select_columns(TEXTS)
+    sampler = language_batch_sampler(train)
+    trainer = trainer_of(train.select_columns(TEXTS), sampler, tiny_encoder, tmp_path, eval_dataset=held_out)
+    with pytest.warns(UserWarning, match="they are evaluated in batches of any languages"):
+        trainer.train()
+    assert trainer.state.global_step == 2
+
+
+def test_languages_of_many_rows_are_read_quickly() -> None:
+    count = 200_000
+    rows = Dataset.from_dict(
+        {
+            "id": [f"example-{n // 4}" for n in range(count)],
+            "query_language": [("de", "en", "fi", "zh-CN")[n % 4] for n in range(count)],
+            "passage_language": [("de", "en")[n % 2] for n in range(count)],
+        }
+    )
+    for dataset in (rows, rows.shuffle(seed=1)):
+        start = time.perf_counter()
+        language_batch_sampler(dataset)
+        assert time.perf_counter() - start < 2  # seconds; .1 on an idle machine

@@ -53,6 +53,22 @@ def test_a_folder_has_title_and_text_joined_grades_and_no_query_as_its_own_answe
     assert [data.passage_ids[n] for n in data.ignored_passage] == ["q2"]
 
 
+@pytest.mark.parametrize("form", ["{}\t{}\t{}.0", "{} 0 {} {}", "{}\t0\t{}\t{}.00"])
+def test_grades_are_read_as_others_write_them(folder: Path, form: str) -> None:
+    before = load_benchmark("beir", folder).fingerprint
+    text = "".join(form.format(*judgement) + "\n" for judgement in QRELS)
+    (folder / "qrels" / "test.tsv").write_text(text, encoding="utf-8-sig")
+    assert load_benchmark("beir", folder).fingerprint == before
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_row(folder: Path) -> None:
+    before = load_benchmark("beir", folder).fingerprint
+    for name in ("corpus.jsonl", "queries.jsonl"):
+        path = folder / name
+        path.write_text(path.read_text(encoding="utf-8"), encoding="utf-8-sig")
+    assert load_benchmark("beir", folder).fingerprint == before
+
+
 def test_a_folder_is_in_the_language_asked_for(folder: Path) -> None:
     assert load_benchmark("beir", folder, languages=["deu"]).languages == ("de",)
     with pytest.raises(InputError, match="one language; say which, not de, en"):
@@ -104,6 +120,26 @@ def test_numbers_on_the_hub_are_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             '{"_id": "q1", "text": "x"}\n',
             r"test\.tsv line 4: names the query 'q2', which is not",
         ),
+        (
+            "queries.jsonl",
+            '{"_id": "q1", "text": null}\n',
+            r'queries\.jsonl line 1: "text" must hold some text, got None',
+        ),
+        (
+            "queries.jsonl",
+            '{"_id": "q1", "text": ["x"]}\n',
+            r'queries\.jsonl line 1: "text" must hold some text, got \[',
+        ),
+        ("queries.jsonl", '{"_id": null, "text": "x"}\n', r'queries\.jsonl line 1: "_id" must be a string, got None'),
+        ("corpus.jsonl", '{"_id": "d1", "text": ["x"]}\n', r'corpus\.jsonl line 1: "text" must be a string, got \['),
+        ("corpus.jsonl", '{"_id": "d1", "text": "x", "title": ["y"]}\n', r'line 1: "title" must be a string'),
+        (
+            "queries.jsonl",
+            '{"_id": "q1", "text": "x"}\n{"_id": "q2", "text": "y"}\n{"_id": "q1", "text": "z"}\n',
+            r"queries\.jsonl line 3: the query id 'q1' has another text already; ids must be unique",
+        ),
+        ("qrels/test.tsv", "q1\td1\t1.5\n", r'test\.tsv line 1: "q1.d1.1\.5" is no judgement; .* a whole number'),
+        ("qrels/test.tsv", "q1\td1\tnan\n", r'test\.tsv line 1: "q1.d1.nan" is no judgement'),
         ("queries.jsonl", b"\xff\n", r"queries\.jsonl line 1: byte 1 is not UTF-8"),
         ("qrels/test.tsv", "q1\td1\n", r'test\.tsv line 1: "q1.d1" is no judgement; a line holds a query id'),
         ("qrels/test.tsv", "q1\td1\tgood\n", r'test\.tsv line 1: "q1.d1.good" is no judgement'),
@@ -129,6 +165,20 @@ def test_a_damaged_file_is_named(folder: Path, name: str) -> None:
     (folder / name).write_bytes(b"not what it says")
     with pytest.raises(InputError, match=rf"{name}( line 1: cannot be unpacked|: not a readable Parquet file)"):
         load_benchmark("beir", folder)
+
+
+def test_what_is_wrong_on_the_hub_is_named_by_its_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(beir, "HUB_ID", str(tmp_path / "hub" / "{}"))
+    hub = tmp_path / "hub" / "scifact"
+    good, null = {"_id": "q1", "title": "", "text": "x"}, {"_id": "q2", "title": "", "text": None}
+    tables = {("corpus", "corpus"): CORPUS, ("queries", "queries"): [good, null]}
+    write_hub_folder(hub, tables)
+    with pytest.raises(InputError, match='scifact queries queries row 2: "text" must hold some text, got None'):
+        load_benchmark("beir:scifact")
+    monkeypatch.setattr(beir, "HUB_ID", str(tmp_path / "other" / "{}"))
+    write_hub_folder(tmp_path / "other" / "scifact", {**tables, ("queries", "queries"): [good, {**good, "text": "y"}]})
+    with pytest.raises(InputError, match="scifact queries queries row 2: the query id 'q1' has another text already"):
+        load_benchmark("beir:scifact")
 
 
 def test_a_hub_table_without_a_column_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

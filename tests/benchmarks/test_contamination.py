@@ -160,7 +160,7 @@ def test_counts_examples_and_words() -> None:
     assert "one en: 2 passages equal" in str(overlap)
     assert overlap.to_dict()["examples_with_overlap"] == 2
     left = without_overlap(pairs, overlap)
-    assert left.example_ids == ["3"]  # all translations of an example go, and of the others none
+    assert list(left.example_ids) == ["3"]  # all translations of an example go, and of the others none
     assert len(find_overlap(left, evaluation([sentence(1), sentence(2)]))) == 0
 
 

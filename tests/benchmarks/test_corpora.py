@@ -16,9 +16,9 @@ import pytest
 from isoglot.benchmarks import Corpus, Query, RetrievalSet
 from isoglot.benchmarks.beir import load_corpus
 from isoglot.benchmarks.corpora import joined, stored_corpus
-from isoglot.benchmarks.texts import ArrowTexts
 from isoglot.common.cache import cache_folder
 from isoglot.common.errors import InputError
+from isoglot.pairs.texts import ArrowTexts
 
 LARGE = 100_000
 TEXT = 10 * "A passage of an encyclopedia has several hundred letters, and more in some languages than in others. "

@@ -8,10 +8,11 @@ from pathlib import Path
 import datasets
 import huggingface_hub.constants
 import pytest
-from formats import fresh_caches
+from formats import fresh_caches, write_json_lines, write_lines
 
 from isoglot.benchmarks import BENCHMARKS, find_benchmark, load_benchmark
 from isoglot.benchmarks.beir import HUB_SETS
+from isoglot.benchmarks.registry import judgements_with_twins
 from isoglot.common.errors import InputError
 from isoglot.common.languages import normalize_language
 from isoglot.evaluation.averages import ANSWER_CUTOFFS
@@ -87,3 +88,14 @@ def test_without_a_network_the_hub_is_refused_in_one_line(name: str, monkeypatch
     ) as caught:
         load_benchmark(name, languages=languages)
     assert "\n" not in str(caught.value)
+
+
+def test_right_answers_that_have_a_twin_are_counted_and_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = {"d1": "Ulm", "d2": "Ulm", "d3": "Bonn", "d4": "Bonn", "d5": "Kiel"}
+    write_json_lines(tmp_path / "corpus.jsonl", [{"_id": key, "text": text} for key, text in texts.items()])
+    write_json_lines(tmp_path / "queries.jsonl", [{"_id": f"q{n}", "text": f"q{n}"} for n in range(3)])
+    write_lines(tmp_path / "qrels" / "test.tsv", ["q0\td1\t1", "q1\td3\t1", "q1\td4\t1", "q2\td5\t1"])
+    assert judgements_with_twins(load_benchmark("beir", tmp_path)) == 1  # q0 alone: both of Bonn are right for q1
+    assert "1 right answers have the very text of another passage that is not judged right" in capsys.readouterr().err

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isoglot.benchmarks import Corpus, Passage, Query, RetrievalSet
-from isoglot.benchmarks.texts import ArrowTexts
 from isoglot.common.errors import InputError
+from isoglot.pairs.texts import ArrowTexts
 
 TAGS = ("de", "en", "fi")
 EXAMPLES = ("a", "b", "c")

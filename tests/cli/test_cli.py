@@ -110,7 +110,7 @@ def test_bytes_that_are_not_utf_8_are_named(
             ["evaluate", "MODEL", "--benchmark", "parallel", "--data", "PAIRS", "--trec-depth", "-1", "--out", "out"],
             "--trec-depth",
         ),
-        (["data", "fetch", "PAIRS", "--out", "x.txt"], ".jsonl, .csv or .parquet"),
+        (["data", "fetch", "PAIRS", "--out", "x.txt"], ".jsonl, .csv, .tsv or .parquet"),
     ],
 )
 def test_bad_calls_are_one_line_exit_code_2_and_write_nothing(

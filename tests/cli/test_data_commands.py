@@ -27,6 +27,46 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     return partial(run_isoglot, monkeypatch, "data")
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.de-en.tsv", "Hallo\tHello\n"),
+        ("a.tsv", "de\ten\nHallo\tHello\n"),
+        (
+            "a.tmx",
+            '<tmx><tu><tuv lang="de"><seg>Hallo</seg></tuv><tuv lang="en"><seg>Hello</seg></tuv></tu></tmx>',
+        ),
+        ("de.po", 'msgid "Hello"\nmsgstr "Hallo"\n'),
+    ],
+)
+def test_check_reads_every_format(run: Run, capsys: pytest.CaptureFixture[str], name: str, content: str) -> None:
+    Path(name).write_text(content)
+    assert run("check", name) == 0
+    assert capsys.readouterr().out.startswith("1 examples, 2 rows, 2 languages")
+
+
+def test_check_says_that_two_ids_have_one_passage(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [
+        {"id": str(n), "language": "en", "query": f"q{n}", "passage": "same\u200b" if n else "Same"} for n in (0, 1)
+    ]
+    write_pairs(ParallelPairs.from_rows(rows), "twins.jsonl")
+    assert run("check", "twins.jsonl") == 0
+    said = "1 ids have a passage that another id has too: each makes the other's right answer wrong."
+    assert said in capsys.readouterr().out
+
+
+def test_fetch_writes_where_a_shell_would(
+    run: Run, capsys: pytest.CaptureFixture[str], pairs_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(Path.cwd() / "home"))
+    monkeypatch.setenv("PAIRS", str(pairs_file))
+    assert run("fetch", "$PAIRS", "--out", "~/here.csv") == 0
+    assert read_pairs("home/here.csv").fingerprint == read_pairs(pairs_file).fingerprint
+    assert run("fetch", "$PAIRS", "--out", "$NO_SUCH/here.csv") == 2
+    assert run("fetch", "nothing at all", "--out", "here.txt") == 2  # a wrong name is found before the work is done
+    assert "cannot tell the format; name it .jsonl" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", SOURCES)
 def test_show_says_in_words_whether_a_source_is_for_any_use(
     run: Run, capsys: pytest.CaptureFixture[str], name: str
@@ -51,8 +91,8 @@ def test_negatives_are_those_of_the_library(
     wanted = mine_negatives(
         read_pairs(pairs_file), tiny_encoder, number=2, language="any", margin=0.9, skip=1, draw_from=9, seed=7
     )
-    assert read_pairs("mined.jsonl").table.equals(wanted.table)
-    counts = [len(row) for row in wanted.table["negatives"].to_pylist() if row]
+    assert list(read_pairs("mined.jsonl").rows()) == list(wanted.rows())
+    counts = [len(row) for row in wanted.negatives() if row]
     said = f"mined.jsonl: {len(counts)} of 180 rows have negatives, {sum(counts) / len(counts):.1f} each on average\n"
     assert capsys.readouterr().out == said
     assert len(counts) > 0
@@ -71,7 +111,7 @@ def test_rows_without_candidates_are_counted(
     ("words", "said"),
     [
         ("negatives PAIRS --model nowhere --out there.csv", "exists already"),
-        ("negatives PAIRS --model nowhere --out mined.txt", ".jsonl, .csv or .parquet"),
+        ("negatives PAIRS --model nowhere --out mined.txt", ".jsonl, .csv, .tsv or .parquet"),
         ("negatives none.jsonl --model nowhere --out mined.csv", "none.jsonl"),
         ("negatives PAIRS --model MODEL --out mined.csv --number 0", "at least 1"),
         ("negatives PAIRS --model MODEL --out mined.csv --language both", "one of query, passage, any"),

@@ -24,7 +24,17 @@ from isoglot.common.languages import language_name, normalize_language, ordered_
         ("zho-CN", "zh-CN"),
         ("deu", "de"),
         ("ger", "de"),
-        ("nob", "nb"),
+        ("nob", "no"),
+        ("nb_NO", "no-NO"),
+        ("nno_Latn", "nn"),
+        ("aka_Latn", "ak"),
+        ("twi_Latn", "tw"),
+        ("zh-CHS", "zh"),
+        ("zh_cht", "zh-Hant"),
+        ("be-x-old", "be-tarask"),
+        ("bat-smg", "sgs"),
+        ("en-simple", "en"),
+        ("zh-yue", "yue"),
         ("kor_Hang", "ko"),
     ],
 )
@@ -33,10 +43,21 @@ def test_every_way_to_write_a_language_has_one_tag(code: str, tag: str) -> None:
     assert normalize_language(tag) == tag
 
 
-@pytest.mark.parametrize("code", ["xx", "qaa", "", "und", "x-foo", "German", "README", "sr@latin", "12"])
+@pytest.mark.parametrize(
+    "code",
+    ["xx", "qaa", "", "und", "x-foo", "German", "README", "sr@latin", "12", "mul", "zh-xyz", "en-x-own", "roa-tara"],
+)
 def test_what_is_no_language_is_named(code: str) -> None:
     with pytest.raises(InputError, match=rf'unknown language "{code}"; give a BCP 47 tag such as "de"'):
         normalize_language(code)
+
+
+def test_no_two_codes_of_a_collection_are_one_language() -> None:
+    """The codes of NLLB's models are FLORES-200's but for two."""
+    from transformers.models.nllb.tokenization_nllb import FAIRSEQ_LANGUAGE_CODES
+
+    codes = {*FAIRSEQ_LANGUAGE_CODES, "arb_Latn", "min_Arab"}
+    assert len({normalize_language(code) for code in codes}) == len(codes) == 204
 
 
 def test_a_name_falls_back_to_the_tag_without_language_data(monkeypatch: pytest.MonkeyPatch) -> None:

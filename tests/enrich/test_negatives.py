@@ -8,9 +8,15 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+from datasets import Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sentence_transformers import SentenceTransformer
+from sentence_transformers import (
+    SentenceTransformer,
+    SentenceTransformerTrainer,
+    SentenceTransformerTrainingArguments,
+)
+from sentence_transformers.util import mine_hard_negatives
 
 from isoglot.common.errors import InputError
 from isoglot.enrich import negatives as negatives_module
@@ -18,6 +24,8 @@ from isoglot.enrich.negatives import mine_negatives
 from isoglot.models import embed as embed_module
 from isoglot.models.embed import EmbeddingStore, embed
 from isoglot.pairs import ParallelPairs
+from isoglot.training import losses
+from isoglot.training.losses import Objective
 
 LANGUAGES = ("de", "en", "fr")
 NO_MODEL = cast(SentenceTransformer, SimpleNamespace(similarity_fn_name="cosine"))
@@ -123,9 +131,9 @@ def test_a_search_one_pair_at_a_time_agrees(
     pairs: ParallelPairs, number: int, policy: Any, margin: float, skip: int
 ) -> None:
     mined = mine_negatives(pairs, NO_MODEL, number=number, language=policy, margin=margin, skip=skip)
-    rows = pairs.table.to_pylist()
-    assert mined.table["negatives"].to_pylist() == reference(rows, number, policy, margin, skip)
-    assert mined.table.drop(["negatives"]).equals(pairs.table.drop(["negatives"]))
+    rows = list(pairs.rows())
+    assert [row["negatives"] for row in mined.rows()] == reference(rows, number, policy, margin, skip)
+    assert [{**row, "negatives": None} for row in mined.rows()] == rows
 
 
 @settings(deadline=None, max_examples=40)
@@ -135,7 +143,7 @@ def test_a_draw_is_of_the_best_and_ordered(pairs: ParallelPairs, seed: int, more
     best = mine_negatives(pairs, NO_MODEL, number=2 + more, language="any")
     again = mine_negatives(pairs, NO_MODEL, number=2, language="any", draw_from=2 + more, seed=seed)
     assert drawn.fingerprint == again.fingerprint
-    columns = [table.table["negatives"].to_pylist() for table in (drawn, best)]
+    columns = [[row["negatives"] for row in table.rows()] for table in (drawn, best)]
     for some, all_of in zip(*columns, strict=True):
         assert (some is None) == (all_of is None)
         if some is not None:
@@ -196,7 +204,7 @@ def test_a_near_duplicate_is_no_negative(monkeypatch: pytest.MonkeyPatch) -> Non
     texts = [f"{family}\n\nFor C.", f"{family.upper()}\n\nFor Ada.", "Something else."]
     rows = [{"id": text[-4:], "language": "en", "query": text, "passage": text} for text in texts]
     mined = mine_negatives(ParallelPairs.from_rows(rows), NO_MODEL, margin=1.0, number=2)  # right passages score 1
-    assert mined.table["negatives"].to_pylist()[:2] == [["Something else."], ["Something else."]]
+    assert mined.negatives()[:2] == [["Something else."], ["Something else."]]
 
 
 @pytest.mark.parametrize(
@@ -220,6 +228,87 @@ def test_pairs_without_queries_are_refused() -> None:
         mine_negatives(ParallelPairs.from_rows(rows), NO_MODEL)
 
 
+def plain(rows: int = 24, **more: list[Any]) -> Dataset:
+    texts = {"query": [f"ask {n}" for n in range(rows)], "passage": [f"say {n}" for n in range(rows)]}
+    return Dataset.from_dict({**texts, **more})
+
+
+def test_a_plain_data_set_gets_a_column_for_each_negative() -> None:
+    mined = mine_negatives(plain(), NO_MODEL, number=3, margin=1.0)
+    assert mined.column_names == ["query", "passage", "negative_1", "negative_2", "negative_3"]
+    assert mined[:]["query"] == [row["query"] for row in plain() if row["query"] in mined[:]["query"]]
+    rows = [{"id": f"{n}", "language": "en", **row} for n, row in enumerate(plain())]
+    ours = mine_negatives(ParallelPairs.from_rows(rows), NO_MODEL, number=3, margin=1.0)
+    expected = {row["query"]: row["negatives"] for row in ours.rows()}
+    for row in mined:
+        assert [row[f"negative_{n}"] for n in (1, 2, 3)] == expected[row["query"]]
+    assert len(mined) == sum(len(texts or ()) == 3 for texts in expected.values())
+    assert "negative" in mine_negatives(plain(), NO_MODEL, number=1, margin=1.0).column_names
+
+
+def test_ids_and_languages_of_a_plain_data_set_count() -> None:
+    """Rows of one id are translations, and negatives are in the row's own language."""
+    many = plain(24, id=[n // 2 for n in range(24)], language=["de", "en"] * 12)
+    language = dict(zip(many[:]["passage"], many[:]["language"], strict=True))
+    mined = mine_negatives(many, NO_MODEL, number=2, margin=1.0)
+    assert len(mined)
+    assert all(language[row[name]] == row["language"] for row in mined for name in ("negative_1", "negative_2"))
+
+
+def test_a_data_set_without_the_columns_is_one_clear_line() -> None:
+    with pytest.raises(
+        InputError, match=r'no column "query", but anchor, passage; .*rename_column\("anchor", "query"\)'
+    ):
+        mine_negatives(plain().rename_column("query", "anchor"), NO_MODEL)
+
+
+def test_negatives_are_those_of_sentence_transformers(
+    tiny_encoder: SentenceTransformer, pairs: ParallelPairs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from isoglot.models import embed as embed_module
+
+    monkeypatch.setattr(negatives_module, "embed", embed_module.embed)
+    english = [row for row in pairs.rows() if row["language"] == "en"]
+    data = Dataset.from_dict({name: [row[name] for row in english] for name in ("query", "passage")})
+    theirs = mine_hard_negatives(
+        data,
+        tiny_encoder,
+        relative_margin=0.05,
+        num_negatives=3,
+        range_max=len(data),
+        query_prompt_name="query",
+        corpus_prompt_name="document",
+        output_format="n-tuple",
+        verbose=False,
+    )
+    ours = mine_negatives(data, tiny_encoder, number=3, margin=0.95)
+    assert len(ours) > 20
+    assert ours.to_dict() == theirs.to_dict()
+
+
+def test_a_trainer_of_sentence_transformers_takes_what_was_mined(
+    tiny_encoder: SentenceTransformer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every column of negatives reaches the objective, which leaves out the right answers of other queries."""
+    mined = mine_negatives(plain(), NO_MODEL, number=3, margin=1.0)
+    seen = []
+    forward = losses._says_the_same
+    monkeypatch.setattr(losses, "_says_the_same", lambda *groups: (seen.append(groups), forward(*groups))[1])
+    arguments = SentenceTransformerTrainingArguments(
+        output_dir=str(tmp_path),
+        max_steps=2,
+        per_device_train_batch_size=8,
+        save_strategy="no",
+        report_to="none",
+        use_cpu=True,
+        disable_tqdm=True,
+    )
+    loss = Objective(tiny_encoder, temperature=0.05)
+    SentenceTransformerTrainer(tiny_encoder, arguments, train_dataset=mined, loss=loss).train()
+    assert [(len(passages), len(negatives)) for passages, negatives in seen] == [(8, 24)] * 2
+    assert any(set(passages.tolist()) & set(negatives.tolist()) for passages, negatives in seen)
+
+
 def test_a_real_encoder_encodes_each_text_once(
     tiny_encoder: SentenceTransformer, pairs: ParallelPairs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -229,12 +318,12 @@ def test_a_real_encoder_encodes_each_text_once(
     monkeypatch.setattr(embed_module, "_encode", lambda *given: calls.append(len(given[1])) or encode(*given))
     store = EmbeddingStore(tmp_path / "vectors")
     mined = mine_negatives(pairs, tiny_encoder, number=2, margin=1.0, store=store)
-    rows = pairs.table.to_pylist()
+    rows = list(pairs.rows())
     assert sum(calls) == len({row["query"] for row in rows}) + len({row["passage"] for row in rows})
     language_of = {row["passage"]: row["language"] for row in rows}
-    for row in mined.table.to_pylist():
+    for row in list(mined.rows()):
         assert all(language_of[text] == row["language"] for text in row["negatives"] or [])
-    assert mined.table["negatives"].null_count < len(mined)
+    assert any(mined.negatives())
     calls.clear()
     assert mine_negatives(pairs, tiny_encoder, number=2, margin=1.0, store=store).fingerprint == mined.fingerprint
     assert not calls

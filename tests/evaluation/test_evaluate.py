@@ -13,11 +13,12 @@ import pytest
 import pytrec_eval
 from ranx import Qrels, Run
 from ranx import evaluate as ranx_evaluate
+from scipy.stats import spearmanr
 from sentence_transformers import SentenceTransformer
 
 from isoglot.benchmarks import Passage, Query, RetrievalSet, load_benchmark, retrieval_set_of
 from isoglot.common.errors import InputError
-from isoglot.evaluation.averages import summarise
+from isoglot.evaluation.averages import SECTIONS, summarise
 from isoglot.evaluation.evaluate import EncodedSet, encode_set, evaluate, rank_set, rank_while_encoding
 from isoglot.evaluation.results import load_results
 from isoglot.evaluation.trec import write_trec
@@ -48,26 +49,33 @@ def data() -> RetrievalSet:
 
 def test_results_have_the_schema_others_rely_on(data: RetrievalSet, tiny_encoder: SentenceTransformer) -> None:
     summary = evaluate(tiny_encoder, data, name="tiny").summary
-    measures = {"map", "mrr@10", "ndcg@10", "recall@1", "recall@10", "recall@100"}
+    measures = {"map", "mrr@10", "ndcg@10", "recall@1", "recall@10", "recall@100", "ndcg@20", "recall@20"}
     bias = {
         "rank_distance", "same_language_share@1", "same_language_share@10", "max_rank_norm", "fair_share@1",
-        "fair_share@10", "other_language_recall@10", "ranking_agreement@10",
+        "fair_share@10", "other_language_recall@10", "ranking_agreement@10", "same_language_bias@1",
+        "same_language_bias@10", "fair_share_distance@1", "fair_share_distance@10", "tlr@20",
+        "mrc@5", "mrc@10", "mrc@20",
     }  # fmt: skip
+    preference = {"preference_rate", "language_preference_rate"}
+    error = {"semantic_error", "semantic_error_same_language", "semantic_error_other_language"}
+    first = {f"{content}_{where}_language@1" for content in ("right", "wrong") for where in ("same", "other")}
     assert set(summary) == {
         "schema", "benchmark", "benchmark_fingerprint", "model", "languages", "queries", "passages",
         "settings", "language_bias", "grid", "by_query_language", "language_mix", "alignment", "seconds", "versions",
+        "preference", "semantic_error", "first_result",
     }  # fmt: skip
     assert summary["schema"] == 1
     model = {"name", "fingerprint", "dimensions", "similarity", "prompts", "max_tokens", "arithmetic"}
     assert set(summary["model"]) == model
     assert set(summary["settings"]) == {"monolingual", "cross_lingual", "multilingual"}
     assert all(set(values) == measures for values in summary["settings"].values())
-    assert set(summary["language_bias"]) == bias
+    for section, names in zip(SECTIONS, (bias, preference, error, first), strict=True):
+        assert set(summary[section]) == names
     assert set(summary["grid"]) == {"measure", "rows", "columns", "values"}
     assert summary["grid"]["measure"] == "map"
     assert set(summary["by_query_language"]) == {"de", "en", "es"}
     assert set(summary["by_query_language"]["de"]) == {
-        "monolingual_map", "cross_lingual_map", "multilingual_map", *bias
+        "queries", "monolingual_map", "cross_lingual_map", "multilingual_map", *bias, *preference, *error, *first
     }  # fmt: skip
     assert set(summary["seconds"]) == {"encode", "score", "align"}
     json.dumps(summary, allow_nan=False)
@@ -187,13 +195,16 @@ def test_the_exported_run_gives_others_the_same_figures(
 
 def plain_measures(hits: np.ndarray) -> dict[str, float]:
     """Every measure of one ranking, from the rising ranks of its relevant passages."""
-    gains = sum(1 / np.log2(hit + 1) for hit in hits if hit <= 10)
-    ideal = sum(1 / np.log2(place + 1) for place in range(1, min(len(hits), 10) + 1))
+
+    def ndcg(cutoff: int) -> float:
+        gains = sum(1 / np.log2(hit + 1) for hit in hits if hit <= cutoff)
+        return float(gains / sum(1 / np.log2(place + 1) for place in range(1, min(len(hits), cutoff) + 1)))
+
     return {
         "map": float(np.mean([(n + 1) / hit for n, hit in enumerate(hits)])),
         "mrr@10": 1 / hits[0] if hits[0] <= 10 else 0.0,
-        "ndcg@10": float(gains / ideal),
-        **{f"recall@{cutoff}": float(np.mean(hits <= cutoff)) for cutoff in (1, 10, 100)},
+        **{f"ndcg@{cutoff}": ndcg(cutoff) for cutoff in (10, 20)},
+        **{f"recall@{cutoff}": float(np.mean(hits <= cutoff)) for cutoff in (1, 10, 20, 100)},
     }
 
 
@@ -223,16 +234,22 @@ def test_every_figure_of_the_summary_is_a_mean_of_plain_rankings(
         hits = np.flatnonzero(np.isin(order, relevant)) + 1
         several = len(hits) > 1
         others = held[order[hits - 1]] != asked[query]
-        after = max(10 - len(hits), 0) * (np.sum(held == asked[query]) - np.sum(~others)) / (len(held) - len(hits))
-        tops[query] = order[:10].tolist()
+        tops[query] = order[:20].tolist()
+        held_same = held == asked[query]
+
+        def bias_at(k: int, order: np.ndarray = order, hits: np.ndarray = hits, same: np.ndarray = held_same) -> Any:
+            found, own = int((hits <= k).sum()), int(same[order[hits - 1]].sum())
+            right, wrong = own / len(hits), (same.sum() - own) / (len(held) - len(hits))
+            share, fair = float(np.mean(same[order[:k]])), (found * right + (k - found) * wrong) / k
+            return {f"same_language_share@{k}": share, f"fair_share@{k}": fair, f"same_language_bias@{k}": share - fair}
+
         bias = {
             "rank_distance": float(hits[-1] - hits[0]) if several else float("nan"),
-            "same_language_share@1": float(held[order[0]] == asked[query]),
-            "same_language_share@10": float(np.mean(held[order[:10]] == asked[query])),
             "max_rank_norm": float(np.log(hits[-1] / len(hits)) / np.log(len(held) / len(hits))),
-            "fair_share@1": 1 / len(np.unique(held[relevant])),
-            "fair_share@10": (min(10, len(hits)) * np.mean(~others) + after) / 10,
+            **bias_at(1),
+            **bias_at(10),
             "other_language_recall@10": float(np.mean(hits[others] <= 10)) if others.any() else float("nan"),
+            "tlr@20": float(np.mean(hits[others] <= 20)) if others.any() else float("nan"),
             "query": query,
         }
         pooled[int(asked[query])].append({**plain_measures(hits), **bias})
@@ -242,8 +259,12 @@ def test_every_figure_of_the_summary_is_a_mean_of_plain_rankings(
             mine = int(row.pop("query"))
             same = [n for n in tops if n != mine and data.query_example[n] == data.query_example[mine]]
             row["ranking_agreement@10"] = (
-                float(np.mean([plain_overlap(tops[mine], tops[n]) for n in same])) if same else float("nan")
+                float(np.mean([plain_overlap(tops[mine][:10], tops[n][:10]) for n in same])) if same else float("nan")
             )
+            for k in (5, 10, 20):
+                unions = [sorted({*tops[mine][:k], *tops[n][:k]}) for n in same]
+                found = [spearmanr(scores[mine, u], scores[n, u]).statistic for n, u in zip(same, unions, strict=True)]
+                row[f"mrc@{k}"] = float(np.mean(found)) if found else float("nan")
 
     def mean(rows: list[dict[str, float]], name: str) -> float:
         return float(np.nanmean([row[name] for row in rows]))
@@ -268,6 +289,12 @@ def test_every_figure_of_the_summary_is_a_mean_of_plain_rankings(
                 assert row["cross_lingual_map"] == pytest.approx(np.mean(others), abs=2e-6)
                 assert row["multilingual_map"] == pytest.approx(mean(pooled[n], "map"), abs=2e-6)
     for name, value in summary["language_bias"].items():
+        if name.startswith("fair_share_distance"):
+            distances = [
+                abs(mean(rows, name.replace("fair_share_distance", "same_language_bias"))) for rows in pooled.values()
+            ]
+            assert value == pytest.approx(np.mean(distances), abs=2e-6)
+            continue
         assert value == pytest.approx(np.mean([mean(rows, name) for rows in pooled.values()]), abs=2e-6), name
         for n, tag in enumerate(tags):
             assert summary["by_query_language"][tag][name] == pytest.approx(mean(pooled[n], name), abs=2e-6)
@@ -436,7 +463,7 @@ def test_what_a_query_ignores_is_as_good_as_not_there(
         better = scores[query] > scores[query, passage]
         assert ranks.pooled[n] == 1 + better.sum()
         assert ranks.in_language[n] == 1 + (better & (language == language[passage])).sum()
-    assert ranks.top.shape[1] == 10
+    assert ranks.top.shape[1] == 20
     assert not (ranks.top == np.arange(len(ranks.top))[:, None]).any()
     assert np.array_equal(ranks.top[:, 0], scores.argmax(1))
     results = evaluate(tiny_encoder, own_texts, name="tiny")
@@ -467,7 +494,9 @@ def test_large_sets_are_evaluated_as_they_pass(
     monkeypatch.setattr("isoglot.evaluation.evaluate.STREAM_ABOVE", 10)
     passed = evaluate(tiny_encoder, data, name="passed").summary
     assert passed["settings"] == kept["settings"]
-    assert passed["language_bias"] == kept["language_bias"]
+    for section in SECTIONS:
+        without_vectors = {name: None if name.startswith("mrc") else value for name, value in kept[section].items()}
+        assert passed[section] == without_vectors
     assert passed["alignment"] == {}
 
 

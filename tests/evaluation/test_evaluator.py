@@ -42,7 +42,7 @@ def test_a_trainer_keeps_the_best_checkpoint_by_it(
     evaluator = MultilingualRetrievalEvaluator(retrieval_set_of(pairs, "held-out"), primary_metric=metric)
     assert evaluator.greater_is_better is greater
     model = SentenceTransformer(str(tiny_encoder_folder), device="cpu")
-    rows = pairs.table.select(["query", "passage"])
+    rows = Dataset.from_list([{role: row[role] for role in ("query", "passage")} for row in pairs.rows()])
     arguments = SentenceTransformerTrainingArguments(
         output_dir=str(tmp_path),
         max_steps=4,
@@ -60,7 +60,7 @@ def test_a_trainer_keeps_the_best_checkpoint_by_it(
     trainer = SentenceTransformerTrainer(
         model=model,
         args=arguments,
-        train_dataset=Dataset(rows),
+        train_dataset=rows,
         loss=MultipleNegativesRankingLoss(model),
         evaluator=evaluator,
     )

@@ -74,7 +74,7 @@ cases = st.builds(case, st.integers(0, 100_000), st.sampled_from([1, 2, 5, 1000]
 @given(cases)
 def test_measures_agree_with_trec_eval(case: Case) -> None:
     pytrec_eval = pytest.importorskip("pytrec_eval")
-    asked = {"map", "ndcg_cut.3,10,20", "recall.1,5,10,100", "success.1,10"}
+    asked = {"map", "ndcg_cut.3,10,20", "recall.1,5,10,20,100", "success.1,10"}
     scored = pytrec_eval.RelevanceEvaluator(case.qrels(), asked).evaluate(case.run())
     for name in NAMES:
         if not name.startswith("mrr"):  # trec_eval's reciprocal rank has no cutoff
@@ -164,7 +164,9 @@ def test_a_perfect_ranking_scores_1_and_no_relevant_passage_0() -> None:
 
 
 def test_the_measures_of_results_keep_their_names_and_order() -> None:
-    assert list(MEASURES) == ["map", "mrr@10", "ndcg@10", "recall@1", "recall@10", "recall@100"]
+    assert list(MEASURES) == [
+        "map", "mrr@10", "ndcg@10", "recall@1", "recall@10", "recall@100", "ndcg@20", "recall@20"
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["bpref", "", "@10", "map@10", "MAP", "precision@5"])

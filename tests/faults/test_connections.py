@@ -20,12 +20,12 @@ from huggingface_hub.errors import HfHubHTTPError
 from killing import ENVIRONMENT, Job, state
 from libre import libre
 
-from isoglot.benchmarks.hub import fetch_file
 from isoglot.common.errors import InputError
 from isoglot.enrich.translation import translate
 from isoglot.enrich.translation.http_engine import HttpEngine
 from isoglot.models import encoders
 from isoglot.sources import load_pairs
+from isoglot.sources.hub_tables import fetch_file
 
 
 def test_a_server_that_hangs_up_in_the_middle_of_an_answer_costs_one_chunk(tmp_path: Path, english_file: Path) -> None:

@@ -193,7 +193,7 @@ def test_language_means_of_the_fitted_text_coincide_and_the_map_is_affine(
     model = debias(tiny_encoder, few, remedy=remedy, directions=5)  # type: ignore[arg-type]
     linear = list(model.children())[-2]
     sides = [tiny_encoder.encode(few.texts(role), prompt_name=name) for role, name in ROLES]
-    vectors, languages = torch.from_numpy(np.concatenate(sides)), np.tile(few.table["language"].to_pylist(), 2)
+    vectors, languages = torch.from_numpy(np.concatenate(sides)), np.tile([row["language"] for row in few.rows()], 2)
 
     def mapped(x: torch.Tensor, language: str) -> np.ndarray:
         keywords = {"task": language} if remedy == "means" else {}
@@ -257,7 +257,7 @@ def test_shift_says_what_text_it_needs(tiny_encoder: SentenceTransformer, pairs:
 
 def test_a_benchmarks_own_passages_serve_as_text(tiny_encoder: SentenceTransformer, pairs: ParallelPairs) -> None:
     own = passages_of(retrieval_set_of(pairs, "toy"))
-    assert sorted(own.table["passage"].to_pylist()) == sorted(pairs.table["passage"].to_pylist())
+    assert sorted(own.texts("passage")) == sorted(pairs.texts("passage"))
     assert own.languages == pairs.languages
     debiased = debias(tiny_encoder, own, remedy="shift", examples=60)  # translations still share an id
     assert task_of(debiased.children(), "query", "de") == "query"

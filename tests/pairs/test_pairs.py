@@ -1,4 +1,5 @@
 import csv
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ from hypothesis import strategies as st
 
 from isoglot.batching.plan import plan_batches
 from isoglot.common.errors import InputError
+from isoglot.common.text import is_blank
 from isoglot.pairs import ParallelPairs, read_pairs, write_pairs
-from isoglot.pairs.duplicates import connected
+from isoglot.pairs.duplicates import Shared, connected
 
 Row = dict[str, Any]
 
@@ -30,12 +32,14 @@ def some_pairs(examples: int, *languages: str) -> ParallelPairs:
 
 
 def ids(pairs: ParallelPairs) -> set[str]:
-    return set(pairs.table["id"].to_pylist())
+    return set(pairs.example_ids)
 
 
 # --- to and from files ---
 
-text = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=20).filter(lambda t: bool(t.strip()))
+NASTY = ['"', '""', "\t", "\n", "\r\n", "\r", ",", "\u2028", "\u0085", "\x1c", "\u202e", "\ufeff", "שלום", "\\", "\x0b"]
+letters = st.characters(exclude_categories=("Cs",), exclude_characters="\0") | st.sampled_from(NASTY)
+text = st.lists(letters, min_size=1, max_size=20).map("".join).filter(lambda t: not is_blank(pa.array([t]))[0].as_py())
 row_values = st.fixed_dictionaries(
     {
         "query": st.none() | text,
@@ -47,7 +51,7 @@ row_values = st.fixed_dictionaries(
 row_keys = st.tuples(text, st.sampled_from(["de", "en", "zh-CN", "pt-BR"]))
 
 
-@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".tsv", ".parquet"])
 @given(rows=st.dictionaries(row_keys, row_values, min_size=1, max_size=6))
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_is_written_is_read_back(tmp_path: Path, suffix: str, rows: dict[tuple[str, str], Row]) -> None:
@@ -55,14 +59,14 @@ def test_what_is_written_is_read_back(tmp_path: Path, suffix: str, rows: dict[tu
     pairs = ParallelPairs.from_rows(given_rows)
     write_pairs(pairs, tmp_path / f"pairs{suffix}")
     back = read_pairs(tmp_path / f"pairs{suffix}")
-    assert back.table.to_pylist() == given_rows
+    assert list(back.rows()) == given_rows
     assert back.fingerprint == pairs.fingerprint
 
 
 def test_optional_columns_may_be_missing(tmp_path: Path) -> None:
     path = tmp_path / "own.jsonl"
     path.write_text('\ufeff{"id": "1", "language": "DE", "query": null, "passage": "p", "note": 3}\n\n', "utf-8")
-    assert read_pairs(path).table.to_pylist() == [
+    assert list(read_pairs(path).rows()) == [
         {"id": "1", "language": "de", "query": None, "passage": "p", "negatives": None, "dataset": "own"}
     ]
 
@@ -94,6 +98,8 @@ GOOD = '{"id": "1", "language": "de", "query": "q", "passage": "p"}'
         (GOOD.replace('"p"', "null"), r'line 3: "passage" is null; a row needs'),
         (GOOD.replace('"p"', '" \\u3000"'), r'line 3: "passage" is empty; it must hold some text'),
         (GOOD.replace('"q"', '""'), r'line 3: "query" is empty'),
+        (GOOD.replace('"p"', '"\\u200b\\ufeff"'), r'line 3: "passage" is empty; it must hold some text'),
+        (GOOD.replace('"p"', '"a\\u0000b"'), r'line 3: "passage" holds a NUL character; take it out'),
         (GOOD.replace("de", "xx"), r'line 3: unknown language "xx"; give a BCP 47 tag such as "de"'),
         (
             GOOD.replace("de", "DE"),
@@ -121,7 +127,7 @@ def test_a_line_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
         ("id,language,query\n", r'line 1: no column "passage"; a row needs id'),
         ("id,language,query,passage\n1,de,q\n", r"line 2: not as many cells as the header has"),
         ("id,language,query,passage\n1,de,q,p,n\n", r"line 2: not as many cells as the header has"),
-        ('id,language,query,passage\n1,de,q,"p"x\n', r"line 2: not CSV"),
+        ('id,language,query,passage\n1,de,q,"p"x\n', r"line 2: the quote that opens here does not close"),
         ('id,language,query,passage\n1,de,q,"two\nlines"\n2,xx,q,p\n', r'line 4: unknown language "xx"'),
         ("id,language,query,passage,negatives\n1,de,q,p,n\n", r'line 2: "negatives" must be a JSON list'),
     ],
@@ -130,6 +136,70 @@ def test_a_wrong_csv_line_is_named(tmp_path: Path, content: str, message: str) -
     (tmp_path / "own.csv").write_text(content)
     with pytest.raises(InputError, match=rf"own\.csv {message}"):
         read_pairs(tmp_path / "own.csv")
+
+
+HEAD = "id,language,query,passage\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ('1,de,q,"p\n' + "2,de,q,p\n" * 50, 2),  # to the end of the file
+        ('1,de,"a\nb",p\n2,de,q,"p\n3,de,q,p\n', 4),  # after a cell of two lines
+        ('1,de,q,p\n2,de,"q,p\n3,de,"q",p\n', 3),  # to the next quote
+        ('1,de,"a ""word"" b",p\n2,de,"a"b",p\n', 3),  # a quote that is not doubled
+        ('1,de,"a\nb""c",p\n\n2,de,q,"\n', 5),
+    ],
+)
+@pytest.mark.parametrize("suffix", ["csv", "tsv"])
+def test_an_open_quote_is_named_where_it_opens(tmp_path: Path, content: str, line: int, suffix: str) -> None:
+    whole = (HEAD + content).replace(",", "\t" if suffix == "tsv" else ",")
+    (tmp_path / f"own.{suffix}").write_text(whole)
+    with pytest.raises(InputError, match=rf"own\.{suffix} line {line}: the quote that opens here does not close"):
+        read_pairs(tmp_path / f"own.{suffix}")
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".tsv"])
+def test_a_byte_order_mark_is_no_text_and_another_encoding_is_named(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"own{suffix}"
+    write_pairs(some_pairs(2, "de"), path)
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text, encoding="utf-8-sig")
+    assert len(read_pairs(path)) == 2
+    path.write_text(text, encoding="utf-16")
+    with pytest.raises(InputError, match=r"line 1: this file is UTF-16, not UTF-8; save the file as UTF-8"):
+        read_pairs(path)
+    path.write_text(text, encoding="utf-16-le")
+    with pytest.raises(InputError, match=r"line 1: holds a NUL character; .* save a UTF-16 file as UTF-8"):
+        read_pairs(path)
+
+
+def test_a_gzipped_file_is_read(tmp_path: Path) -> None:
+    write_pairs(some_pairs(2, "de"), tmp_path / "own.tsv")
+    (tmp_path / "own.tsv.gz").write_bytes(gzip.compress((tmp_path / "own.tsv").read_bytes()))
+    assert read_pairs(tmp_path / "own.tsv.gz").fingerprint == read_pairs(tmp_path / "own.tsv").fingerprint
+
+
+def test_columns_that_are_languages_hold_aligned_sentences(tmp_path: Path) -> None:
+    (tmp_path / "talks.tsv").write_text('en\tde_DE\nHello.\tHallo.\n\t\n"One\ntwo"\tEins\n', encoding="utf-8")
+    assert [tuple(row.values())[:4] for row in read_pairs(tmp_path / "talks.tsv").rows()] == [
+        ("talks/2", "en", "Hello.", "Hello."),
+        ("talks/2", "de-DE", "Hallo.", "Hallo."),
+        ("talks/4", "en", "One\ntwo", "One\ntwo"),
+        ("talks/4", "de-DE", "Eins", "Eins"),
+    ]
+    (tmp_path / "talks.tsv").write_text("en\tde\nHello.\t \n")
+    with pytest.raises(InputError, match=r"talks\.tsv line 2: empty in de only; it must hold the sentence"):
+        read_pairs(tmp_path / "talks.tsv")
+
+
+def test_paths_are_read_as_a_shell_would(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NAME", "own")
+    write_pairs(some_pairs(1, "de"), "~/$NAME.jsonl")
+    assert len(read_pairs("${HOME}/own.jsonl")) == 1
+    with pytest.raises(InputError, match="variable NO_SUCH is not set"):
+        write_pairs(some_pairs(1, "de"), "$NO_SUCH/own.jsonl")
 
 
 def test_a_long_csv_cell_is_read(tmp_path: Path) -> None:
@@ -141,7 +211,9 @@ def test_a_long_csv_cell_is_read(tmp_path: Path) -> None:
 def test_wrong_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"gone\.jsonl: no such file"):
         read_pairs(tmp_path / "gone.jsonl")
-    with pytest.raises(InputError, match=r"own\.txt: cannot tell the format; name it \.jsonl, \.csv or \.parquet"):
+    with pytest.raises(
+        InputError, match=r"own\.txt: cannot tell the format; name it \.jsonl, \.csv, \.tsv or \.parquet"
+    ):
         read_pairs(tmp_path / "own.txt")
     (tmp_path / "own.parquet").write_bytes(b"PAR1 and no more")
     with pytest.raises(InputError, match=r"own\.parquet: not a readable Parquet file"):
@@ -221,9 +293,10 @@ def test_one_id_in_two_tables_gets_its_data_set_in_front() -> None:
 
 def test_the_fingerprint_is_of_the_content_alone() -> None:
     pairs = some_pairs(4, "de", "en")
-    chunked = ParallelPairs(pa.concat_tables([pairs.table.slice(0, 3), pairs.table.slice(3)]))
+    first = np.arange(len(pairs)) < 4
+    chunked = ParallelPairs.concatenate([pairs.select_rows(first), pairs.select_rows(~first)])
     assert chunked.fingerprint == pairs.fingerprint
-    rows = pairs.table.to_pylist()
+    rows = list(pairs.rows())
     for change in ({"query": None}, {"passage": "other"}, {"negatives": []}, {"negatives": ["n"]}, {"dataset": "d"}):
         changed = ParallelPairs.from_rows([{**rows[0], **change}, *rows[1:]])
         assert changed.fingerprint != pairs.fingerprint, change
@@ -302,15 +375,15 @@ def test_a_second_deduplication_drops_nothing() -> None:
 )
 @settings(max_examples=150, deadline=None)
 def test_groups_are_connected_components(links: list[tuple[int, int]], others: list[tuple[int, int]]) -> None:
-    size = min(len(links), len(others))
-    example = np.array([example for example, _ in links[:size]], dtype=np.int64)
-    keys = [np.array([key for _, key in part[:size]], dtype=np.int64) for part in (links, others)]
+    kinds = [[link for link in part if link[1] >= 0] for part in (links, others)]
     group = list(range(12))
-    for key in keys:  # the slow way: relabel whole groups, link by link
-        for value in set(key.tolist()) - {-1}:
-            joined = {group[member] for member in example[key == value]}
+    for part in kinds * 12:  # the slow way: relabel whole groups, key by key, until nothing changes
+        for value in {key for _, key in part}:
+            joined = {group[example] for example, key in part if key == value}
             group = [min(joined) if label in joined else label for label in group]
-    assert connected(example, keys, 12).tolist() == group
+    arrays = [np.array(part, np.int64).reshape(-1, 2).T for part in kinds]
+    found = connected([Shared(example, np.zeros_like(example), key) for example, key in arrays], 12)
+    assert found.tolist() == group
 
 
 # --- what others see ---
@@ -326,10 +399,11 @@ def test_translations_are_the_shape_of_the_table() -> None:
     ]
     shape = ParallelPairs.from_rows(rows, dataset="early").translations()
     assert shape.languages == ("de", "en")
-    assert shape.rows.tolist() == [[1, 0], [-1, -1], [-1, 3], [4, -1]]
+    every, each = np.repeat(np.arange(4), 2), np.tile([0, 1], 4)
+    assert shape.row_of(every, each).reshape(4, 2).tolist() == [[1, 0], [-1, -1], [-1, 3], [4, -1]]
     assert (shape.datasets, shape.dataset.tolist()) == (("early", "late"), [0, 0, 0, 1])
     assert shape.group.tolist() == [0, 1, 2, 0]
-    assert shape.identical.tolist() == [[False, False], [False, False], [False, True], [False, False]]
+    assert shape.identical[shape.pattern].tolist() == [[False, False], [False, False], [False, True], [False, False]]
 
 
 def test_a_plan_can_be_made_of_the_translations() -> None:
@@ -337,8 +411,7 @@ def test_a_plan_can_be_made_of_the_translations() -> None:
     shape = pairs.translations()
     plan = plan_batches(shape, "cross-lingual", batch_size=8, steps=4, seed=0)
     queries, passages = plan.table_rows(shape)
-    keys = pairs.table["id"].to_numpy(zero_copy_only=False)
-    assert (keys[queries] == keys[passages]).all()
+    assert (pairs.example[queries] == pairs.example[passages]).all()
 
 
 def test_a_description_counts_pairs_of_languages() -> None:
@@ -360,3 +433,12 @@ def test_a_description_counts_pairs_of_languages() -> None:
     table = str(description).splitlines()
     assert table[0] == "2 examples, 4 rows, 3 languages"
     assert table[-3:] == ["de     2   1   1", "en     1   1   0", "fi     0   0   0"]
+
+
+@pytest.mark.parametrize("sign", ["\u200b", "\u200f", "\u202b", "\u2060", "\ufeff", "\u00ad", "\ufe0f"])
+def test_what_nobody_sees_hides_no_duplicate(sign: str) -> None:
+    texts = ("भारत की राजधानी", f"भारत{sign} की राज{sign}धानी")
+    pairs = ParallelPairs.from_rows(row(str(n), "hi", passage=text) for n, text in enumerate(texts))
+    assert pairs.deduplicate()[1].same_passage == 1
+    pairs = ParallelPairs.from_rows(row(str(n), "hi", query=text) for n, text in enumerate(texts))
+    assert pairs.deduplicate()[1].same_query == 1

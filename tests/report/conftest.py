@@ -43,6 +43,7 @@ def _rows(shift: float, seed: int) -> list[dict[str, Any]]:
                         "map": float(np.clip(0.3 * hard + 0.1 * draw.random() + shift, 0, 1)),
                         "rank_distance": 900 - 800 * shift + 10 * draw.random() if pooled else None,
                         "same_language_share@1": float(draw.random() < 0.9 - shift) if pooled else None,
+                        "fair_share@1": 1 / 3 if pooled else None,
                     }
                 )
     return rows
@@ -78,7 +79,10 @@ def _summary(name: str, benchmark: str, rows: list[dict[str, Any]]) -> dict[str,
         "queries": EXAMPLES * len(LANGUAGES),
         "passages": 300,
         "settings": {s: {"map": _mean(of(s), "map")} for s in ("monolingual", "cross_lingual", "multilingual")},
-        "language_bias": {**{m: _mean(of("multilingual"), m) for m in bias}, "fair_share@1": 1 / 3},
+        "language_bias": {**{m: _mean(of("multilingual"), m) for m in bias}, "fair_share@1": 1 / 3, "mrc@10": 0.5},
+        "semantic_error": {"semantic_error": 0.375, "semantic_error_same_language": 0.25},
+        "first_result": {"right_same_language@1": 0.75, "wrong_other_language@1": None},
+        "preference": {"preference_rate": 0.625},
         "grid": {"measure": "map", "rows": "query language", "columns": "corpus language", "values": cells},
         "by_query_language": {
             tag: {**{m: _mean(of("multilingual", tag), m) for m in bias}, "fair_share@1": 1 / 3} for tag in LANGUAGES

@@ -9,6 +9,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,9 +18,11 @@ from hypothesis import strategies as st
 from isoglot.common.errors import MissingExtraError
 from isoglot.evaluation.results import Results
 from isoglot.report import LossLog, html_report, save_report
-from isoglot.report.explorer import explorer_data
-from isoglot.report.markup import data_script, element
+from isoglot.report.page import Section, render
+from isoglot.report.parts import explorer
+from isoglot.report.plots import Plot
 from isoglot.report.systems import by_benchmark
+from isoglot.report.tables import Table
 
 Make = Callable[..., Results]
 vl_convert = pytest.importorskip("vl_convert", reason="plots need the extra report")
@@ -95,12 +99,20 @@ def test_what_users_name_stays_text(page: str, outline: Outline) -> None:
     assert "<b>" not in page.replace("createElement", "")[: page.index("<script>")]
 
 
-@given(st.text())
+def page_of(text: str) -> Outline:
+    """A page on which everything that can be said is this text."""
+    table = Table(text, (text,), ((text, text),), code=(1,))
+    data = {"lead": text, "plots": [Plot({"description": text}, text, table)]}
+    return Outline(render("page.html", title=text, sections=[Section("a", text, "plots", data)], plot_library=""))
+
+
+@given(st.text(min_size=1))
 def test_no_text_leaves_its_element_or_its_script(text: str) -> None:
-    outline = Outline(f"{element('p', text, title=text)}{data_script([text])}<i></i>")
-    assert [tag for tag, _ in outline.tags] == ["p", "script", "i"]
-    assert json.loads(outline.data[0]) == [text]
-    assert "".join(outline.words) == re.sub("\r\n?", "\n", text) or "\r" in text or "\0" in text
+    outline = page_of(text)
+    assert [tag for tag, _ in outline.tags] == [tag for tag, _ in page_of("x").tags]
+    assert json.loads(outline.data[0]) == {"description": text}
+    words = "".join(outline.words)
+    assert words.count(re.sub("\r\n?", "\n", text)) >= 9 or "\r" in text or "\0" in text
 
 
 def test_every_link_has_its_place_and_no_id_is_twice(outline: Outline) -> None:
@@ -122,8 +134,11 @@ def test_every_plot_says_what_it_shows_and_has_a_table_behind_it(outline: Outlin
     assert [name for name in ("nav", "main", "header") if outline.all(name)] == ["nav", "main", "header"]
 
 
-def test_every_plot_compiles_without_a_warning(outline: Outline, capfd: pytest.CaptureFixture[str]) -> None:
-    for spec in specs(outline):
+def test_every_plot_compiles_without_a_warning(
+    outline: Outline, results: list[Results], capfd: pytest.CaptureFixture[str]
+) -> None:
+    bare = replace(results[1], per_query=results[1].per_query.drop_columns(["rank_distance"]))  # no interval of it
+    for spec in [*specs(outline), *specs(Outline(html_report([results[0], bare])))]:
         svg = vl_convert.vegalite_to_svg(spec, show_warnings=True)
         assert "<svg" in svg
     assert "WARN" not in "".join(capfd.readouterr())
@@ -150,7 +165,7 @@ def test_plots_hold_the_figures_of_the_results(outline: Outline, results: list[R
 
 
 def test_the_explorer_has_each_text_once_and_the_ranking_of_each_system(results: list[Results]) -> None:
-    data = explorer_data(by_benchmark(results)[0])
+    data = explorer(by_benchmark(results)[0])
     assert len(data["passages"]) == len({text for _, text in data["passages"]}) == 3
     assert [query["id"] for query in data["queries"]] == ["ar-0", "ar-1", "de-0", "de-1", "zh-0", "zh-1"]
     for system, result in zip(data["top"], results, strict=True):
@@ -162,13 +177,59 @@ def test_the_explorer_has_each_text_once_and_the_ranking_of_each_system(results:
 
 
 def test_older_results_show_what_they_have(results: list[Results]) -> None:
-    old = [
-        replace(r, top=None, summary={k: v for k, v in r.summary.items() if k not in ("language_mix", "alignment")})
-        for r in results
-    ]
+    newer = ("language_mix", "alignment", "semantic_error", "first_result", "preference")
+    old = [replace(r, top=None, summary={k: v for k, v in r.summary.items() if k not in newer}) for r in results]
+    for one in old:
+        one.summary["language_bias"] = {"rank_distance": 5.0, "same_language_share@1": 0.5}
     outline = Outline(html_report(old))
     assert len(specs(outline)) == len(outline.data) == 6
     assert "See for yourself" not in outline.words
+    assert "Errors and preference" not in outline.words
+
+
+def test_errors_and_preference_are_shown_apart_and_taste_has_no_arrow(outline: Outline) -> None:
+    words = [word for word in outline.words if word.strip()]
+    for label, value in (
+        ("right answers with a wrong passage above them ↓", "37.5%"),
+        ("first: right, in the query's language", "75.0%"),
+        ("pairs of right ones with that in the query's language higher", "62.5%"),
+        ("MRC@10 ↑", "0.500"),
+    ):
+        place = words.index(label)
+        assert words[place + 1 : place + 3] == [value, value]
+    assert not any("first: wrong, in another" in word for word in words)  # not measured
+
+
+def test_a_language_without_rank_distance_leaves_only_that_out(results: list[Results]) -> None:
+    shallow = replace(results[1], per_query=_without(results[1].per_query, "rank_distance", "de"))
+    by_language = {tag: dict(row) for tag, row in shallow.summary["by_query_language"].items()}
+    by_language["de"]["rank_distance"] = None
+    shallow.summary["by_query_language"] = by_language
+    outline = Outline(html_report([results[0], shallow]))
+    assert "significantly better" in "".join(outline.words)
+    words = "".join(outline.words)
+    assert "rank_distance is left out in the multilingual setting, de" in words
+    assert "Rank distance:" not in words  # a mean over other languages than the first system's
+    assert "ranks apart" not in words
+    assert len(specs(outline)) == 9 - 2  # nor are there training losses
+
+
+def _without(table: pa.Table, measure: str, language: str) -> pa.Table:
+    gone = pc.equal(table["query_language"], language)
+    values = pc.if_else(gone, pa.scalar(None, pa.float64()), table[measure])
+    return table.set_column(table.column_names.index(measure), measure, values)
+
+
+@pytest.mark.parametrize("ending", ["html", "md", "tex"])
+def test_a_run_of_another_system_has_no_model_behind_it(results: list[Results], tmp_path: Path, ending: str) -> None:
+    optional = ("alignment", "language_mix", "seconds", "versions")
+    summary = {key: value for key, value in results[1].summary.items() if key not in optional}
+    run = replace(results[1], top=None, summary=summary | {"model": {"name": "bm25", "run": "bm25.trec"}})
+    for number, some in enumerate(([run], [results[0], run], [run, results[0]])):
+        save_report(some, tmp_path / f"{number}.{ending}")
+        page = (tmp_path / f"{number}.{ending}").read_text()
+        assert "bm25" in page
+        assert ending != "html" or "run bm25.trec" in page
 
 
 def test_one_system_alone_is_compared_with_nothing(results: list[Results]) -> None:

@@ -10,7 +10,8 @@ import pytest
 from isoglot.common.errors import InputError
 from isoglot.evaluation.results import Results
 from isoglot.report import LossLog, load_run
-from isoglot.report.plots import HELD_OUT, kinds, loss_curve
+from isoglot.report.plots import loss_curve
+from isoglot.report.runs import HELD_OUT
 
 Make = Callable[..., Results]
 
@@ -42,7 +43,7 @@ def test_a_training_run_brings_all_its_results_and_its_losses(make_results: Make
     assert loaded["my-run: initial"] is None
     assert loaded["tuned"] is not None
     assert loaded["tuned"] == loaded["my-run: trained"]
-    assert [kinds(loaded["tuned"]), len(loaded["tuned"].entries)] == [[HELD_OUT, "monolingual"], 2]
+    assert [loaded["tuned"].kinds, len(loaded["tuned"].entries)] == [[HELD_OUT, "monolingual"], 2]
 
 
 def test_what_is_missing_is_one_line(make_results: Make, tmp_path: Path) -> None:
@@ -84,4 +85,4 @@ def test_a_long_run_is_drawn_with_few_points_that_keep_its_mean_and_end(steps: i
 def test_looks_at_held_out_pairs_are_not_smoothed(log: LossLog) -> None:
     looks = LossLog("run", tuple({"step": n, "held_out_loss": 1 / n} for n in range(1, 9)))
     assert [point["mean"] for point in loss_curve(looks, HELD_OUT)] == [1 / n for n in range(1, 9)]
-    assert kinds(log) == ["cross-lingual", HELD_OUT, "monolingual"]
+    assert log.kinds == ["cross-lingual", HELD_OUT, "monolingual"]

@@ -9,7 +9,7 @@ from importlib.resources import files
 import pytest
 
 Colour = tuple[float, ...]
-CSS = (files("isoglot.report") / "assets" / "report.css").read_text(encoding="utf-8")
+CSS = (files("isoglot.report") / "templates" / "report.css").read_text(encoding="utf-8")
 BLOCKS = re.findall(r":root \{(.*?)\}", CSS, re.DOTALL)
 LIGHT, DARK, PRINT = (dict(re.findall(r"--([\w-]+): ([^;]+);", block)) for block in BLOCKS)
 PAIRS = [

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -20,10 +21,11 @@ from isoglot.report import (
     latex_table,
     markdown_table,
     save_report,
-    systems_rows,
+    sentences,
     text_table,
 )
-from isoglot.report.systems import Systems, by_benchmark
+from isoglot.report.sentences import in_words
+from isoglot.report.systems import Column, Systems, by_benchmark
 from isoglot.report.tables import latex_text, markdown_text
 from isoglot.statistics.comparison import compare
 
@@ -36,19 +38,23 @@ def printed(*tables: Table) -> str:
     return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
 
 
+def rows(table: Table) -> list[list[Any]]:
+    return [list(row) for row in zip(*(column.cells for column in table.columns), strict=True)]
+
+
 def renamed(result: Results, name: str) -> Results:
     return replace(result, summary={**result.summary, "model": {**result.summary["model"], "name": name}})
 
 
 def test_figures_of_the_systems_are_those_of_the_results(results: list[Results]) -> None:
-    for row, result in zip(systems_rows(results), results, strict=True):
+    for row, result in zip(rows(text_table(results)), results, strict=True):
         assert row[1:4] == [f"{result.setting(s):.3f}" for s in ("monolingual", "cross_lingual", "multilingual")]
         assert row[4:] == [f"{result.bias('rank_distance'):,.1f}", f"{result.bias('same_language_share@1'):.1%}"]
 
 
 def test_measures_that_were_not_taken_show_as_a_dash(results: list[Results]) -> None:
     summary = {**results[0].summary, "language_bias": {"rank_distance": None}}
-    assert systems_rows([replace(results[0], summary=summary)])[0][4:] == ["-", "-"]
+    assert rows(text_table([replace(results[0], summary=summary)]))[0][4:] == ["-", "-"]
 
 
 def test_another_main_measure_is_named(results: list[Results]) -> None:
@@ -65,11 +71,26 @@ def test_another_main_measure_is_named(results: list[Results]) -> None:
 
 def test_marks_follow_the_corrected_test_and_the_direction_of_the_measure(make_results: Make) -> None:
     systems = by_benchmark([make_results(), make_results("up", shift=0.5), make_results("same", shift=0.1)])[0]
-    marks = {c.heading: [systems.cell(n, c).mark for n in range(3)] for c in systems.columns}
+    marks = {c.heading: [systems.cell(n, c).verdict for n in range(3)] for c in systems.columns}
     assert marks["multilingual mAP"] == ["", "better", ""]
     assert marks["rank distance"] == ["", "better", ""]  # it fell
     down = by_benchmark([make_results("up", shift=0.5), make_results()])[0]
-    assert {c.measure: down.cell(1, c).mark for c in down.columns}["rank_distance"] == "worse"
+    assert {c.measure: down.cell(1, c).verdict for c in down.columns}["rank_distance"] == "worse"
+
+
+def test_avoiding_the_language_asked_in_is_no_better_than_favouring_it(make_results: Make) -> None:
+    fair, shy, fond = (make_results(name, shift) for name, shift in (("fair", 0.57), ("shy", 0.95), ("fond", -0.1)))
+    column = Column("multilingual", "same_language_share@1")
+    assert (column.arrow, column.compared) == ("≈", "distance from fair share")
+    for biased, way in ((shy, "away from"), (fond, "towards")):
+        assert by_benchmark([fair, biased])[0].cell(1, column).verdict == "worse"
+        better = by_benchmark([biased, fair])[0]
+        assert better.cell(1, column).verdict == "better"
+        assert f"severely biased {way} the query's language" in " ".join(in_words(better))
+        assert any(
+            said.startswith(f"fair is better than {better.names[0]} in distance from fair share (-")
+            for said in sentences(compare([biased, fair]))
+        )
 
 
 def test_intervals_hold_their_figures(results: list[Results]) -> None:

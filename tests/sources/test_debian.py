@@ -47,8 +47,8 @@ def test_translations_join_on_the_english_description(tmp_path: Path) -> None:
     pairs = pairs_of_lists(tmp_path)
     assert pairs.languages == ("en", "pt-BR")
     assert pairs.example_count == 1
-    assert pairs.table["id"][0].as_py() == "debian/" + hashlib.md5(b"a").hexdigest()
-    assert set(pairs.table["dataset"].to_pylist()) == {"debian"}
+    assert pairs.example_ids[0] == "debian/" + hashlib.md5(b"a").hexdigest()
+    assert pairs.datasets == ("debian",)
 
 
 @pytest.mark.parametrize(

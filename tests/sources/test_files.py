@@ -1,10 +1,11 @@
+import gzip
 from pathlib import Path
 
 import pytest
 
 from isoglot.common.errors import InputError
 from isoglot.pairs import ParallelPairs, write_pairs
-from isoglot.sources import SOURCES, find_source, load_pairs
+from isoglot.sources import find_source, load_pairs
 
 
 @pytest.fixture
@@ -20,14 +21,14 @@ def sentences(tmp_path: Path) -> Path:
 
 def test_line_n_of_every_file_is_one_example(sentences: Path) -> None:
     pairs = load_pairs(str(sentences))
-    assert pairs.table.select(["id", "language", "query"]).to_pylist() == [
+    assert [{name: row[name] for name in ("id", "language", "query")} for row in pairs.rows()] == [
         {"id": "news/1", "language": "de", "query": "Hallo."},
         {"id": "news/1", "language": "zh-CN", "query": "你好。"},
         {"id": "news/3", "language": "de", "query": "Zeile\u2028eins."},
         {"id": "news/3", "language": "zh-CN", "query": "第一行。"},
     ]
     assert pairs.texts("query") == pairs.texts("passage")
-    assert set(pairs.table["dataset"].to_pylist()) == {"news"}
+    assert pairs.datasets == ("news",)
     assert pairs.translations().identical.all()
 
 
@@ -57,14 +58,97 @@ def test_one_file_per_language(sentences: Path) -> None:
 
 def test_a_folder_of_one_language_is_no_source(tmp_path: Path) -> None:
     (tmp_path / "de.txt").write_text("Hallo.")
-    with pytest.raises(InputError, match=r"1 files named by a language, 2 are the least; name files like deu.txt"):
+    with pytest.raises(InputError, match=r"fewer than 2 files named by a language; name files like deu\.txt"):
         load_pairs(tmp_path)
 
 
 def test_a_line_in_another_encoding_is_named(sentences: Path) -> None:
     (sentences / "fr.txt").write_bytes(b"Bonjour.\n\nl\xe9ger\n")
-    with pytest.raises(InputError, match=r"fr.txt line 3: not UTF-8; save the file as UTF-8"):
+    with pytest.raises(InputError, match=r"fr.txt line 3: byte 2 is not UTF-8; save the file as UTF-8"):
         load_pairs(sentences)
+
+
+RELEASED = {  # as FLORES-200, NTREX-128, OPUS and others name their files
+    "flores": {
+        "aka_Latn.devtest": "ak",
+        "twi_Latn.devtest": "tw",
+        "nob_Latn.devtest": "no",
+        "zho_Hant.devtest": "zh-Hant",
+    },
+    "ntrex": {
+        "newstest2019-ref.deu.txt": "de",
+        "newstest2019-src.eng.txt": "en",
+        "newstest2019-ref.eng-US.txt": "en-US",
+        "newstest2019-ref.zho-CN.txt": "zh-CN",
+        "newstest2019-ref.spa.txt": "es",
+        "newstest2019-ref-2.spa.txt": "",
+    },
+    "moses": {
+        "Tatoeba.en-pt_br.en": "en",
+        "Tatoeba.en-pt_br.pt_br": "pt-BR",
+        "Tatoeba.en-pt_br.xml": "",
+        "LICENSE.txt": "",
+    },
+    "europarl": {"europarl-v7.en-de.en": "en", "europarl-v7.en-de.de": "de"},
+    "tatoeba": {"train.deu-eng.deu": "de", "train.deu-eng.eng": "en", "train.src": "", "train.tgt": ""},
+    "multi30k": {"val.de": "de", "val.en": "en", "README.md": ""},
+}
+
+
+@pytest.mark.parametrize("name", RELEASED)
+def test_files_are_read_as_they_are_released(name: str, tmp_path: Path) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    for file in RELEASED[name]:
+        (folder / file).write_text(f"one {file}\ntwo {file}\n")
+    pairs = load_pairs(folder)
+    said = {file: tag for file, tag in RELEASED[name].items() if tag}
+    assert sorted(pairs.languages) == sorted(said.values())
+    assert {row["language"]: row["query"] for row in pairs.rows() if row["id"] == f"{name}/1"} == {
+        tag: f"one {file}" for file, tag in said.items()
+    }
+
+
+def test_several_corpora_in_a_folder_are_several_data_sets(tmp_path: Path) -> None:
+    for corpus, count in (("train", 3), ("val", 2)):
+        for tag in ("de", "en"):
+            (tmp_path / f"{corpus}.{tag}").write_text("".join(f"{tag} {n}\n" for n in range(count)))
+    assert load_pairs(tmp_path).describe().datasets == {"train": 3, "val": 2}
+    for spec in ("val.de", "val.en", "val"):
+        assert [row["id"] for row in load_pairs(tmp_path / spec).rows()] == ["val/1", "val/1", "val/2", "val/2"]
+    (tmp_path / "alone.de").write_text("x\n")
+    with pytest.raises(InputError, match="cannot tell the format"):
+        load_pairs(tmp_path / "alone.de")
+
+
+def test_a_pair_of_gzipped_files_and_a_byte_order_mark_are_read(tmp_path: Path) -> None:
+    (tmp_path / "a.de-en.de.gz").write_bytes(gzip.compress(b"eins\r\nzwei\r\n"))
+    (tmp_path / "a.de-en.en.gz").write_bytes(gzip.compress(b"\xef\xbb\xbfone\ntwo"))
+    assert load_pairs(tmp_path / "a.de-en.de.gz").texts("query") == ["eins", "one", "zwei", "two"]
+
+
+def test_a_tsv_named_by_its_languages_needs_no_header(tmp_path: Path) -> None:
+    path = tmp_path / "wiki.de-en.tsv"
+    path.write_text('"Hallo", sagte er\t"Hello," he said\n\nJa\tYes\n', encoding="utf-8")
+    assert [(row["id"], row["language"], row["query"]) for row in load_pairs(path).rows()] == [
+        ("wiki.de-en/1", "de", '"Hallo", sagte er'),
+        ("wiki.de-en/1", "en", '"Hello," he said'),
+        ("wiki.de-en/3", "de", "Ja"),
+        ("wiki.de-en/3", "en", "Yes"),
+    ]
+    path.write_text("Hallo\tHello\nJa\n")
+    with pytest.raises(
+        InputError, match=r"wiki\.de-en\.tsv line 2: 1 cells; a line holds a sentence in de and one in en"
+    ):
+        load_pairs(path)
+
+
+def test_paths_hold_home_and_variables(sentences: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATA", str(sentences.parent))
+    monkeypatch.setenv("HOME", str(sentences.parent))
+    assert len(load_pairs("$DATA/news")) == len(load_pairs("~/news")) == 4
+    with pytest.raises(InputError, match="the environment variable NO_SUCH is not set"):
+        load_pairs("$NO_SUCH/news")
 
 
 def test_a_file_is_read_and_filtered(tmp_path: Path) -> None:
@@ -76,12 +160,5 @@ def test_a_file_is_read_and_filtered(tmp_path: Path) -> None:
 def test_an_unknown_source_lists_the_known_ones() -> None:
     with pytest.raises(InputError, match='no file, folder or data set "debain"; named data sets are debian, hub:'):
         load_pairs("debain")
-    with pytest.raises(InputError, match='unknown data set "mmarco"; known are debian'):
-        find_source("mmarco")
-
-
-def test_every_named_source_states_its_terms() -> None:
-    for name, source in SOURCES.items():
-        assert source.name == name
-        assert all([source.summary, source.languages, source.licence, source.citation])
-        assert source.hub is None or source.url.startswith("https://")
+    with pytest.raises(InputError, match='unknown data set "marco"; known are debian'):
+        find_source("marco")

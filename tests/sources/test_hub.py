@@ -1,4 +1,5 @@
 import json
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -48,8 +49,7 @@ def line_folder(tmp_path: Path) -> Path:
 
 def rows_of(spec: str, tmp_path: Path, languages: list[str] | None = None) -> list[dict[str, str]]:
     pairs = load_pairs(spec, languages=languages, cache_dir=tmp_path / "cache")
-    rows: list[dict[str, str]] = pairs.table.select(["id", "language", "query", "passage"]).to_pylist()
-    return rows
+    return [{name: row[name] for name in ("id", "language", "query", "passage")} for row in pairs.rows()]
 
 
 def test_a_configuration_per_language_joins_on_the_id(hub_folder: Path, tmp_path: Path) -> None:
@@ -80,6 +80,58 @@ def test_sentences_side_by_side_become_rows_flaws_left_out(line_folder: Path, tm
     ]
     assert rows[0]["id"] == rows[1]["id"]
     assert len(rows[0]["id"]) == len("lines/") + 16
+
+
+def test_what_is_null_is_as_empty_as_what_is_blank(line_folder: Path, tmp_path: Path) -> None:
+    sentences = [
+        {"de": "Tag", "en": "day", "fr": "jour"},
+        {"de": "Nacht", "en": "night", "fr": None},
+        {"de": None, "en": "lost", "fr": " "},
+    ]
+    write_lines(line_folder / "train.jsonl", [{"t": row} for row in sentences])
+    rows = rows_of(f"hub:{line_folder}?de=t.de&en=t.en&fr=t.fr", tmp_path)
+    assert [(row["id"], row["language"]) for row in rows] == [
+        ("lines/0", "de"),
+        ("lines/0", "en"),
+        ("lines/0", "fr"),
+        ("lines/1", "de"),
+        ("lines/1", "en"),
+    ]
+
+
+@pytest.mark.parametrize("name", ["q", "a", "lang", "key"])
+def test_a_row_without_a_text_an_id_or_a_language_is_left_out(name: str, line_folder: Path, tmp_path: Path) -> None:
+    rows = [{"q": f"q{n}", "a": f"a{n}", "lang": "de", "key": f"k{n}", "bad": ["n", None, ""]} for n in range(3)]
+    write_lines(line_folder / "train.jsonl", [rows[0], {**rows[1], name: None}, rows[2]])
+    spec = f"hub:{line_folder}?query=q&passage=a&language=lang&id=key&negatives=bad"
+    pairs = load_pairs(spec, cache_dir=tmp_path / "cache")
+    assert pairs.texts("query") == ["q0", "q2"]
+    assert pairs.negatives() == [["n"], ["n"]]
+
+
+def test_a_column_of_lists_is_named_with_its_row(line_folder: Path, tmp_path: Path) -> None:
+    write_lines(line_folder / "train.jsonl", [{"q": "q", "a": ["one", "two"]}, {"q": "r", "a": None}])
+    with pytest.raises(InputError, match=r'row 1: "a" holds a list; name one of it, such as a\.0'):
+        rows_of(f"hub:{line_folder}?query=q&passage=a&config.en=", tmp_path)
+    assert len(rows_of(f"hub:{line_folder}?query=q&passage=a.0&config.en=", tmp_path)) == 1
+
+
+def test_one_id_in_one_language_counts_once_however_it_is_written(line_folder: Path, tmp_path: Path) -> None:
+    write_lines(
+        line_folder / "train.jsonl", [{"q": tag, "a": "a", "lang": tag, "key": 1} for tag in ("pt_BR", "pt-br")]
+    )
+    assert len(rows_of(f"hub:{line_folder}?query=q&passage=a&language=lang&id=key", tmp_path)) == 1
+
+
+def test_folders_of_one_name_are_told_apart(hub_folder: Path, tmp_path: Path) -> None:
+    spec = "hub:{}?query=q&passage=a&id=key&config.de=qa-de"
+    other = tmp_path / "other" / hub_folder.name
+    shutil.copytree(hub_folder, other)
+    pq.write_table(pa.table({"key": [1], "q": ["andere"], "a": ["Antwort"]}), other / "de.parquet")
+    assert len(rows_of(spec.format(hub_folder), tmp_path)) == 3
+    assert [row["query"] for row in rows_of(spec.format(other), tmp_path)] == ["andere"]
+    pq.write_table(pa.table({"key": [1], "q": ["neue"], "a": ["Antwort"]}), other / "de.parquet")
+    assert [row["query"] for row in rows_of(spec.format(other), tmp_path)] == ["neue"]
 
 
 def test_a_limit_streams_the_first_rows(hub_folder: Path, tmp_path: Path) -> None:
@@ -154,12 +206,12 @@ def test_a_sentence_holds_its_answer(text: str, data: st.DataObject) -> None:
 
 def test_sentences_end_where_readers_end_them() -> None:
     text = "Er kam 1901 zurück. Wann? Dr. Müller (geb. 1870) weiß es."
-    assert [sentence_with(text, word) for word in ("1901", "Wann", "1870")] == [
+    assert [sentence_with(text, word, "de") for word in ("1901", "Wann", "1870")] == [
         "Er kam 1901 zurück.",
         "Wann?",
         "Dr. Müller (geb. 1870) weiß es.",
     ]
-    assert sentence_with("यह है। वह नहीं।", "नहीं") == "वह नहीं।"
+    assert sentence_with("यह है। वह नहीं।", "नहीं", "hi") == "वह नहीं।"
     assert sentence_with("One line\nand another", "another") == "and another"
 
 
@@ -175,4 +227,4 @@ def test_rows_are_kept_by_a_column(line_folder: Path, tmp_path: Path) -> None:
 def test_a_single_negative_becomes_a_list(line_folder: Path, tmp_path: Path) -> None:
     write_lines(line_folder / "train.jsonl", [{"q": "q", "a": "a", "wrong": "n"}])
     spec = f"hub:{line_folder}?query=q&passage=a&negatives=wrong&config.en="
-    assert load_pairs(spec, cache_dir=tmp_path / "cache").table["negatives"].to_pylist() == [["n"]]
+    assert load_pairs(spec, cache_dir=tmp_path / "cache").negatives() == [["n"]]

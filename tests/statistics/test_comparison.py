@@ -16,11 +16,12 @@ from isoglot.evaluation.audit import audit
 from isoglot.evaluation.results import Results
 from isoglot.pairs import ParallelPairs
 from isoglot.report import language_findings, sentences
-from isoglot.statistics.comparison import Comparison, Contrast, compare
+from isoglot.statistics.comparison import NOT_SHOWN, Comparison, Contrast, compare
 from isoglot.statistics.significance import (
+    bootstrap_interval,
+    differences,
     holm,
     macro_score,
-    paired_bootstrap_interval,
     randomisation_test,
     seed_effect,
 )
@@ -83,7 +84,7 @@ def test_every_figure_is_that_of_the_setting_s_own_matrix(setting: str, language
     comparison = fast([base, other])
     a, b = matrix(other, setting, language), matrix(base, setting, language)
     found = pick(comparison, setting, language=language)
-    interval = paired_bootstrap_interval(a, b, resamples=100)
+    interval = bootstrap_interval(differences(a, b), resamples=100)
     assert found.difference == pytest.approx(macro_score(a) - macro_score(b))
     assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
     assert found.p_value == pytest.approx(randomisation_test(a, b, permutations=500), abs=1e-9)
@@ -142,6 +143,85 @@ def test_lower_is_better_for_bias() -> None:
     assert found.effect_size < 0
 
 
+def leaning_results(name: str, share: dict[str, float], seed: int = 0, examples: int = 200) -> Results:
+    """A system that puts a passage in the query's language first so often, where half of the time would be fair."""
+    random = np.random.default_rng([seed, 3])
+    of = results(name, examples=examples)
+    pooled = np.array(of.per_query["setting"].to_pylist()) == "multilingual"
+    chance = np.array([share.get(tag, 0.5) for tag in of.per_query["query_language"].to_pylist()])
+    first = np.where(pooled, random.random(len(pooled)) < chance, np.nan)
+    columns = {"same_language_share@1": first, "fair_share@1": np.where(pooled, 0.5, np.nan)}
+    table = of.per_query
+    for column, values in columns.items():
+        table = table.append_column(column, pa.array(values, from_pandas=True))
+    return Results(of.summary, table)
+
+
+@pytest.mark.parametrize(
+    ("base", "other", "verdict", "difference"),
+    [
+        ({"de": 0.9, "en": 0.9, "zh": 0.9}, {"de": 0.6, "en": 0.6, "zh": 0.6}, "better", -0.3),
+        ({"de": 0.6, "en": 0.6, "zh": 0.6}, {"de": 0.1, "en": 0.1, "zh": 0.1}, "worse", 0.3),  # lower, and less fair
+        ({"de": 0.9, "en": 0.9, "zh": 0.9}, {"de": 0.1, "en": 0.1, "zh": 0.1}, NOT_SHOWN, 0.0),  # as far on either side
+        ({}, {"de": 1.0, "en": 0.25, "zh": 0.25}, "worse", 1 / 3),  # fair on average, and in no language
+        ({}, {}, NOT_SHOWN, 0.0),
+    ],
+)
+def test_a_same_language_share_is_compared_by_its_distance_from_the_fair_share(
+    base: dict[str, float], other: dict[str, float], verdict: str, difference: float
+) -> None:
+    compared = fast([leaning_results("base", base), leaning_results("other", other, seed=1)])
+    found = pick(compared, "multilingual", "same_language_share@1")
+    assert found.verdict == verdict
+    assert found.difference == pytest.approx(difference, abs=0.06)
+    assert found.low <= found.difference <= found.high
+    (shown,) = (e for e in compared.estimates if (e.system, e.measure, e.language) == ("other", found.measure, None))
+    assert shown.value == pytest.approx(np.mean([other.get(tag, 0.5) for tag in LANGUAGES]), abs=0.06)  # the share
+
+
+@pytest.mark.slow
+def test_two_fair_systems_are_rarely_told_apart() -> None:
+    found = [
+        pick(fast([leaning_results("a", {}, n), leaning_results("b", {}, n + 1000)], languages=False), *key).p_value
+        for n in range(200)
+        for key in [("multilingual", "same_language_share@1")]
+    ]
+    assert np.mean(np.array(found) < 0.05) < 0.08
+
+
+def test_a_preference_is_higher_or_lower_and_neither_better_nor_worse() -> None:
+    def of(name: str, rate: float) -> Results:
+        base = results(name)
+        random = np.random.default_rng(0)
+        values = np.clip(rate + random.normal(0, 0.1, len(base.per_query)), 0, 1)
+        return Results(base.summary, base.per_query.append_column("preference_rate", pa.array(values)))
+
+    compared = fast([of("a", 0.5), of("b", 0.8), of("c", 0.2)], measures=["preference_rate"])
+    kind = ("multilingual", "preference_rate", None)
+    verdicts = {c.system: c.verdict for c in compared.contrasts if (c.setting, c.measure, c.language) == kind}
+    assert verdicts == {"b": "higher", "c": "lower"}
+
+
+def test_what_not_every_system_has_is_left_out_and_said() -> None:
+    """A shallow run has no rank distance in some language, or in none."""
+    deep, shallow = results("deep"), results("shallow", seed=1)
+    lacks = pc.equal(shallow.per_query["query_language"], "zh")
+
+    def without(rows: pa.Array) -> Results:
+        kept = pc.if_else(rows, pa.scalar(None, pa.float64()), shallow.per_query["rank_distance"])
+        at = shallow.per_query.column_names.index("rank_distance")
+        return Results(shallow.summary, shallow.per_query.set_column(at, "rank_distance", kept))
+
+    for pair in ([deep, without(lacks)], [without(lacks), deep]):
+        compared = fast(pair)
+        assert {c.language for c in compared.contrasts if c.measure == "rank_distance"} == {"de", "en"}
+        assert {c.language for c in compared.contrasts if c.measure == "map"} == {None, *LANGUAGES}
+        assert any("rank_distance is left out in the multilingual setting, zh" in note for note in compared.notes)
+    everything = pa.array([True] * len(shallow.per_query))
+    for pair in ([deep, without(everything)], [without(everything), deep]):
+        assert {c.measure for c in fast(pair).contrasts} == {"map"}
+
+
 def test_several_results_in_one_entry_are_runs_of_one_system() -> None:
     base = [results("base", seed=n) for n in range(3)]
     other = [results("other", 0.02, seed=n) for n in range(3, 6)]
@@ -189,23 +269,22 @@ def test_sentences_say_who_is_better_by_how_much() -> None:
     )
     whole, parts = sentences(comparison)[:12], sentences(comparison)[12:]
     good = pick(Comparison(**{**vars(comparison), "contrasts": comparison.contrasts[:1]}), "monolingual")
-    ends = ", ".join(f"{end:.3f}"[1:] for end in (good.low, good.high))
     assert whole[0] == (
-        f"good is better than base on monolingual mAP by {good.difference:.3f} [{ends}], p = ".replace(" 0.", " .")
-        + f"{good.p_corrected:.3f} after correction (Holm, 9 tests)".replace("0.", ".")
+        f"good is better than base in monolingual mAP ({good.difference:+.3f} [{good.low:+.3f}, {good.high:+.3f}], "
+        f"p = {good.p_corrected:.3f}, corrected over 9 tests)"
     )
     assert sum(" is better than " in line for line in whole) == sum(" is worse than " in line for line in whole) == 4
-    assert any(
-        line.startswith("bad is worse than base on multilingual rank distance (lower is better)") for line in whole
+    assert any(line.startswith("bad is worse than base in rank distance (+") for line in whole)
+    assert (
+        "good against base in multilingual mAP by query language: better in de, en, zh (corrected over 27 tests)"
+        in parts
     )
-    assert "good against base on multilingual mAP by query language: better in de, en, zh (Holm, 27 tests)" in parts
-    assert not any(" by -" in line for line in whole)
 
 
 def test_sentences_say_where_nothing_is_shown() -> None:
     lines = sentences(fast([results("base"), results("same", 0, 2)]))
-    assert lines[0].startswith("no difference shown between same and base on monolingual mAP: ")
-    assert lines[-1].endswith("by query language: no difference shown in 3 of 3 (Holm, 3 tests)")
+    assert lines[0].startswith("no difference shown between same and base in monolingual mAP (")
+    assert lines[-1].endswith("by query language: no difference shown in 3 of 3 (corrected over 3 tests)")
 
 
 def test_findings_leave_out_what_shows_nothing() -> None:

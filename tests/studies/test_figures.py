@@ -14,17 +14,17 @@ from hypothesis import strategies as st
 
 from isoglot.common.languages import normalize_language
 from isoglot.evaluation.results import Results
-from isoglot.report.markup import plot_svg
+from isoglot.report.page import plot_svg
 from isoglot.statistics.comparison import compare
 from isoglot.statistics.significance import holm
 from isoglot.studies import Study
 from isoglot.studies.arms import arms_of
 from isoglot.studies.curve import find_optimum, pareto_front
 from isoglot.studies.drawing import grids_of, plots_of
-from isoglot.studies.families import _MEMBERS, family_of
 from isoglot.studies.figures import EVERYTHING, Figures, compare_parts, contrasts, estimates, mean_figures
 from isoglot.studies.runner import figures_of
 from isoglot.studies.tables import tables_of
+from isoglot.studies.views import _MEMBERS, family_of
 
 TAGS = ("ar", "de", "en")
 
@@ -40,7 +40,7 @@ def results(level: float, seed: int = 0, examples: int = 30) -> Results:
                 setting = "multilingual" if corpus is None else "monolingual" if corpus == tag else "cross_lingual"
                 value = float(np.clip(level + hard[n] + random.normal(0, 0.03), 0, 1))
                 keys = {"query": f"{n}@{tag}", "example": str(n), "query_language": tag, "setting": setting}
-                bias = {"rank_distance": 100 * (1 - value), "same_language_share@1": 1 - value}
+                bias = {"rank_distance": 100 * (1 - value), "same_language_share@1": 1 - value, "fair_share@1": 0.3}
                 only = bias if corpus is None else dict.fromkeys(bias)
                 rows.append({**keys, "corpus_language": corpus, "map": value, **only})
     figures = {"monolingual_map": level, "cross_lingual_map": level, "multilingual_map": level, "rank_distance": 1.0}
@@ -53,6 +53,7 @@ def results(level: float, seed: int = 0, examples: int = 30) -> Results:
         "language_bias": {"rank_distance": 1.0},
         "by_query_language": dict.fromkeys(TAGS, figures),
         "alignment": {"linear_cka": level},
+        "preference": {"preference_rate": 0.75},
         "grid": {"measure": "map", "values": [[level] * 3 for _ in TAGS]},
     }
     return Results(summary, pa.Table.from_pylist(rows))
@@ -156,17 +157,20 @@ def test_every_plot_compiles_and_stands_beside_its_table(study: Study) -> None:
     outcome = {arm: {"toy": results(levels[arm.system], arm.seed or 0)} for arm in arms_of(study)}
     figures = figures_of(study, outcome, {"hybrid": {"de": 100, "en": 5}})
     plots = [*plots_of(figures), *grids_of(figures)]
-    captions = " ".join(caption for _, caption, _ in plots)
+    captions = " ".join(plot.caption for plot in plots)
     for what in ("95 % intervals", "along alpha", "against rank distance", "pairs of training text", "minus base"):
         assert what in captions
-    for spec, caption, table in plots:
-        assert table.rows, caption
-        assert spec["description"]
-        drawing = plot_svg(json.loads(json.dumps(spec, allow_nan=False)))
+    for plot in plots:
+        assert plot.table.rows, plot.caption
+        assert plot.spec["description"]
+        drawing = plot_svg(json.loads(json.dumps(plot.spec, allow_nan=False)))
         assert drawing.startswith("<svg")
         assert "currentColor" not in drawing
-    for table in tables_of(figures):
-        assert {len(row) for row in table.rows} == {len(table.header)}, table.title
+    tables = {table.title: table for table in tables_of(figures)}
+    for title, table in tables.items():
+        assert {len(row) for row in table.rows} == {len(table.header)}, title
+    preference = tables["toy, tiny: errors, preference and agreement over the pool"]
+    assert [row[1:] for row in preference.rows] == [("75.0%",) * 4]
 
 
 def test_everything_is_tested_against_the_best(study: Study) -> None:
@@ -205,6 +209,6 @@ def test_families_are_of_real_languages_and_no_language_has_two() -> None:
 def test_figures_know_their_parts(study: Study) -> None:
     outcome = {arm: {"toy": results(0.5, arm.seed or 0)} for arm in arms_of(study)}
     figures: Figures = figures_of(study, outcome, {})
-    assert figures.part("toy").baseline == "base"
-    with pytest.raises(KeyError):
-        figures.part("toy", "lir")
+    (part,) = figures.select(benchmark="toy", view=EVERYTHING, baseline="base")
+    assert (part.model, part.title) == ("tiny", "toy, tiny")
+    assert figures.select(baseline="lir") == []

@@ -19,7 +19,7 @@ from isoglot.evaluation.measures import MEASURES
 from isoglot.pairs import ParallelPairs
 from isoglot.studies import Study, load_study, run_study, study_names
 from isoglot.studies.answers import ANSWERS
-from isoglot.studies.arms import _config, arms_of
+from isoglot.studies.arms import arms_of, config_of
 from isoglot.studies.material import every_nth_example, load_set, thin
 from isoglot.studies.reading import with_data_at_hand
 from isoglot.studies.recipe import merge
@@ -41,7 +41,7 @@ def test_every_arm_of_every_study_is_a_training_run(name: str, quick: bool, tmp_
     assert study.quick == quick
     assert study.answer in ANSWERS
     assert study.remedies, "free remedies stand in every table"
-    steps = [_config(arm, arm.training, tmp_path).steps or 0 for arm in arms_of(study) if arm.training]
+    steps = [config_of(arm, arm.training, tmp_path).steps or 0 for arm in arms_of(study) if arm.training]
     assert len(steps) == len(study.arms) * len(study.seeds)
     assert sum(steps) * 1.9 / 60 < (10 if quick else 65), "minutes of training on two cores"
     assert quick == (len(study.seeds) == 1)
@@ -113,6 +113,7 @@ def test_a_recipe_that_extends_says_only_what_differs(load: Load, tmp_path: Path
         ({"comparisons": [{"baseline": "best"}]}, "not 'best'"),
         ({"seeds": [1, 1]}, "give each once"),
         ({"arms": {"lir": {}}}, "two systems are called 'lir'"),
+        ({"benchmarks": {"b": {"benchmark": "x", "measures": ["preference_rate"]}}}, "neither high nor low is good"),
         ({"keep": {"de": 2}}, "a share is from 0 to 1"),
         ({"arms": {"hybrid": {"training": {"batches": {"alpha": 2}}}}, "comparisons": []}, "training.batches.alpha"),
         ({"arms": {"hybrid": {"training": {"step": 2}}}, "comparisons": []}, "training.step"),
@@ -195,7 +196,7 @@ def test_a_thinned_language_keeps_its_share_and_no_other_loses(
 ) -> None:
     low, high = sorted((share, more))
     few, many = (thin(pairs, {"de": part}, seed) for part in (low, high))
-    ids = [{row["id"] for row in one.table.to_pylist() if row["language"] == "de"} for one in (few, many)]
+    ids = [{row["id"] for row in one.rows() if row["language"] == "de"} for one in (few, many)]
     assert ids[0] <= ids[1]
     assert len(ids[0]) == round(low * 60)
     assert len(few) == 120 + len(ids[0])

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from isoglot.report.sentences import said
 from isoglot.statistics.comparison import LEVEL, NOT_SHOWN, Comparison, Contrast, Estimate
-from isoglot.studies.answers import AGREEMENT, ANSWERS
+from isoglot.studies.answers import ANSWERS
 from isoglot.studies.curve import Optimum
-from isoglot.studies.figures import EVERYTHING, Figures, Part
-from isoglot.studies.phrases import CLAIMS, changes, leader, limits, said, sentences
+from isoglot.studies.figures import AGREEMENT, EVERYTHING, Figures, Part
+from isoglot.studies.phrases import CLAIMS, changes, leader, limits, sentences
 from isoglot.studies.recipe import Study
 
 SYSTEMS = ("base", "lir", "one", "two")
@@ -175,13 +178,29 @@ def test_what_all_gain_is_said_by_its_range(p_values: tuple[float, ...], said_of
     assert text == f"one against base, multilingual mAP, by query languages: {said_of}"
 
 
+@pytest.mark.parametrize("name", sorted(ANSWERS))
+def test_every_answer_says_which_way_systems_lean(name: str) -> None:
+    def means(share: float) -> dict[str, Any]:
+        row = {"same_language_share@1": share, "fair_share@1": 0.5, "queries": 100}
+        return {"by_query_language": dict.fromkeys(TAGS, row)}
+
+    shares = {"base": 1.0, "lir": 0.0, "one": 0.5, "two": 1.0}
+    found = replace(figures(0), means={"bench": {system: means(share) for system, share in shares.items()}})
+    assert [line for line in ANSWERS[name](found) if "stands first" in line] == [
+        "bench, m, by the language of what stands first: base, two: severely biased towards the query's language; "
+        "lir: severely biased away from the query's language; one: fair, leaning neither way."
+    ]
+
+
 def test_limits_say_seeds_steps_subsets_and_the_quick_form() -> None:
     spec = STUDY.benchmarks["bench"].model_copy(update={"every": 4})
     training = {"steps": 7, "data": []}
     study = STUDY.model_copy(
         update={"quick": True, "seeds": (0,), "benchmarks": {"bench": spec}, "training": training, "limits": ("Mine.",)}
     )
-    note = Comparison("bench", "base", SYSTEMS, (), (), 0, 1, ("9 examples: too few",))
+    note = Comparison(
+        "bench", "base", SYSTEMS, (), (), 0, 1, ("9 examples: too few", "map is left out in de", "one run: x")
+    )
     lines = "\n".join(limits(Figures(study, (Part("bench", "m", EVERYTHING, "base", note),), {}, {})))
     for said_so in (
         "quick form",
@@ -190,7 +209,9 @@ def test_limits_say_seeds_steps_subsets_and_the_quick_form() -> None:
         "bench: 1 of 4 examples",
         "With one seed",
         "9 examples",
+        "bench: map is left out in de.",
         "Mine.",
     ):
         assert said_so in lines
+    assert "one run" not in lines
     assert "quick" not in "\n".join(limits(Figures(STUDY, (), {}, {})))

@@ -53,7 +53,19 @@ def test_overrides_reach_nested_keys(tmp_path: Path) -> None:
         ("data: [", [], "not YAML"),
         ("- 1", [], "a mapping of keys"),
         ("steps: 1\noutput: o\n", [], "data: Field required"),
-        (MINIMAL.replace("debian", "$NO_SUCH_VARIABLE/x"), [], "is not set"),
+        (MINIMAL.replace("debian", "$NO_SUCH_VARIABLE/x"), [], "data.0.source: .*NO_SUCH_VARIABLE is not set"),
+        (MINIMAL, ["output=$NO_SUCH_VARIABLE/x"], "output: .*NO_SUCH_VARIABLE is not set"),
+        (MINIMAL, ["data=[{source: debian, languages: [no, sv]}]"], 'data.0.languages: .*in quotes: "no"'),
+        (MINIMAL, ["data=[{source: debian, languages: no}]"], 'data.0.languages: .*in quotes: "no"'),
+        (MINIMAL, ["evaluation_sets=[{benchmark: mkqa, languages: [no]}]"], 'sets.0.languages: .*in quotes: "no"'),
+        (
+            MINIMAL + "batches: {size: 8}\nseed: 1\nbatches: {alpha: 0.3}\n",
+            [],
+            "c.yaml line 6: the key batches .* line 4",
+        ),
+        (MINIMAL + "batches:\n  size: 8\n  size: 9\n", [], "c.yaml line 6: the key size stands twice, first in line 5"),
+        (MINIMAL, ["batches={size: 8, size: 9}"], "--set batches=.*the key size stands twice"),
+        ("steps: 10\n  output: o\n", [], "c.yaml line 2: not YAML"),
     ],
 )
 def test_a_wrong_configuration_is_one_clear_line(tmp_path: Path, text: str, overrides: list[str], message: str) -> None:
@@ -70,3 +82,22 @@ def test_a_term_over_translations_may_stand_alone_where_every_batch_crosses(tmp_
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such configuration"):
         load_config(tmp_path / "none.yaml")
+
+
+def test_paths_may_begin_at_home_or_hold_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/someone")
+    monkeypatch.setenv("RUNS", "/scratch")
+    sets = "evaluation_sets: [{benchmark: beir, data: ~/beir}]\ndebias: {source: $RUNS/flores}\n"
+    data = "data: [{source: '${RUNS}/pairs.jsonl'}, {source: 'hub:tatoeba'}]\n"
+    config = load_config(write(tmp_path, "model: ~/models/e5\noutput: $RUNS/one\nsteps: 1\n" + data + sets))
+    assert config.model == "/home/someone/models/e5"
+    assert config.output == Path("/scratch/one")
+    assert [part.source for part in config.data] == ["/scratch/pairs.jsonl", "hub:tatoeba"]
+    assert config.evaluation_sets[0].data == "/home/someone/beir"
+    assert config.debias is not None
+    assert config.debias.source == "/scratch/flores"
+
+
+def test_a_language_may_stand_alone_and_norwegian_in_quotes(tmp_path: Path) -> None:
+    overrides = ["data=[{source: debian, languages: de}, {source: debian, languages: ['no', sv]}]"]
+    assert [part.languages for part in load_config(write(tmp_path, MINIMAL), overrides).data] == [("de",), ("no", "sv")]

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +13,23 @@ from isoglot.batching.plan import Strategy, plan_batches
 from isoglot.common.errors import InputError
 from isoglot.models.embed import EmbeddingStore, embed
 from isoglot.pairs import ParallelPairs
-from isoglot.training.config import Distillation
-from isoglot.training.data import Collator, check_targets, make_targets, planned_dataset
+from isoglot.training.config import DataSource, Distillation
+from isoglot.training.data import (
+    Collator,
+    check_targets,
+    make_targets,
+    names_apart,
+    planned_dataset,
+    read_sources,
+    with_limit,
+)
 
 LIMITS = {"query": 16, "passage": 16}
+
+
+def columns(pairs: ParallelPairs) -> dict[str, list[Any]]:
+    rows = list(pairs.rows())
+    return {name: [row[name] for row in rows] for name in rows[0]}
 
 
 @pytest.mark.parametrize("strategy", ["monolingual", "cross-lingual"])
@@ -57,7 +72,7 @@ def test_targets_of_aligned_sentences_are_the_mean_of_their_translations(
     settings = Distillation(weight=1.0, target="translations")
     targets = make_targets(tiny_encoder, pairs, plan, settings, store=EmbeddingStore(tmp_path), bf16=False)
     vectors = embed(tiny_encoder, pairs.texts("passage"), "passage")  # type: ignore[arg-type]
-    table = pairs.table.to_pydict()
+    table = columns(pairs)
     for row in range(len(pairs)):
         mean = np.mean([vectors[n] for n in range(len(pairs)) if table["id"][n] == table["id"][row]], axis=0)
         for place in (targets.query[row], targets.passage[row]):
@@ -80,12 +95,12 @@ def test_targets_of_other_texts_are_their_own_vectors(
 def test_english_targets_are_the_vectors_of_the_english_translations(
     tiny_encoder: SentenceTransformer, pairs: ParallelPairs, tmp_path: Path
 ) -> None:
-    table = pairs.table.to_pydict()
-    without = ParallelPairs(pairs.table.filter([n > 9 or tag != "en" for n, tag in enumerate(table["language"])]))
+    table = columns(pairs)
+    without = pairs.select_rows(np.array([n > 9 or tag != "en" for n, tag in enumerate(table["language"])]))
     plan = plan_batches(without.translations(), "hybrid", batch_size=8, steps=10)
     settings = Distillation(weight=1.0, target="english")
     targets = make_targets(tiny_encoder, without, plan, settings, store=EmbeddingStore(tmp_path), bf16=False)
-    table = without.table.to_pydict()
+    table = columns(without)
     row_of = {key: n for n, key in enumerate(zip(table["id"], table["language"], strict=True))}
     query_rows, passage_rows = plan.table_rows(without.translations())
     seen = set()
@@ -111,7 +126,7 @@ def test_english_targets_need_english(tiny_encoder: SentenceTransformer, pairs: 
 def test_cross_lingual_batches_carry_the_passage_in_the_query_language(pairs: ParallelPairs) -> None:
     plan = plan_batches(pairs.translations(), "hybrid", batch_size=4, steps=12)
     rows = planned_dataset(pairs, plan, translated=True)
-    planned, table = plan.columns(), pairs.table.to_pydict()
+    planned, table = plan.columns(), columns(pairs)
     passage = {
         (example, tag): text
         for example, tag, text in zip(table["id"], table["language"], table["passage"], strict=True)
@@ -165,3 +180,83 @@ def test_the_collator_puts_prompts_and_limits_by_role(tiny_encoder: SentenceTran
     batch = Collator(tiny_encoder, {"query": 5, "passage": 9})([{"query": "rot " * 30, "passage": "blau " * 30}])
     assert batch["query_input_ids"].shape[1] == 5
     assert batch["passage_input_ids"].shape[1] == 9
+
+
+def test_negatives_carry_the_group_of_the_passage_that_they_say() -> None:
+    """Known through other rows too: `e9` shares a passage with `e0`, and its German one is a negative."""
+    rows = [{"id": f"e{n}", "language": "en", "query": f"q{n}", "passage": f"Say {n}."} for n in range(6)]
+    rows += [
+        {"id": "e9", "language": "en", "query": "q9", "passage": "say 0"},
+        {"id": "e9", "language": "de", "query": "f9", "passage": "Sag null!"},
+    ]
+    rows[3]["negatives"] = ["sag  null", "SAY 4", "nobody says this"]
+    pairs = ParallelPairs.from_rows(rows)
+    data = planned_dataset(pairs, plan_batches(pairs.translations(), "monolingual", batch_size=4, steps=6))
+    seen = [data[n] for n in range(len(data))]
+    group = {row["query"]: row["group"] for row in seen}
+    (wrong,) = {tuple(row["negative_groups"]) for row in seen if row["query"] == "q3"}
+    assert wrong == (group.get("q0", group.get("q9")), group["q4"], -1)
+    assert all(row["negative_groups"] == [] for row in seen if row["query"] != "q3")
+
+
+def test_a_negative_that_answers_another_query_of_the_batch_is_left_out_of_its_sum(
+    tiny_encoder: SentenceTransformer,
+) -> None:
+    from isoglot.training.losses import Objective, info_nce
+
+    rows = [{"id": f"e{n}", "language": "en", "query": f"rot {n}", "passage": f"blau {n}"} for n in range(4)]
+    rows[0]["negatives"] = ["Blau 2!", "gruen"]  # the first is the right answer of e2, in another spelling
+    pairs = ParallelPairs.from_rows(rows)
+    data = planned_dataset(pairs, plan_batches(pairs.translations(), "monolingual", batch_size=4, steps=1))
+    batch = Collator(tiny_encoder, LIMITS)([data[n] for n in range(4)])
+    features = [
+        {key.removeprefix(f"{name}_"): value for key, value in batch.items() if key.startswith(name)}
+        for name in ("query", "passage", "negative")
+    ]
+    with torch.no_grad():
+        q, p, n = (tiny_encoder(dict(column))["sentence_embedding"] for column in features)
+        left_out = torch.zeros(4, 6, dtype=torch.bool)
+        left_out[[row["query"] for row in (data[n] for n in range(4))].index("rot 2"), 4] = True
+        expected = info_nce(q, p, n, temperature=0.05, left_out=left_out)
+        assert expected < info_nce(q, p, n, temperature=0.05)
+        found = Objective(tiny_encoder, temperature=0.05)(features, None)
+    assert found.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_files_of_one_name_in_two_folders_are_two_data_sets(tmp_path: Path) -> None:
+    """They number their own texts, which are no translations of each other; files named apart are joined likewise."""
+
+    def write(name: str, language: str) -> DataSource:
+        rows = [
+            {"id": f"{n}", "language": language, "query": f"{name} q{n}", "passage": f"{name} {n}"} for n in range(3)
+        ]
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return DataSource(source=str(path))
+
+    sources = [write("de/train.jsonl", "de"), write("fr/train.jsonl", "fr"), write("other.jsonl", "en")]
+    pairs = read_sources(sources, seed=0)
+    assert pairs.example_count == 9
+    assert pairs.translations().datasets == ("de/train", "fr/train", "other")
+    assert read_sources(sources[:1], seed=0).translations().datasets == ("train",)
+
+
+def test_files_that_differ_in_nothing_but_the_format_are_two_data_sets() -> None:
+    assert names_apart(["a/train.jsonl", "a/train.csv"]) == {
+        "a/train.jsonl": ("train", "train.jsonl"),
+        "a/train.csv": ("train", "train.csv"),
+    }
+    assert (
+        names_apart(["a/x/train.jsonl", "b/x/train.jsonl", "b/x/../x/train.jsonl"])["b/x/train.jsonl"][1] == "b/x/train"
+    )
+    assert names_apart(["a/train.jsonl", "./a/train.jsonl", "debian"]) == {}
+
+
+def test_a_limit_leaves_the_model_and_its_tokenizer_as_they_were(tiny_encoder: SentenceTransformer) -> None:
+    before = tiny_encoder.tokenizer.backend_tokenizer.to_str()
+    short = with_limit(tiny_encoder, 5)
+    assert short.preprocess(["rot gruen blau " * 9])["input_ids"].shape[1] == 5
+    assert with_limit(tiny_encoder, 500).max_seq_length == tiny_encoder.max_seq_length == 64
+    assert tiny_encoder.tokenizer.backend_tokenizer.to_str() == before
+    assert next(short.parameters()) is next(tiny_encoder.parameters())

@@ -17,7 +17,7 @@ from isoglot.training.preparation import prepare
 @pytest.fixture
 def evaluation_set(settings: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
     """A BEIR folder with the English passage of example e7 and an English text of its own."""
-    rows = read_pairs(settings["data"][0]["source"]).table.to_pylist()
+    rows = list(read_pairs(settings["data"][0]["source"]).rows())
     leaked = next(row["passage"] for row in rows if row["id"] == "e7" and row["language"] == "en")
     folder = tmp_path / "beir"
     (folder / "qrels").mkdir(parents=True)

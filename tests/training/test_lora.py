@@ -10,9 +10,13 @@ import numpy as np
 import pytest
 from outcome import weights
 from sentence_transformers import SentenceTransformer
+from torch import nn
 
+import isoglot
 from isoglot.common.errors import InputError, MissingExtraError
 from isoglot.training import TrainConfig, train, trainer_setup
+from isoglot.training.config import Lora
+from isoglot.training.model_setup import add_adapters, set_dropout
 
 pytest.importorskip("peft", reason="needs the extra lora")
 TEXTS = ["rot gruen haus", "red tree"]
@@ -96,3 +100,39 @@ def test_what_cannot_be_adapted_is_one_clear_line(lora: dict[str, Any], monkeypa
     with pytest.raises(MissingExtraError, match=r"pip install 'isoglot\[lora\]'"):
         run(lora)
     assert not Path(lora["output"]).exists()
+
+
+def test_adapters_that_a_model_comes_with_are_trained_on(lora: dict[str, Any], tmp_path: Path) -> None:
+    apart = run(lora, lora=lora["lora"] | {"merge": False})
+    more = run(settings_of(lora, apart), output=str(tmp_path / "more"))
+    assert list(more.rglob("adapter_model.safetensors"))
+    before, after = (weights(folder) for folder in (apart, more))
+    assert before.keys() == after.keys()
+    assert all(not np.array_equal(before[name], after[name]) for name in before if "pooler" not in name)
+    assert np.abs(vectors(more) - vectors(apart)).max() > 1e-4
+
+
+def settings_of(lora: dict[str, Any], model: Path) -> dict[str, Any]:
+    return {key: value for key, value in lora.items() if key != "lora"} | {"model": str(model)}
+
+
+def test_other_adapters_come_upon_merged_ones_alone(lora: dict[str, Any], tmp_path: Path) -> None:
+    apart = run(lora, lora=lora["lora"] | {"merge": False})
+    with pytest.raises(InputError, match=r"lora: .* comes with adapters; leave lora out .* or merge them"):
+        run(lora, output=str(tmp_path / "no"), model=str(apart))
+    with pytest.raises(InputError, match=r"average 0.5: the adapters of .* cannot be averaged"):
+        run(settings_of(lora, apart), output=str(tmp_path / "no"), average=0.5)
+    assert not (tmp_path / "no").exists()
+    model = isoglot.load_encoder(apart)
+    isoglot.merge_adapters(model)
+    model.save_pretrained(str(tmp_path / "merged"))
+    assert np.allclose(vectors(tmp_path / "merged"), vectors(apart), atol=1e-5)
+    assert not list(run(lora, output=str(tmp_path / "on"), model=str(tmp_path / "merged")).rglob("adapter*"))
+
+
+def test_the_dropout_of_a_run_does_not_touch_that_of_adapters(tiny_encoder: SentenceTransformer) -> None:
+    add_adapters(tiny_encoder, Lora(rank=2, dropout=0.3), seed=0)
+    set_dropout(tiny_encoder, 0.0)
+    dropouts = {name: module.p for name, module in tiny_encoder.named_modules() if isinstance(module, nn.Dropout)}
+    assert {p for name, p in dropouts.items() if "lora_dropout" in name} == {0.3}
+    assert {p for name, p in dropouts.items() if "lora_dropout" not in name} == {0.0}

@@ -201,6 +201,75 @@ def test_info_nce_is_that_of_sentence_transformers(
     assert_same(gradients(ours, columns(student, *names)), gradients(theirs, columns(student, *names)))
 
 
+def test_every_column_of_negatives_counts(student: SentenceTransformer) -> None:
+    names = ("query", "passage", "negative", "translated")  # any texts will do as a second column of negatives
+    theirs = MultipleNegativesRankingLoss(student, scale=20.0)
+    ours = Objective(student, temperature=0.05)
+    assert_same(gradients(ours, columns(student, *names)), gradients(theirs, columns(student, *names)))
+
+
+def test_columns_that_it_cannot_read_are_refused(student: SentenceTransformer) -> None:
+    loss = Objective(student, temperature=0.05)
+    with pytest.raises(InputError, match="takes a column of queries, one of passages"):
+        loss(columns(student, "query"), None)
+    with pytest.raises(InputError, match="as labels targets of the shape"):
+        loss(columns(student, "query", "passage"), torch.ones(5))
+    with pytest.raises(InputError, match="a passage for each query; there are 15 for 5"):
+        loss(columns(student, "query", "passage+translated+negative"), None)
+
+
+@settings(deadline=None)
+@given(batches, st.integers(0, 2**15 - 1), st.booleans())
+def test_what_is_left_out_is_not_in_the_sum(vectors: Tensor, bits: int, symmetric: bool) -> None:
+    queries, passages, negatives = vectors
+    size = len(queries)
+    drawn = torch.rand(size, 2 * size, generator=torch.Generator().manual_seed(bits)) < 0.4
+    drawn.fill_diagonal_(False)
+    every = [*passages, *negatives]
+    scores = [[cosine(q, d) / 0.3 for d in every] for q in queries]
+    value = 0.0
+    for n in range(size):
+        ways = sum(math.exp(scores[n][d]) for d in range(2 * size) if not drawn[n, d])
+        value += math.log(ways) - scores[n][n]
+        if symmetric:
+            back = sum(math.exp(scores[q][n]) for q in range(size) if not drawn[q, n])
+            value += math.log(back) - scores[n][n]
+    expected = value / size / (2 if symmetric else 1)
+    found = info_nce(queries, passages, negatives, temperature=0.3, symmetric=symmetric, left_out=drawn)
+    assert found.item() == pytest.approx(expected)
+
+
+def false_negatives(model: SentenceTransformer, groups: bool) -> tuple[float, list[list[bool]]]:
+    """A batch in which a negative of each query is the passage of another, and what should be left out of it."""
+    features = columns(model, "query", "passage", "passage")
+    features[2] = {key: v.roll(1, 0) if isinstance(v, Tensor) else v for key, v in features[2].items()}
+    if groups:
+        features[1]["group"], features[2]["group"] = torch.arange(5), torch.tensor([4, 0, -1, 2, 3])
+    left_out = [[d >= 5 and (d - 6) % 5 == q and not (groups and d == 7) for d in range(10)] for q in range(5)]
+    return Objective(model, temperature=0.1)(features, None).item(), left_out
+
+
+@pytest.mark.parametrize("groups", [True, False])
+def test_another_query_s_negative_that_is_the_right_answer_is_left_out(
+    student: SentenceTransformer, groups: bool
+) -> None:
+    """By group where the batch tells it, which knows texts of other rows too; else by the tokens."""
+    value, left_out = false_negatives(student, groups)
+    with torch.no_grad():
+        q, p = (student(columns(student, name)[0])["sentence_embedding"] for name in ("query", "passage"))
+        expected = info_nce(q, p, p.roll(1, 0), temperature=0.1, left_out=torch.tensor(left_out))
+    assert value == pytest.approx(expected.item(), rel=1e-5)
+    assert sum(map(sum, left_out)) == (4 if groups else 5)
+
+
+def test_a_model_s_own_dimensions_are_trained(student: SentenceTransformer) -> None:
+    student.truncate_dim = 16
+    with torch.no_grad():
+        q, p = (student(columns(student, name)[0])["sentence_embedding"][:, :16] for name in ("query", "passage"))
+        value = Objective(student, temperature=0.1)(columns(student, "query", "passage"), None)
+    assert value.item() == pytest.approx(info_nce(q, p, temperature=0.1).item(), rel=1e-5)
+
+
 def test_shorter_vectors_are_those_of_sentence_transformers(student: SentenceTransformer) -> None:
     ours = Objective(student, temperature=0.05, matryoshka=[16, 8])
     theirs = MatryoshkaLoss(student, MultipleNegativesRankingLoss(student, scale=20.0), matryoshka_dims=[32, 16, 8])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -246,3 +247,88 @@ def test_averaging_moves_towards_the_initial_weights(settings: dict[str, Any], t
     initial = weights(Path(settings["model"]))
     for name in whole:
         assert np.allclose(half[name], (whole[name] + initial[name]) / 2, atol=1e-6)
+
+
+def interrupt_at(step: int, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]) -> None:
+    """Train until a step, and be interrupted there."""
+
+    def interrupt(log: Any, at: int, kind: str, loss: float) -> None:
+        if at == step:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(trainer_setup.TrainingLog, "step", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train(TrainConfig.model_validate(settings))
+
+
+@pytest.mark.parametrize("looks", [0, 20])
+def test_a_run_goes_on_wherever_it_and_its_data_were_moved(
+    looks: int, settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(settings["data"][0]["source"], tmp_path / "toy.jsonl")
+    settings |= {"validation": {"examples": looks, "every": 4}, "data": [{"source": str(tmp_path / "toy.jsonl")}]}
+    whole = train(TrainConfig.model_validate(settings | {"output": str(tmp_path / "whole")}))
+    interrupt_at(6, monkeypatch, settings)
+    monkeypatch.chdir(tmp_path)
+    Path("run").rename("moved")
+    Path("here").mkdir()
+    Path("toy.jsonl").rename("here/toy.jsonl")
+    moved = settings | {"output": "./moved", "data": [{"source": "here/toy.jsonl"}]}
+    resumed = train(TrainConfig.model_validate(moved), resume=True)
+    a, b = weights(whole), weights(resumed)
+    assert all(np.array_equal(a[name], b[name]) for name in a)
+    again = train(TrainConfig.model_validate(settings | {"output": str(tmp_path / "moved")}), resume=True)
+    assert again == tmp_path / "moved" / "model"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seed": 1}, "seed was 0 and is 1"),
+        ({"batches": {"size": 8, "alpha": 0.3}}, "batches.alpha was 0.5 and is 0.3"),
+        ({"loss": {"distillation": {"weight": 1}}}, "loss.distillation was None and is"),
+    ],
+)
+def test_the_key_that_differs_is_named(
+    changes: dict[str, Any], message: str, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt_at(6, monkeypatch, settings)
+    with pytest.raises(InputError, match=f"cannot resume, the configuration .*: {message}") as caught:
+        train(TrainConfig.model_validate(settings | changes), resume=True)
+    assert "\n" not in str(caught.value)
+    train(TrainConfig.model_validate(settings), resume=True)
+    with pytest.raises(InputError, match=message):
+        train(TrainConfig.model_validate(settings | changes), resume=True)
+
+
+def test_a_checkpoint_is_the_model_alone(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    settings |= {"passage_tokens": 6, "loss": {"distillation": {"weight": 1.0}}}
+    interrupt_at(6, monkeypatch, settings)
+    (checkpoint,) = Path(settings["output"], "checkpoints").glob("checkpoint-4")
+    before = Path(settings["model"])
+    for name in ("tokenizer.json", "tokenizer_config.json", "sentence_bert_config.json"):
+        if (before / name).exists():
+            assert json.loads((checkpoint / name).read_text()) == json.loads((before / name).read_text())
+    assert not list(checkpoint.glob("*.bin"))
+
+
+def test_batches_are_read_ahead_by_one_alone(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """While step n is taken, batch n + 1 may be read, and none behind it; so little is in memory."""
+    read, taken = [0], []
+    original, step = trainer_setup.Collator.__call__, trainer_setup.TrainingLog.step
+
+    def count(self: Any, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        read[0] += 1
+        return original(self, rows)
+
+    def look(log: Any, number: int, kind: str, loss: float) -> None:
+        taken.append(read[0] - number)
+        step(log, number, kind, loss)
+
+    monkeypatch.setattr(trainer_setup.Collator, "__call__", count)
+    monkeypatch.setattr(trainer_setup.TrainingLog, "step", look)
+    train(TrainConfig.model_validate(settings))
+    assert len(taken) == 12
+    assert set(taken) <= {1, 2}
+    assert read == [12]

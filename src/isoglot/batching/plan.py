@@ -10,7 +10,7 @@ over the run, so a language short of examples repeats them as rarely as its shar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -18,44 +18,18 @@ import numpy as np
 import numpy.typing as npt
 
 from isoglot.batching.sampling import LanguageSampling, language_weights, sample, sample_blocks
+from isoglot.batching.translations import BoolArray, IntArray, Translations, smallest
 from isoglot.common.errors import InputError
 
 Strategy = Literal["monolingual", "cross-lingual", "hybrid", "mixed", "english"]
-IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
 
 KINDS = ("monolingual", "cross-lingual", "mixed")
 MONOLINGUAL, CROSS_LINGUAL, MIXED = range(3)
 
-_ROWS_AT_A_TIME = 1 << 17  # bounds the (rows, languages) arrays while languages are drawn
-
-
-@dataclass(frozen=True)
-class Translations:
-    """The shape of a parallel data set, without its texts.
-
-    Attributes:
-        languages: language tags; all language numbers below index this tuple.
-        rows: `(examples, languages)`; the table row of each translation, -1 where there is none.
-        datasets: names of the data sets; `dataset` indexes this tuple.
-        dataset: `(examples,)`; the data set of each example.
-        group: `(examples,)`; examples that share a passage share a group, and a batch holds a group once.
-        identical: `(examples, languages)`; true where query and passage are the same text (aligned sentences).
-            Such a row teaches nothing within its language and is left out of same-language pairs.
-    """
-
-    languages: tuple[str, ...]
-    rows: IntArray
-    datasets: tuple[str, ...]
-    dataset: IntArray
-    group: IntArray
-    identical: npt.NDArray[np.bool_]
-
-    @property
-    def available(self) -> npt.NDArray[np.bool_]:
-        """`(examples, languages)`; true where a translation exists."""
-        present: npt.NDArray[np.bool_] = self.rows >= 0
-        return present
+_PAIRS_AT_A_TIME = 1 << 18  # bounds what is at hand while languages are drawn
+_STEPS_AT_A_TIME = 1 << 10
+_UNIT = 1 << 40  # what the largest language weight of a pattern counts as, so that draws are exact
 
 
 @dataclass(frozen=True)
@@ -83,25 +57,38 @@ class BatchPlan:
         """Number of global batches."""
         return len(self.kind)
 
-    def columns(self) -> dict[str, npt.NDArray[Any]]:
-        """The plan as columns of equal length, languages and kinds spelled out; what `plan.parquet` holds."""
+    def columns(self, first_step: int = 0) -> dict[str, npt.NDArray[Any]]:
+        """The plan as columns of equal length, languages and kinds spelled out; what `plan.parquet` holds.
+
+        Args:
+            first_step: the number of the first step, for a part of a longer plan.
+        """
         tags = np.array(self.languages)
         return {
-            "step": np.repeat(np.arange(self.steps), self.batch_size),
+            "step": np.repeat(np.arange(first_step, first_step + self.steps), self.batch_size),
             "kind": np.repeat(np.array(KINDS)[self.kind], self.batch_size),
             "example": self.example,
             "query_language": tags[self.query_language],
             "passage_language": tags[self.passage_language],
         }
 
-    def table_rows(self, translations: Translations) -> tuple[IntArray, IntArray]:
+    def parts(self) -> Iterator[tuple[int, BatchPlan]]:
+        """The plan in parts of some steps each, with the number of the part's first step; nothing is copied."""
+        for step in range(0, self.steps, _STEPS_AT_A_TIME):
+            yield step, self._select(slice(step, step + _STEPS_AT_A_TIME), slice(None), self.batch_size)
+
+    def table_rows(self, translations: Translations) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
         """The data table's rows of every pair: those of the queries and those of the passages."""
-        rows = translations.rows
-        return rows[self.example, self.query_language], rows[self.example, self.passage_language]
+        queries, passages = (np.empty(len(self.example), np.int32) for _ in range(2))
+        for step, part in self.parts():
+            at = slice(step * self.batch_size, step * self.batch_size + len(part.example))
+            queries[at] = translations.row_of(part.example, part.query_language)
+            passages[at] = translations.row_of(part.example, part.passage_language)
+        return queries, passages
 
     def from_step(self, step: int) -> BatchPlan:
         """The plan that remains after `step` steps; what a resumed run follows."""
-        return self._select(np.arange(step, self.steps), slice(None), self.batch_size)
+        return self._select(slice(step, None), slice(None), self.batch_size)
 
     def share(self, rank: int, world_size: int) -> BatchPlan:
         """The part of every global batch that process `rank` of `world_size` works on.
@@ -117,9 +104,9 @@ class BatchPlan:
         if not 0 <= rank < world_size:
             raise InputError(f"process {rank} does not exist among {world_size}; ranks start at 0")
         size = self.batch_size // world_size
-        return self._select(np.arange(self.steps), slice(rank * size, (rank + 1) * size), size)
+        return self._select(slice(None), slice(rank * size, (rank + 1) * size), size)
 
-    def _select(self, steps: IntArray, part: slice, batch_size: int) -> BatchPlan:
+    def _select(self, steps: slice, part: slice, batch_size: int) -> BatchPlan:
         def cut(column: IntArray) -> IntArray:
             return column.reshape(self.steps, self.batch_size)[steps, part].ravel()
 
@@ -140,7 +127,8 @@ class BatchPlan:
         """
         repeats: dict[str, dict[str, float]] = {}
         for number, language in enumerate(self.languages):
-            used = np.unique(self.example[self.query_language == number], return_counts=True)[1]
+            used = np.bincount(self.example[self.query_language == number])
+            used = used[used > 0]
             if len(used):
                 repeats[language] = {
                     "examples": len(used),
@@ -209,8 +197,7 @@ def plan_batches(
     Example:
         Three examples in two languages; every cross-lingual pair crosses.
 
-        >>> rows = np.arange(6).reshape(3, 2)
-        >>> data = Translations(("de", "en"), rows, ("toy",), np.zeros(3, int), np.arange(3), np.zeros((3, 2), bool))
+        >>> data = Translations.from_matrix(("de", "en"), np.arange(6).reshape(3, 2))
         >>> plan = plan_batches(data, "cross-lingual", batch_size=3, steps=2)
         >>> plan.steps, bool((plan.query_language != plan.passage_language).all())
         (2, True)
@@ -223,7 +210,9 @@ def plan_batches(
         raise InputError(f"neighbours {neighbours}: must divide the batch size, {batch_size}")
     planner = _Planner(translations, batch_size, language_sampling, dataset_weights, neighbours, rng)
     shape = (steps, batch_size)
-    example, query_language, passage_language = (np.zeros(shape, np.int64) for _ in range(3))
+    example = np.empty(shape, np.int32)
+    spoken = smallest(len(translations.languages))
+    query_language, passage_language = np.empty(shape, spoken), np.empty(shape, spoken)
     kind = draw_kinds(strategy, steps, alpha, rng)
     for number in np.unique(kind):
         where = np.flatnonzero(kind == number)
@@ -231,10 +220,16 @@ def plan_batches(
             drawn = planner.one_language(len(where), english=strategy == "english")
         else:
             drawn = planner.many_languages(len(where), crossing=number == CROSS_LINGUAL)
-        example[where], query_language[where], passage_language[where] = drawn
+        for part, examples, queries, passages in drawn:
+            at = where[part]
+            example[at], query_language[at], passage_language[at] = examples, queries, passages
     return BatchPlan(
         translations.languages, batch_size, kind, example.ravel(), query_language.ravel(), passage_language.ravel()
     )
+
+
+Drawn = Iterator[tuple[IntArray, IntArray, IntArray | int, IntArray | int]]
+"""Some of the batches, `(some,)`, their examples, `(some, batch_size)`, and the languages of both sides."""
 
 
 class _Planner:
@@ -253,48 +248,46 @@ class _Planner:
         self.language_sampling = language_sampling
         self.dataset_sampling: LanguageSampling = "size" if isinstance(dataset_weights, Mapping) else dataset_weights
         self.dataset_weights = _weights_of(translations.datasets, dataset_weights)
+        dataset = translations.dataset.astype(smallest(len(translations.datasets)), copy=False)
+        ends = np.cumsum(np.bincount(dataset, minlength=len(translations.datasets)))[:-1]
+        self.members = np.split(np.argsort(dataset, kind="stable").astype(np.int32), ends)
 
-    def one_language(self, batches: int, *, english: bool) -> tuple[IntArray, IntArray, IntArray]:
+    def one_language(self, batches: int, *, english: bool) -> Drawn:
         """Draw batches of one language each: a language, then one of its data sets, then examples."""
-        sizes = np.zeros((len(self.data.languages), len(self.data.datasets)), np.int64)
         usable = self.data.available & ~self.data.identical
-        for language, dataset in np.ndindex(*sizes.shape):
-            pool = usable[:, language] & (self.data.dataset == dataset)
-            if len(np.unique(self.data.group[pool])) >= self.batch_size:
-                sizes[language, dataset] = pool.sum()
-        sizes[:, self.dataset_weights == 0] = 0
         if english:
-            keep = np.array([tag.split("-")[0] == "en" for tag in self.data.languages])
-            sizes[~keep] = 0
+            usable &= np.array([tag.split("-")[0] == "en" for tag in self.data.languages])
+        sizes = np.array([self._counts(members) @ usable for members in self.members])
+        sizes[self.dataset_weights == 0] = 0
+        for dataset, language in zip(*np.nonzero(sizes), strict=True):
+            if not self._fills(self.members[dataset], usable[:, language]):
+                sizes[dataset, language] = 0
         if not sizes.any():
             where = "in English" if english else "in any one language"
             raise InputError(
                 f"no data set has {self.batch_size} different examples {where}, which a monolingual batch of "
                 f"{self.batch_size} needs; use a smaller batch or more data"
             )
-        language_of = self._draw(language_weights(sizes.sum(1), self.language_sampling), batches)
-        example = np.zeros((batches, self.batch_size), np.int64)
-        for language in np.unique(language_of):
+        language_of = self._draw(language_weights(sizes.sum(0), self.language_sampling), batches)
+        for language in np.unique(language_of).tolist():
             mine = np.flatnonzero(language_of == language)
-            dataset_of = self._draw_datasets(sizes[language], len(mine))
-            for dataset in np.unique(dataset_of):
-                where = mine[dataset_of == dataset]
-                pool = np.flatnonzero(usable[:, language] & (self.data.dataset == dataset))
+            dataset_of = self._draw_datasets(sizes[:, language], len(mine))
+            for dataset in np.unique(dataset_of).tolist():
+                where_drawn = mine[dataset_of == dataset]
+                pool = self._pool(self.members[dataset], usable[:, language])
                 groups = self.data.group[pool]
-                example[where] = pool[sample_blocks(groups, len(where), self.batch_size, self.neighbours, self.rng)]
-        languages = np.repeat(language_of[:, None], self.batch_size, axis=1)
-        return example, languages, languages
+                sampled = sample_blocks(groups, len(where_drawn), self.batch_size, self.neighbours, self.rng)
+                yield where_drawn, pool[sampled], language, language
 
-    def many_languages(self, batches: int, *, crossing: bool) -> tuple[IntArray, IntArray, IntArray]:
+    def many_languages(self, batches: int, *, crossing: bool) -> Drawn:
         """Draw batches whose rows differ in language: a data set, then examples, then languages of each."""
         usable = self.data.available if crossing else self.data.available & ~self.data.identical
         enough = usable.sum(1) >= (2 if crossing else 1)
-        sizes = np.zeros(len(self.data.datasets), np.int64)
-        for dataset in range(len(sizes)):
-            pool = enough & (self.data.dataset == dataset)
-            if len(np.unique(self.data.group[pool])) >= self.batch_size:
-                sizes[dataset] = pool.sum()
+        sizes = np.array([self._counts(members)[enough].sum() for members in self.members])
         sizes[self.dataset_weights == 0] = 0
+        for dataset in np.flatnonzero(sizes):
+            if not self._fills(self.members[dataset], enough):
+                sizes[dataset] = 0
         if not sizes.any():
             what = "in two languages or more, which a cross-lingual" if crossing else "which a mixed"
             raise InputError(
@@ -302,23 +295,33 @@ class _Planner:
                 "add translations, use a smaller batch or another strategy"
             )
         dataset_of = self._draw_datasets(sizes, batches)
-        shape = (batches, self.batch_size)
-        example, query_language, passage_language = (np.zeros(shape, np.int64) for _ in range(3))
-        for dataset in np.unique(dataset_of):
+        for dataset in np.unique(dataset_of).tolist():
             mine = np.flatnonzero(dataset_of == dataset)
-            pool = np.flatnonzero(enough & (self.data.dataset == dataset))
-            present = usable[pool].sum(0)
-            per_example = language_weights(present, self.language_sampling) / np.maximum(present, 1)
-            rates = usable[pool] * per_example
-            example[mine] = self._sample(pool, rates.sum(1), len(mine))
-            # Rates of the sampled examples: `pool` is sorted, so its positions are found by bisection.
-            drawn = self._draw_languages(rates, np.searchsorted(pool, example[mine].ravel()), crossing=crossing)
-            query_language[mine], passage_language[mine] = (side.reshape(len(mine), -1) for side in drawn)
-        return example, query_language, passage_language
+            pool = self._pool(self.members[dataset], enough)
+            pattern = self.data.pattern[pool]
+            present = np.bincount(pattern, minlength=len(usable)) @ usable
+            rates = usable * (language_weights(present, self.language_sampling) / np.maximum(present, 1))
+            sampled = sample(self.data.group[pool], rates.sum(1)[pattern], len(mine), self.batch_size, self.rng)
+            weights = np.rint(rates / rates.max() * _UNIT).astype(np.int64) + (rates > 0)
+            queries, passages = self._draw_languages(weights, pattern, sampled.ravel(), crossing=crossing)
+            yield mine, pool[sampled], queries.reshape(sampled.shape), passages.reshape(sampled.shape)
 
-    def _sample(self, pool: IntArray, rates: FloatArray, batches: int) -> IntArray:
-        sampled: IntArray = pool[sample(self.data.group[pool], rates, int(batches), self.batch_size, self.rng)]
-        return sampled
+    def _counts(self, members: IntArray) -> IntArray:
+        """`(patterns,)`; how many of some examples have each pattern."""
+        return np.bincount(self.data.pattern[members], minlength=len(self.data.available))
+
+    def _pool(self, members: IntArray, wanted: BoolArray) -> IntArray:
+        """Those of some examples whose pattern is wanted, in their order."""
+        return members[wanted[self.data.pattern[members]]]
+
+    def _fills(self, members: IntArray, wanted: BoolArray) -> bool:
+        """Whether a pool has as many different groups as a batch needs; most often its beginning tells."""
+        start, size, groups = 0, 4 * self.batch_size, np.zeros(0, np.int64)
+        while start < len(members) and len(groups) < self.batch_size:
+            pool = self._pool(members[start : start + size], wanted)
+            groups = np.union1d(groups, self.data.group[pool])
+            start, size = start + size, min(2 * size, _PAIRS_AT_A_TIME)
+        return len(groups) >= self.batch_size
 
     def _draw(self, weights: FloatArray, count: int) -> IntArray:
         return self.rng.choice(len(weights), size=count, p=weights / weights.sum())
@@ -327,36 +330,53 @@ class _Planner:
         by_size = language_weights(sizes, self.dataset_sampling)
         return self._draw(np.where(np.isnan(self.dataset_weights), by_size, self.dataset_weights * (sizes > 0)), count)
 
-    def _draw_languages(self, rates: FloatArray, items: IntArray, *, crossing: bool) -> tuple[IntArray, IntArray]:
-        """Draw each row's languages in proportion to their rates: one of them, or two different ones.
+    def _draw_languages(
+        self, weights: IntArray, pattern: IntArray, items: IntArray, *, crossing: bool
+    ) -> tuple[IntArray, IntArray]:
+        """Draw each item's languages in proportion to their weights: one of them, or two different ones.
 
-        The smallest of exponential variables over their rates is a draw in proportion to the rates, the second
-        smallest a second draw without replacement. A coin decides which of the two is the query's, so that both
+        The second is drawn from what the first leaves. A coin decides which of the two is the query's, so that both
         roles see every language equally.
+
+        Args:
+            weights: `(patterns, languages)`; whole numbers, so that no rounding makes the second the first.
+            pattern: `(pool,)`; the pattern of each item of the pool.
+            items: `(draws,)`; places in the pool.
+            crossing: whether to draw two.
         """
-        first, second = (np.empty(len(items), np.int64) for _ in range(2))
-        with np.errstate(divide="ignore"):
-            scale = (1.0 / rates).astype(np.float32)
-        for start in range(0, len(items), _ROWS_AT_A_TIME):
-            part = slice(start, start + _ROWS_AT_A_TIME)
-            waits = scale[items[part]]
-            waits *= self.rng.standard_exponential(waits.shape, np.float32) + np.float32(1e-30)
-            first[part] = waits.argmin(1)
+        spoken = smallest(weights.shape[1])
+        queries, passages = np.empty(len(items), spoken), np.empty(len(items), spoken)
+        ends = np.cumsum(weights, axis=1)
+        for start in range(0, len(items), _PAIRS_AT_A_TIME):
+            part = slice(start, start + _PAIRS_AT_A_TIME)
+            of = pattern[items[part]]
+            point = (self.rng.random(len(of)) * ends[of, -1]).astype(np.int64)
+            first = second = _language_at(ends, of, point)
             if crossing:
-                waits[np.arange(len(waits)), first[part]] = np.inf
-                second[part] = waits.argmin(1)
-        if not crossing:
-            return first, first
-        coin = self.rng.random(len(items)) < 0.5
-        return np.where(coin, first, second), np.where(coin, second, first)
+                taken = weights[of, first]
+                point = (self.rng.random(len(of)) * (ends[of, -1] - taken)).astype(np.int64)
+                point += np.where(point >= ends[of, first] - taken, taken, 0)
+                second = _language_at(ends, of, point)
+                coin = self.rng.random(len(of), np.float32) < 0.5
+                first, second = np.where(coin, first, second), np.where(coin, second, first)
+            queries[part], passages[part] = first, second
+        return queries, passages
+
+
+def _language_at(ends: IntArray, pattern: IntArray, point: IntArray) -> IntArray:
+    """`(draws,)`; the language in whose stretch each point lies, where a pattern's languages stand end to end."""
+    found = np.zeros(len(point), np.intp)
+    for column in ends[:, :-1].T:
+        found += np.ascontiguousarray(column)[pattern] <= point
+    return found
 
 
 def draw_kinds(strategy: Strategy, steps: int, alpha: float, rng: np.random.Generator) -> IntArray:
     """The kind of each batch, as numbers of `KINDS`, `(steps,)`; a coin per batch under `hybrid`."""
     if strategy == "hybrid":
-        return np.where(rng.random(steps) < alpha, MONOLINGUAL, CROSS_LINGUAL).astype(np.int64)
+        return np.where(rng.random(steps) < alpha, MONOLINGUAL, CROSS_LINGUAL).astype(np.uint8)
     number = {"cross-lingual": CROSS_LINGUAL, "mixed": MIXED}.get(strategy, MONOLINGUAL)
-    return np.full(steps, number, np.int64)
+    return np.full(steps, number, np.uint8)
 
 
 def _weights_of(datasets: tuple[str, ...], weights: Mapping[str, float] | LanguageSampling) -> FloatArray:

@@ -14,11 +14,15 @@ it would tokenise any other:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 from datasets import Dataset
 from torch.utils.data import BatchSampler
 
@@ -28,9 +32,11 @@ from isoglot.common.errors import InputError
 
 IntArray = npt.NDArray[np.int64]
 
+_COMPARED_ROWS = 64  # spread over two data sets of one length, to tell whether they are one
+
 
 def language_batch_sampler(
-    dataset: Dataset,
+    dataset: Dataset | Mapping[str, Dataset] | Iterable[Dataset],
     strategy: Strategy = "hybrid",
     *,
     alpha: float = 0.5,
@@ -38,12 +44,13 @@ def language_batch_sampler(
     query_language: str = "query_language",
     passage_language: str = "passage_language",
     example: str = "id",
-) -> Callable[..., LanguageBatchSampler]:
-    """Make the `batch_sampler` argument of sentence-transformers from a data set's language columns.
+) -> Callable[..., BatchSampler]:
+    """Make the `batch_sampler` argument of sentence-transformers from data sets' language columns.
 
     Args:
         dataset: finished pairs; rows in one language make monolingual batches, rows whose sides differ in language
-            cross-lingual ones.
+            cross-lingual ones. Where the trainer is given several, such as one to evaluate on or the members of a
+            `DatasetDict`, all of them, in a list or a dict.
         strategy: as in `isoglot.plan_batches`.
         alpha: probability of a monolingual batch under `hybrid`.
         language_sampling: as in `isoglot.plan_batches`; in cross-lingual batches it weighs query languages.
@@ -52,40 +59,98 @@ def language_batch_sampler(
         example: name of the column whose value translations share; a batch holds each value once.
 
     Returns:
-        A callable that the trainer calls with its batch size and seed. Every epoch has other batches; one seed gives
-        the same ones again. On several processes give it the global batch and divide each batch yourself, because
-        accelerate hands consecutive whole batches to different processes.
+        A callable that the trainer calls with a data set, its batch size and seed. A data set that lacks the columns
+        is known by its length and its other columns as one of those above; another is refused, or, if training has
+        begun and it is evaluated on, read in batches without a text twice, with a warning. Every epoch has other
+        batches; one seed gives the same ones again. On several processes give it the global batch and divide each
+        batch yourself, because accelerate hands consecutive whole batches to different processes.
 
     Raises:
         InputError: if a column is missing.
     """
-    missing = [name for name in (query_language, passage_language, example) if name not in dataset.column_names]
-    if missing:
-        raise InputError(f"the data set has no column {missing[0]!r}; it has {', '.join(dataset.column_names)}")
-    columns = [np.asarray(dataset[name]) for name in (query_language, passage_language, example)]
+    names = (query_language, passage_language, example)
+    given = [dataset] if isinstance(dataset, Dataset) else list(getattr(dataset, "values", lambda: dataset)())
+    for one in given:
+        if missing := [name for name in names if name not in one.column_names]:
+            raise InputError(f"the data set has no column {missing[0]!r}; it has {', '.join(one.column_names)}")
+    known = [(one, RowLanguages.of(one, names)) for one in given]
+    made: list[LanguageBatchSampler] = []
 
-    def make(
-        _dataset: Any, batch_size: int, drop_last: bool = True, seed: int = 0, **_unused: Any
-    ) -> LanguageBatchSampler:
-        return LanguageBatchSampler(
-            *columns,
-            batch_size=batch_size,
-            strategy=strategy,
-            alpha=alpha,
-            language_sampling=language_sampling,
-            seed=seed,
+    def make(dataset: Dataset, batch_size: int, drop_last: bool = True, seed: int = 0, **options: Any) -> BatchSampler:
+        if set(names) <= set(dataset.column_names):
+            rows: RowLanguages | None = RowLanguages.of(dataset, names)
+        else:
+            rows = next((languages for one, languages in known if _are_one(one, dataset)), None)
+        if rows is None:
+            lengths = " or ".join(f"{len(one):,}" for one in given)
+            wrong = (
+                f"the batch sampler is given {len(dataset):,} rows without {names[0]!r}, and knows those of {lengths}"
+            )
+            if not any(sampler.begun for sampler in made):
+                raise InputError(f"{wrong}; give language_batch_sampler all data sets that the trainer gets, in a list")
+            from sentence_transformers.base.sampler import NoDuplicatesBatchSampler
+
+            warnings.warn(f"{wrong}: they are evaluated in batches of any languages", stacklevel=2)
+            plain: BatchSampler = NoDuplicatesBatchSampler(dataset, batch_size, drop_last, seed=seed, **options)
+            return plain
+        made.append(
+            LanguageBatchSampler(
+                rows,
+                batch_size=batch_size,
+                strategy=strategy,
+                alpha=alpha,
+                language_sampling=language_sampling,
+                seed=seed,
+            )
         )
+        return made[-1]
 
     return make
+
+
+@dataclass(frozen=True)
+class RowLanguages:
+    """What a sampler must know of rows.
+
+    Attributes:
+        tags: the languages.
+        query: `(rows,)`; numbers of the queries' languages.
+        passage: `(rows,)`; numbers of the passages' languages.
+        example: `(rows,)`; numbers that translations share.
+    """
+
+    tags: list[str]
+    query: IntArray
+    passage: IntArray
+    example: IntArray
+
+    @classmethod
+    def of(cls, dataset: Dataset, names: tuple[str, str, str]) -> RowLanguages:
+        """Read through Arrow and as numbers: as Python objects a column of 200,000 strings takes seconds."""
+        order = slice(None) if dataset._indices is None else dataset._indices.column(0).to_numpy()
+        query, passage, example = (dataset.data.column(name) for name in names)
+        tags = pc.unique(pa.chunked_array([*query.chunks, *passage.chunks]))
+        numbers = [
+            pc.index_in(column, values).to_numpy().astype(np.int64)[order]
+            for column, values in ((query, tags), (passage, tags), (example, pc.unique(example)))
+        ]
+        return cls(tags.to_pylist(), numbers[0], numbers[1], numbers[2])
+
+
+def _are_one(known: Dataset, dataset: Dataset) -> bool:
+    """Whether two data sets have the same rows, by their length and what they have in common."""
+    if len(known) != len(dataset):
+        return False
+    shared = [name for name in dataset.column_names if name in known.column_names]
+    rows = np.unique(np.linspace(0, len(known) - 1, _COMPARED_ROWS, dtype=np.int64)).tolist() if len(known) else []
+    return all(known.select(rows)[name][:] == dataset.select(rows)[name][:] for name in shared)
 
 
 class LanguageBatchSampler(BatchSampler):
     """Row numbers of batches of one kind each, over rows whose languages are given.
 
     Args:
-        query_language: `(rows,)`; language tags.
-        passage_language: `(rows,)`; language tags.
-        example: `(rows,)`; what translations share.
+        rows: their languages and examples.
         batch_size: rows per batch.
         strategy: as in `isoglot.plan_batches`.
         alpha: probability of a monolingual batch under `hybrid`.
@@ -98,9 +163,7 @@ class LanguageBatchSampler(BatchSampler):
 
     def __init__(
         self,
-        query_language: npt.NDArray[Any],
-        passage_language: npt.NDArray[Any],
-        example: npt.NDArray[Any],
+        rows: RowLanguages,
         *,
         batch_size: int,
         strategy: Strategy = "hybrid",
@@ -110,14 +173,15 @@ class LanguageBatchSampler(BatchSampler):
     ) -> None:
         self.batch_size, self.drop_last = batch_size, True
         self.strategy, self.alpha, self.language_sampling, self.seed = strategy, alpha, language_sampling, seed
-        self.epoch = 0
-        self.group = np.unique(example, return_inverse=True)[1]
-        tags, self.language = np.unique(query_language, return_inverse=True)
-        within = query_language == passage_language
-        english = np.char.partition(query_language.astype(str), "-")[:, 0] == "en"
+        self.epoch, self.begun = 0, False
+        self.group, self.language = rows.example, rows.query
+        within = rows.query == rows.passage
+        english = np.array([tag.partition("-")[0] == "en" for tag in rows.tags], np.bool_)[rows.query]
         usable = within & english if strategy == "english" else within
+        order = np.flatnonzero(usable)[np.argsort(self.language[usable], kind="stable")]
+        by_language = np.split(order, np.cumsum(np.bincount(self.language[usable], minlength=len(rows.tags)))[:-1])
         self.pools: dict[int, list[IntArray]] = {
-            MONOLINGUAL: self._full([np.flatnonzero(usable & (self.language == n)) for n in range(len(tags))]),
+            MONOLINGUAL: self._full(by_language),
             CROSS_LINGUAL: self._full([np.flatnonzero(~within)]),
             MIXED: self._full([np.flatnonzero(within)]),
         }
@@ -130,7 +194,7 @@ class LanguageBatchSampler(BatchSampler):
     def __iter__(self) -> Iterator[list[int]]:
         """Batches of the current epoch; the next call gives those of the next unless `set_epoch` is called."""
         batches = self._batches()
-        self.epoch += 1
+        self.epoch, self.begun = self.epoch + 1, True
         yield from batches.tolist()
 
     def set_epoch(self, epoch: int) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import itertools
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -10,10 +11,13 @@ import numpy.typing as npt
 from isoglot.common.errors import InputError
 
 LanguageSampling = Literal["uniform", "size"] | float
-IntArray = npt.NDArray[np.int64]
+IntArray = npt.NDArray[np.integer[Any]]
 FloatArray = npt.NDArray[np.float64]
 
 _SWAP_TRIES = 24
+_BATCHES_AT_A_TIME = 1 << 11
+_DRAWS_AT_A_TIME = 1 << 20
+_MOMENTS = float(1 << 31)  # of a run; which of two at one moment comes first does not matter
 
 
 def language_weights(sizes: npt.ArrayLike, sampling: LanguageSampling) -> FloatArray:
@@ -33,9 +37,7 @@ def language_weights(sizes: npt.ArrayLike, sampling: LanguageSampling) -> FloatA
     return np.asarray(weights / (total or 1.0), np.float64)
 
 
-def sample(
-    groups: IntArray, rates: FloatArray, batches: int, batch_size: int, rng: np.random.Generator
-) -> npt.NDArray[np.int64]:
+def sample(groups: IntArray, rates: FloatArray, batches: int, batch_size: int, rng: np.random.Generator) -> IntArray:
     """Sample items into batches: each item as often as its rate says, evenly spread, no group twice in a batch.
 
     Args:
@@ -52,23 +54,33 @@ def sample(
     total = batches * batch_size
     expected = _capped(rates, batch_size) * total
     # Systematic sampling over a random order: each count is floor or ceil of its expectation, the sum is exact.
-    order = rng.permutation(len(groups))
+    order = np.arange(len(groups), dtype=np.int32)
+    rng.shuffle(order)
     edges = np.floor(np.append(0.0, np.cumsum(expected[order])) + rng.random())
     edges[-1] = edges[0] + total
-    uses = np.empty(len(groups), np.int64)
-    uses[order] = np.diff(edges).astype(np.int64)
-    # A item used k times comes once in every k-th of the run, at a random moment of it.
-    items = np.repeat(np.arange(len(groups)), uses)
-    turn = np.arange(total) - np.repeat(np.cumsum(uses) - uses, uses)
-    moment = (turn + rng.random(total)) / uses[items]
-    sampled: IntArray = items[np.argsort(moment, kind="stable")].reshape(batches, batch_size)
+    uses = np.empty(len(groups), np.int32)
+    uses[order] = np.diff(edges)
+    del expected, order, edges
+    # An item used k times comes once in every k-th of the run, at a random moment of it. A moment and its item are one
+    # number, because numbers are sorted several times as fast as an order of them is found.
+    keys = np.empty(total, np.uint64)
+    ends = np.cumsum(uses, dtype=np.int64)
+    cuts = np.unique([*np.searchsorted(ends, np.arange(0, total, _DRAWS_AT_A_TIME), side="right"), len(groups)])
+    for first, last in itertools.pairwise(cuts.tolist()):
+        some = uses[first:last]
+        nth = np.repeat(np.arange(last - first), some)
+        begin = ends[first:last] - some
+        turn = np.arange(begin[0], ends[last - 1]) - begin[nth]
+        moments = (turn + rng.random(len(nth))) / some[nth] * _MOMENTS
+        keys[begin[0] : ends[last - 1]] = moments.astype(np.uint64) << np.uint64(32) | (nth + first).astype(np.uint64)
+    keys.sort()
+    sampled: IntArray = (keys & np.uint64(0xFFFFFFFF)).astype(np.int32).reshape(batches, batch_size)
+    del keys
     _separate(sampled, groups, rng)
     return sampled
 
 
-def sample_blocks(
-    groups: IntArray, batches: int, batch_size: int, block: int, rng: np.random.Generator
-) -> npt.NDArray[np.int64]:
+def sample_blocks(groups: IntArray, batches: int, batch_size: int, block: int, rng: np.random.Generator) -> IntArray:
     """Sample items of equal rate in blocks of consecutive ones, so that neighbours meet in a batch.
 
     Args:
@@ -82,6 +94,8 @@ def sample_blocks(
         `(batches, batch_size)` item numbers, no group twice in a batch; an item whose group is in its batch already
         is exchanged, so blocks may lose an item.
     """
+    if block == 1:
+        return sample(groups, np.ones(len(groups)), batches, batch_size, rng)
     # Blocks begin elsewhere in every plan; the fewer than `block` items that are left over wait for another.
     starts = np.arange(rng.integers(len(groups) % block + 1), len(groups) - block + 1, block)
     per_batch = batch_size // block
@@ -110,12 +124,13 @@ def _capped(rates: FloatArray, batch_size: int) -> FloatArray:
 
 def _separate(sampled: IntArray, groups: IntArray, rng: np.random.Generator) -> None:
     """Exchange items, in place, until no batch holds a group twice."""
-    ordered = np.sort(groups[sampled], axis=1)
-    for batch in np.flatnonzero((np.diff(ordered, axis=1) == 0).any(axis=1)).tolist():
-        _, first = np.unique(groups[sampled[batch]], return_index=True)
-        for slot in np.setdiff1d(np.arange(sampled.shape[1]), first).tolist():
-            if not _swap(sampled, groups, batch, slot, rng):
-                _substitute(sampled, groups, batch, slot, rng)
+    for start in range(0, len(sampled), _BATCHES_AT_A_TIME):
+        ordered = np.sort(groups[sampled[start : start + _BATCHES_AT_A_TIME]], axis=1)
+        for batch in (start + np.flatnonzero((ordered[:, 1:] == ordered[:, :-1]).any(axis=1))).tolist():
+            _, first = np.unique(groups[sampled[batch]], return_index=True)
+            for slot in np.setdiff1d(np.arange(sampled.shape[1]), first).tolist():
+                if not _swap(sampled, groups, batch, slot, rng):
+                    _substitute(sampled, groups, batch, slot, rng)
 
 
 def _swap(sampled: IntArray, groups: IntArray, batch: int, slot: int, rng: np.random.Generator) -> bool:

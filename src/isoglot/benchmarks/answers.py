@@ -9,14 +9,16 @@ marks and dashes in the corpus; that is not done here.
 
 from __future__ import annotations
 
-import re
-import sys
 import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
 
+import regex
+
 ANSWER_DEPTH = 100
 """How many of the first passages are searched for an answer; Recall@20 and Recall@100 are what the protocols report."""
+
+_WORD = regex.compile(r"[\p{L}\p{N}\p{M}]+|[^\p{Z}\p{C}]")
 
 
 def has_answer(passage: str, answers: Iterable[str]) -> bool:
@@ -41,30 +43,10 @@ def words_of(text: str) -> list[str]:
     >>> words_of("It's 3.5% of U.S. GDP")
     ['it', "'", 's', '3', '.', '5', '%', 'of', 'u', '.', 's', '.', 'gdp']
     """
-    return [word.lower() for word in _word_pattern().findall(unicodedata.normalize("NFD", text))]
+    return [word.lower() for word in _WORD.findall(unicodedata.normalize("NFD", text))]
 
 
 @lru_cache(maxsize=1 << 14)
 def _joined_words(text: str) -> str:
     """The words between blanks, which no word holds, so that a run of words is a part of the string."""
     return f" {' '.join(words_of(text))} ".replace("  ", " ")
-
-
-@lru_cache(maxsize=1)
-def _word_pattern() -> re.Pattern[str]:
-    r"""`[\p{L}\p{N}\p{M}]+|[^\p{Z}\p{C}]`, for which the standard library has no classes by Unicode category."""
-    kinds = [unicodedata.category(chr(code))[0] for code in range(sys.maxunicode + 1)]
-    return re.compile(f"[{_ranges(kinds, 'LNM')}]+|[{_ranges(kinds, 'PS')}]")
-
-
-def _ranges(kinds: list[str], wanted: str) -> str:
-    """A character class of the code points whose category starts with one of the wanted letters."""
-    parts = []
-    start = None
-    for code, kind in enumerate([*kinds, "-"]):
-        if kind in wanted:
-            start = code if start is None else start
-        elif start is not None:
-            parts.append(f"\\U{start:08x}-\\U{code - 1:08x}")
-            start = None
-    return "".join(parts)

@@ -1,32 +1,21 @@
 """BEIR (arXiv 2104.08663): retrieval collections in many domains, most in English, and anything in their format.
 
-A folder holds `corpus.jsonl` (objects with `_id`, `title` and `text`), `queries.jsonl` (`_id`, `text`) and
-`qrels/SPLIT.tsv` (query id, passage id and grade). Corpus and queries may be gzipped, the corpus may be Parquet. As in
-BEIR's own evaluation a passage with the id of the query is left out of that query's ranking: in ArguAna and Quora it
-is the query itself.
+As in BEIR's own evaluation a passage with the id of the query is left out of that query's ranking: in ArguAna and
+Quora it is the query itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
-from isoglot.benchmarks.corpora import identity, size_of, stored_corpus
-from isoglot.benchmarks.files import read_json_lines, read_judgements, read_parquet_rows
-from isoglot.benchmarks.hub import HubTable
-from isoglot.benchmarks.judged import (
-    Collection,
-    hub_corpus,
-    hub_judgements,
-    hub_queries,
-    judged_set,
-    passage_text,
-)
+from isoglot.benchmarks.corpora import size_of, stored_corpus
+from isoglot.benchmarks.judged import Collection, hub_corpus, hub_judgements, hub_queries, judged_set
 from isoglot.benchmarks.retrieval_set import Corpus, RetrievalSet
-from isoglot.benchmarks.texts import places
 from isoglot.common.errors import InputError
 from isoglot.common.languages import normalize_language
+from isoglot.pairs.texts import identity, places
+from isoglot.sources.beir import corpus_file, read_judgements, read_passages, read_queries
+from isoglot.sources.hub_tables import HubTable
 
 HUB_ID = "BeIR/{}"
 """Corpus and queries of a set on the hub; the judgements are in `BeIR/NAME-qrels`."""
@@ -39,7 +28,7 @@ HUB_SETS = (
 def load_beir(
     folder: str | Path, *, name: str | None = None, language: str = "en", split: str | None = None
 ) -> RetrievalSet:
-    """Load a folder in BEIR's format.
+    """Load a folder in BEIR's format, which `isoglot.sources.beir` describes.
 
     Args:
         folder: what holds the corpus, the queries and `qrels/`.
@@ -56,11 +45,8 @@ def load_beir(
     if not qrels.is_file():
         there = ", ".join(sorted(path.name for path in qrels.parent.glob("*.tsv"))) or "none"
         raise InputError(f"{qrels}: no such judgements; of {qrels.parent.name}/SPLIT.tsv there are: {there}")
-    queries = {
-        str(row["_id"]): str(row["text"])
-        for _, row in read_json_lines(_first(folder, "queries.jsonl", "queries.jsonl.gz"), "_id", "text")
-    }
     tag = normalize_language(language)
+    queries = read_queries(folder)
     return _own_ids_ignored(name, Collection(tag, load_corpus(folder, tag), queries, read_judgements(qrels)))
 
 
@@ -89,32 +75,13 @@ def load_beir_from_hub(dataset: str, *, split: str | None = None) -> RetrievalSe
 
 def load_corpus(folder: Path, language: str) -> Corpus:
     """The corpus of a folder in BEIR's format, kept on disk."""
-    file = _first(folder, "corpus.jsonl", "corpus.jsonl.gz", "corpus.parquet")
+    file = corpus_file(folder)
     return stored_corpus(
         [str(file), *identity([file])],
-        lambda advance: _passages(file, advance),
+        lambda advance: ((key, text) for _, key, text in read_passages(folder, advance)),
         language=language,
         size=size_of([file]),
     )
-
-
-def _passages(file: Path, advance: Callable[[int], None]) -> Iterator[tuple[str, str]]:
-    rows: Iterable[tuple[str, dict[str, Any]]]
-    if file.suffix == ".parquet":
-        rows = read_parquet_rows(file, "_id", "text")
-    else:
-        rows = read_json_lines(file, "_id", "text", on_read=advance)
-    for where, row in rows:
-        if not isinstance(row["text"], str):
-            raise InputError(f'{where}: "text" must be a string, got {row["text"]!r:.40}')
-        yield str(row["_id"]), passage_text(row.get("title"), row["text"])
-
-
-def _first(folder: Path, *names: str) -> Path:
-    found = next((folder / name for name in names if (folder / name).is_file()), None)
-    if found is None:
-        raise InputError(f"{folder}: no {' or '.join(names)} here; name a folder in BEIR's format")
-    return found
 
 
 def _usual_split(name: str) -> str:

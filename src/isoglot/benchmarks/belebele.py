@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from isoglot.benchmarks.files import asked, files_by_language, read_json_lines
-from isoglot.benchmarks.hub import HubRows, HubTable
 from isoglot.benchmarks.retrieval_set import Passage, Query, RetrievalSet
-from isoglot.common.languages import normalize_language
+from isoglot.common.files import files_by_language, read_json_lines, some_text
+from isoglot.common.languages import asked, normalize_language
+from isoglot.sources.hub_tables import HubRows, HubTable
 
 HUB_ID = "facebook/belebele"
 _COLUMNS = ("link", "question_number", "flores_passage", "question")
@@ -47,8 +47,9 @@ def load_belebele(folder: str | Path | None = None, *, languages: Iterable[str] 
     for language, rows in _rows(folder, languages):
         for row in rows:
             example = f"{row['link']}#{row['question_number']}"
-            queries.setdefault((language, example), Query(example, language, row["question"]))
-            text = row["flores_passage"]
+            where = f"belebele {language} {example}"
+            question, text = (some_text(row[name], where, name) for name in ("question", "flores_passage"))
+            queries.setdefault((language, example), Query(example, language, question))
             passage = passages.setdefault((language, text), Passage(f"{language}/{len(passages)}", language, text))
             relevant.append((example, passage.id))
     return RetrievalSet.build("belebele", queries.values(), passages.values(), relevant)

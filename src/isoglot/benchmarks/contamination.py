@@ -19,8 +19,10 @@ import pyarrow.compute as pc
 
 from isoglot.benchmarks import RetrievalSet
 from isoglot.common.errors import InputError
+from isoglot.common.text import comparable
 from isoglot.pairs import ParallelPairs
 from isoglot.pairs.parallel import Role
+from isoglot.pairs.texts import ArrowTexts
 
 IntArray = npt.NDArray[np.int64]
 HashArray = npt.NDArray[np.uint64]
@@ -33,23 +35,23 @@ _MIN_RUNS = 5  # different runs of an evaluation text; one with fewer can only b
 _MIN_WORDS = 8.0  # of an evaluation text; a shorter one, such as "moreover" in Thai, is inside texts by chance
 _SHARE = 0.9  # of a text's runs, from which it counts as held; less, and questions that differ in a name count
 _COMMON = 100  # evaluation texts; a run that more of them have says nothing
-_TEXTS_AT_A_TIME = 1 << 16
+_TEXTS_AT_A_TIME = 1 << 13
 _SIEVE_BITS = 24  # a table of 16 MB tells most runs that no evaluation text has, before anything is sorted
 _HAN_KANA = r"\x{3040}-\x{30ff}\x{3400}-\x{9fff}\x{f900}-\x{faff}"  # about two characters make a word
 _SOUTHEAST_ASIAN = r"\x{0e00}-\x{0eff}\x{1000}-\x{109f}\x{1780}-\x{17ff}"  # Thai, Lao, Burmese, Khmer: about four
 
 _SCHEMA = pa.schema(
     [
-        ("role", pa.string()),
-        ("kind", pa.string()),
+        ("role", pa.large_string()),
+        ("kind", pa.large_string()),
         ("share", pa.float32()),
-        ("id", pa.string()),
-        ("language", pa.string()),
-        ("dataset", pa.string()),
-        ("text", pa.string()),
-        ("evaluation_id", pa.string()),
-        ("evaluation_language", pa.string()),
-        ("evaluation_text", pa.string()),
+        ("id", pa.large_string()),
+        ("language", pa.large_string()),
+        ("dataset", pa.large_string()),
+        ("text", pa.large_string()),
+        ("evaluation_id", pa.large_string()),
+        ("evaluation_language", pa.large_string()),
+        ("evaluation_text", pa.large_string()),
     ]
 )
 
@@ -148,15 +150,13 @@ def find_overlap(pairs: ParallelPairs, retrieval_set: RetrievalSet) -> Overlap:
         ("passage", retrieval_set.passage_ids, retrieval_set.passage_texts, retrieval_set.passage_language),
     )
     for role, ids, texts, language in roles:
-        index = _Index(pa.chunked_array([pa.array(texts, pa.large_string())]))
-        rows = np.flatnonzero(pairs.table[role].is_valid().to_numpy())
-        seen = np.zeros(len(texts), np.bool_)
-        for start in range(0, len(rows), _TEXTS_AT_A_TIME):
-            some = rows[start : start + _TEXTS_AT_A_TIME]
-            found = pairs.table.select(["id", "language", "dataset", role]).take(pa.array(some))
-            matches = index.find(found[role])
+        index, tags = _Index(_array(texts)), [retrieval_set.languages[n] for n in language]
+        numbers, seen = pairs.text_numbers(role), np.zeros(len(texts), np.bool_)
+        for start in range(0, len(pairs), _TEXTS_AT_A_TIME):
+            some = start + np.flatnonzero(numbers[start : start + _TEXTS_AT_A_TIME] >= 0)
+            matches = index.find(pairs.store.gather(numbers[some]))
             seen[matches.held] = True
-            tables.append(_table(role, found, matches, ids, texts, [retrieval_set.languages[n] for n in language]))
+            tables.append(_table(role, pairs, some[matches.text], matches, (ids, tags, texts)))
         held[role], evaluated[role] = int(seen.sum()), len(texts)
     matches_table = pa.concat_tables([_SCHEMA.empty_table(), *tables])
     return Overlap(retrieval_set.name, len(pairs), matches_table, held, evaluated)
@@ -198,11 +198,18 @@ def without_overlap(pairs: ParallelPairs, overlap: Overlap) -> ParallelPairs:
     Raises:
         InputError: if the overlap was not found in these pairs.
     """
-    ids = pa.array(overlap.example_ids, pa.string())
-    missing = ids.filter(pc.invert(pc.is_in(ids, pc.unique(pairs.table["id"]))))
-    if len(missing):
+    places = pairs.example_ids.places(overlap.example_ids)
+    if missing := [name for name in overlap.example_ids if name not in places]:
         raise InputError(f'no example "{missing[0]}" in these pairs; look for the overlap in these very pairs')
-    return pairs.select_examples(~pc.is_in(pa.array(pairs.example_ids, pa.string()), ids).to_numpy(False))
+    kept = np.ones(pairs.example_count, np.bool_)
+    kept[list(places.values())] = False
+    return pairs.select_examples(kept)
+
+
+def _array(texts: Sequence[str]) -> pa.Array:
+    if isinstance(texts, ArrowTexts):
+        return texts.gather(np.arange(len(texts)))
+    return pa.array(texts, pa.large_string())
 
 
 @dataclass(frozen=True)
@@ -227,9 +234,9 @@ class _Matches:
 class _Index:
     """Evaluation texts by their words as a whole and by their runs of words."""
 
-    def __init__(self, texts: pa.ChunkedArray) -> None:
+    def __init__(self, texts: pa.Array) -> None:
         words = _words(texts)
-        self._keys = words.combine_chunks()
+        self._keys = words
         self._vocabulary = pc.unique(pc.list_flatten(pc.split_pattern(words, " ")))
         text, runs, _ = _runs(words, self._vocabulary)
         order = np.lexsort((text, runs))
@@ -242,11 +249,11 @@ class _Index:
         self._size = np.bincount(self._text, minlength=len(texts))
         self._size[(self._size < _MIN_RUNS) | (_word_count(words) < _MIN_WORDS)] = 0  # can only be equal
 
-    def find(self, texts: pa.ChunkedArray) -> _Matches:
+    def find(self, texts: pa.Array) -> _Matches:
         """Which of the texts hold an evaluation text, and which one most."""
         words = _words(texts)
         equal = pc.index_in(words, self._keys)
-        whole = np.flatnonzero(equal.is_valid().to_numpy())
+        whole = np.flatnonzero(equal.is_valid().to_numpy(zero_copy_only=False))
         whole_evaluation = pc.drop_null(equal).to_numpy().astype(np.int64)
         held_whole = pc.is_in(self._keys, words).to_numpy(zero_copy_only=False)
         text, evaluation, shared, lengths = self._shared(words)
@@ -262,7 +269,7 @@ class _Index:
         held = np.union1d(np.flatnonzero(held_whole), evaluation)
         return _Matches(all_text[best], all_evaluation[best], kind[best], share[best].astype(np.float32), held)
 
-    def _shared(self, words: pa.ChunkedArray) -> tuple[IntArray, IntArray, IntArray, IntArray]:
+    def _shared(self, words: pa.Array) -> tuple[IntArray, IntArray, IntArray, IntArray]:
         """Text and evaluation text of each pair with a run in common, how many; and each text's number of runs."""
         text, runs, lengths = _runs(words, self._vocabulary, self._sieve)
         low, high = (np.searchsorted(self._runs, runs, side) for side in ("left", "right"))
@@ -273,18 +280,18 @@ class _Index:
         return pair // max(1, len(self._size)), pair % max(1, len(self._size)), shared, lengths
 
 
-def _words(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+def _words(texts: pa.Array) -> pa.Array:
     """Texts as words with one space between, characters of scripts without spaces alone.
 
     A text of nothing but symbols keeps them.
     """
-    key = pc.utf8_lower(pc.utf8_normalize(texts, form="NFKC"))
+    key = comparable(texts)
     apart = pc.replace_substring_regex(key, f"([{_HAN_KANA}{_SOUTHEAST_ASIAN}])", r" \1 ")
     words = pc.utf8_trim_whitespace(pc.replace_substring_regex(apart, r"[\s\pP\pS\pZ]+", " "))
     return pc.if_else(pc.equal(words, ""), pc.utf8_trim_whitespace(key), words).cast(pa.large_string())
 
 
-def _word_count(words: pa.ChunkedArray) -> npt.NDArray[np.float64]:
+def _word_count(words: pa.Array) -> npt.NDArray[np.float64]:
     """`(texts,)`; words, of scripts without spaces estimated from their characters."""
     parts = pc.add(pc.count_substring(words, " "), 1).to_numpy()
     han, asian = (pc.count_substring_regex(words, f"[{signs}]").to_numpy() for signs in (_HAN_KANA, _SOUTHEAST_ASIAN))
@@ -292,14 +299,13 @@ def _word_count(words: pa.ChunkedArray) -> npt.NDArray[np.float64]:
 
 
 def _runs(
-    words: pa.ChunkedArray, vocabulary: pa.Array, sieve: npt.NDArray[np.bool_] | None = None
+    words: pa.Array, vocabulary: pa.Array, sieve: npt.NDArray[np.bool_] | None = None
 ) -> tuple[IntArray, HashArray, IntArray]:
     """Different runs of each text that the sieve lets through: text, hash, `(runs,)`; and how many runs a text has.
 
     Two different runs have one hash by chance once in 2^64.
     """
-    lists = pc.split_pattern(words, " ").combine_chunks()
-    lists = lists.combine_chunks() if isinstance(lists, pa.ChunkedArray) else lists
+    lists = pc.split_pattern(words, " ")
     number = pc.fill_null(pc.index_in(pc.list_flatten(lists), vocabulary), -1).to_numpy().astype(np.int64)
     lengths = pc.list_value_length(lists).to_numpy().astype(np.int64)
     text = np.repeat(np.arange(len(lengths)), lengths)
@@ -332,21 +338,19 @@ def _mixed(numbers: HashArray) -> HashArray:
 
 
 def _table(
-    role: Role, rows: pa.Table, matches: _Matches, ids: Sequence[str], texts: Sequence[str], tags: Sequence[str]
+    role: Role, pairs: ParallelPairs, rows: IntArray, matches: _Matches, evaluation: tuple[Sequence[str], ...]
 ) -> pa.Table:
-    found = rows.take(pa.array(matches.text))
-    evaluation = matches.evaluation.tolist()
+    found = list(pairs.rows(rows))
+    ids, tags, texts = ([column[n] for n in matches.evaluation.tolist()] for column in evaluation)
     columns = {
-        "role": [role] * len(evaluation),
+        "role": [role] * len(found),
         "kind": [KINDS[n] for n in matches.kind.tolist()],
         "share": matches.share,
-        "id": found["id"],
-        "language": found["language"],
-        "dataset": found["dataset"],
-        "text": found[role],
-        "evaluation_id": [ids[n] for n in evaluation],
-        "evaluation_language": [tags[n] for n in evaluation],
-        "evaluation_text": [texts[n] for n in evaluation],
+        **{name: [row[name] for row in found] for name in ("id", "language", "dataset")},
+        "text": [row[role] for row in found],
+        "evaluation_id": ids,
+        "evaluation_language": tags,
+        "evaluation_text": texts,
     }
     return pa.table(columns, schema=_SCHEMA)
 

@@ -7,7 +7,6 @@ its source. Later runs map that file and read only the passages they need.
 from __future__ import annotations
 
 import hashlib
-from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -16,17 +15,18 @@ import numpy as np
 import pyarrow as pa
 
 from isoglot.benchmarks.retrieval_set import Corpus
-from isoglot.benchmarks.texts import ArrowTexts
 from isoglot.common.atomic import write_whole
 from isoglot.common.cache import cache_folder
 from isoglot.common.errors import InputError
 from isoglot.common.progress import progress
+from isoglot.pairs.numbers import Column
+from isoglot.pairs.texts import ArrowTexts, HashArray, hashes, write_batches
 
 Rows = Callable[[Callable[[int], None]], Iterable[tuple[str, str]]]
 """Gives ids and texts when called; it calls its argument with each advance, in the units of `size`."""
 
-_FORMAT = "1"  # of the files; part of their name
-_SCHEMA = pa.schema([("id", pa.string()), ("text", pa.string())])
+_FORMAT = "2"  # of the files; part of their name
+_SCHEMA = pa.schema([("id", pa.large_string()), ("text", pa.large_string())])
 _ROWS_AT_A_TIME = 1 << 12
 
 
@@ -34,7 +34,7 @@ def stored_corpus(source: Sequence[str], rows: Rows, *, language: str, size: int
     """The corpus of one language, from the cache folder; what is not there yet is written first.
 
     Args:
-        source: everything that the content depends on; see `identity` for files.
+        source: everything that the content depends on; see `isoglot.pairs.texts.identity` for files.
         rows: gives the passages if they must be read.
         language: their language tag.
         size: how much there is to read, for the progress shown.
@@ -46,17 +46,8 @@ def stored_corpus(source: Sequence[str], rows: Rows, *, language: str, size: int
     path = cache_folder() / "corpora" / f"{key}.arrow"
     if not path.exists():
         _write(path, rows, source[0], size)
-    table = _mapped(path)
-    ids, texts = ArrowTexts(table["id"]), ArrowTexts(table["text"])
+    ids, texts = ArrowTexts.mapped(path, ("id",)), ArrowTexts.mapped(path, ("text",))
     return Corpus(ids, texts, [language], np.zeros(len(ids), np.int64))
-
-
-def identity(files: Iterable[Path]) -> list[str]:
-    """What stands for the content of files: their paths, sizes and times of change."""
-    return [
-        f"{file.resolve()} {status.st_size} {status.st_mtime_ns}"
-        for file, status in ((file, file.stat()) for file in files)
-    ]
 
 
 def size_of(files: Iterable[Path]) -> int:
@@ -69,47 +60,34 @@ def joined(corpora: Sequence[Corpus]) -> Corpus:
 
     The ids must differ between the corpora.
     """
-    columns = {}
-    for column in ("ids", "texts"):
-        parts: list[ArrowTexts] = [getattr(corpus, column) for corpus in corpora]
-        columns[column] = ArrowTexts(pa.chunked_array([chunk for part in parts for chunk in part.column.chunks]))
+    ids, texts = (ArrowTexts.joined([getattr(corpus, column) for corpus in corpora]) for column in ("ids", "texts"))
     lengths = [len(corpus.ids) for corpus in corpora]
     tags = [corpus.languages[0] for corpus in corpora]
-    return Corpus(columns["ids"], columns["texts"], tags, np.repeat(np.arange(len(corpora)), lengths))
+    return Corpus(ids, texts, tags, np.repeat(np.arange(len(corpora)), lengths))
 
 
 def _write(path: Path, rows: Rows, name: str, size: int) -> None:
-    keys = array("Q")
+    keys = Column(np.uint64)
     with write_whole(path) as temporary, progress(f"Reading {name}", size) as advance:
-        with pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_file(sink, _SCHEMA) as writer:
-            for ids, texts in _blocks(rows(advance)):
-                keys.frombytes(b"".join(hashlib.sha256(text.encode()).digest()[:8] for text in ids))
-                writer.write_batch(pa.record_batch([pa.array(ids, pa.string()), pa.array(texts, pa.string())], _SCHEMA))
-        if not keys:
+        write_batches(temporary, _SCHEMA, _batches(rows(advance), keys))
+        numbers = keys.finish()
+        if not len(numbers):
             raise InputError(f"{name}: the corpus is empty; it must hold passages")
-        if (row := _second_of_a_kind(keys)) is not None:
-            table = _mapped(temporary)
-            twice = ArrowTexts(table["id"])[row]
-            del table
+        if (row := _second_of_a_kind(numbers)) is not None:
+            twice = ArrowTexts.mapped(temporary, ("id",))[row]
             raise InputError(f"{name}: the passage id {twice!r} occurs twice; ids must be unique")
 
 
-def _blocks(rows: Iterable[tuple[str, str]]) -> Iterator[tuple[list[str], list[str]]]:
+def _batches(rows: Iterable[tuple[str, str]], keys: Column) -> Iterator[pa.RecordBatch]:
     remaining = iter(rows)
     while block := list(islice(remaining, _ROWS_AT_A_TIME)):
-        yield [row[0] for row in block], [row[1] for row in block]
+        columns = [pa.array(column, pa.large_string()) for column in zip(*block, strict=True)]
+        keys.append(hashes(columns[0]))
+        yield pa.record_batch(columns, _SCHEMA)
 
 
-def _second_of_a_kind(keys: array[int]) -> int | None:
+def _second_of_a_kind(keys: HashArray) -> int | None:
     """A place whose key stood before; eight bytes of a hash stand for an id, so that millions are cheap to compare."""
-    numbers = np.frombuffer(keys, np.uint64)
-    in_order = np.sort(numbers)
+    in_order = np.sort(keys)
     again = np.flatnonzero(in_order[1:] == in_order[:-1])
-    return int(np.flatnonzero(numbers == in_order[again[0]])[1]) if len(again) else None
-
-
-def _mapped(path: Path) -> pa.Table:
-    try:
-        return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path}: not readable ({error}); delete the file, and it is made again") from error
+    return int(np.flatnonzero(keys == in_order[again[0]])[1]) if len(again) else None

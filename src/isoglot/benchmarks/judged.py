@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from isoglot.benchmarks.corpora import joined, stored_corpus
-from isoglot.benchmarks.files import Judgement
-from isoglot.benchmarks.hub import HubRows, HubTable
 from isoglot.benchmarks.retrieval_set import Corpus, Query, RetrievalSet
 from isoglot.common.errors import InputError
+from isoglot.common.files import some_text, texts_by_id
+from isoglot.sources.beir import Judgement, passage_text, whole_grade
+from isoglot.sources.hub_tables import HubRows, HubTable
 
 
 @dataclass(frozen=True)
@@ -56,35 +57,43 @@ def judged_set(
 def hub_corpus(table: HubTable, language: str, prefix: str = "") -> Corpus:
     """A corpus on the hub with an id, a title and a text per passage, kept on disk; see `passage_text`."""
     rows = HubRows(table, {"id": ("_id", "id"), "title": ("title",), "text": ("text",)})
-    return stored_corpus(
-        [str(table), rows.fingerprint, prefix],
-        lambda advance: _advancing(
-            ((f"{prefix}{row['id']}", passage_text(row["title"], row["text"])) for row in rows), advance
-        ),
-        language=language,
-        size=len(rows),
-    )
+
+    def passages(advance: Callable[[int], None]) -> Iterator[tuple[str, str]]:
+        for number, row in enumerate(rows, start=1):
+            yield f"{prefix}{row['id']}", passage_text(row["title"], row["text"], f"{table} row {number}")
+            advance(1)
+
+    source = [str(table), rows.fingerprint, prefix]
+    return stored_corpus(source, passages, language=language, size=len(rows))
 
 
 def hub_queries(table: HubTable) -> dict[str, str]:
-    """Queries on the hub: id to text."""
-    return {str(row["id"]): row["text"] for row in HubRows(table, {"id": ("_id", "id"), "text": ("text",)})}
+    """Queries on the hub: id to text.
+
+    Raises:
+        InputError: if a query has no text, or an id two.
+    """
+    rows = enumerate(HubRows(table, {"id": ("_id", "id"), "text": ("text",)}), start=1)
+    places = ((f"{table} row {number}", row) for number, row in rows)
+    return texts_by_id(
+        ((where, str(row["id"]), some_text(row["text"], where, "text")) for where, row in places), "query"
+    )
 
 
 def hub_judgements(table: HubTable) -> Iterator[Judgement]:
-    """Judgements on the hub."""
+    """Judgements on the hub.
+
+    Raises:
+        InputError: if a grade is no whole number.
+    """
     columns = {"query": ("query-id",), "passage": ("corpus-id",), "grade": ("score",)}
     for number, row in enumerate(HubRows(table, columns), start=1):
-        yield Judgement(str(row["query"]), str(row["passage"]), int(row["grade"]), f"{table} row {number}")
-
-
-def passage_text(title: str | None, text: str) -> str:
-    """What is encoded for a passage: the title and the text with a blank between, as BEIR (arXiv 2104.08663) has it.
-
-    >>> passage_text("Ulm", "A city."), passage_text("", "A city."), passage_text(None, " A city.")
-    ('Ulm A city.', 'A city.', 'A city.')
-    """
-    return f"{title or ''} {text}".strip()
+        where = f"{table} row {number}"
+        try:
+            grade = whole_grade(row["grade"])
+        except ValueError:
+            raise InputError(f'{where}: "score" must be a whole number, got {row["grade"]!r:.40}') from None
+        yield Judgement(str(row["query"]), str(row["passage"]), grade, where)
 
 
 def _is_known(judgement: Judgement, part: Collection) -> bool:
@@ -92,9 +101,3 @@ def _is_known(judgement: Judgement, part: Collection) -> bool:
     if judgement.query not in part.queries:
         raise InputError(f"{judgement.where}: names the query {judgement.query!r}, which is not among the queries")
     return judgement.grade > 0
-
-
-def _advancing(rows: Iterable[tuple[str, str]], advance: Callable[[int], None]) -> Iterator[tuple[str, str]]:
-    for row in rows:
-        yield row
-        advance(1)

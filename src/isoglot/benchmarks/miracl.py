@@ -11,20 +11,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from isoglot.benchmarks.corpora import identity, size_of, stored_corpus
-from isoglot.benchmarks.files import asked, read_json_lines, read_judgements, read_tab_lines
-from isoglot.benchmarks.hub import HubTable
-from isoglot.benchmarks.judged import (
-    Collection,
-    hub_corpus,
-    hub_judgements,
-    hub_queries,
-    judged_set,
-    passage_text,
-)
+from isoglot.benchmarks.corpora import size_of, stored_corpus
+from isoglot.benchmarks.judged import Collection, hub_corpus, hub_judgements, hub_queries, judged_set
 from isoglot.benchmarks.retrieval_set import RetrievalSet
 from isoglot.common.errors import InputError
-from isoglot.common.languages import normalize_language
+from isoglot.common.files import read_json_lines, read_tab_lines, texts_by_id
+from isoglot.common.languages import asked, normalize_language
+from isoglot.pairs.texts import identity
+from isoglot.sources.beir import passage_text, read_judgements
+from isoglot.sources.hub_tables import HubTable
 
 HUB_ID = "mteb/MIRACLRetrieval"
 """The development split without a loading script; `miracl/miracl` itself has one and asks for a sign-in."""
@@ -69,7 +64,8 @@ def _from_folder(folder: Path, code: str, tag: str) -> Collection:
     if not files:
         raise InputError(f"{folder / f'miracl-corpus-v1.0-{code}'}: no docs-0.jsonl.gz here; the passages are missing")
     topics = folder / release / "topics" / f"topics.{release}-{SPLIT}.tsv"
-    queries = {key: text for _, (key, text) in read_tab_lines(topics, 2, "a question's id and the question")}
+    rows = read_tab_lines(topics, 2, "a question's id and the question")
+    queries = texts_by_id(((f"{topics} line {number}", key, text) for number, (key, text) in rows), "question")
     corpus = stored_corpus(
         [str(files[0].parent), *identity(files), tag],
         lambda advance: _passages(files, f"{tag}/", advance),
@@ -87,5 +83,5 @@ def _number(file: Path) -> tuple[int, str]:
 
 def _passages(files: Sequence[Path], prefix: str, advance: Callable[[int], None]) -> Iterator[tuple[str, str]]:
     for file in files:
-        for _, row in read_json_lines(file, "docid", "title", "text", on_read=advance):
-            yield f"{prefix}{row['docid']}", passage_text(row["title"], row["text"])
+        for number, row in read_json_lines(file, "docid", "title", "text", on_read=advance):
+            yield f"{prefix}{row['docid']}", passage_text(row["title"], row["text"], f"{file} line {number}")

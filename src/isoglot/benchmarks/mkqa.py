@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from isoglot.benchmarks.beir import HUB_ID, load_corpus
-from isoglot.benchmarks.files import asked, files_by_language, read_json_lines
-from isoglot.benchmarks.hub import HubTable
 from isoglot.benchmarks.judged import hub_corpus
 from isoglot.benchmarks.parallel import set_of_translations
 from isoglot.benchmarks.retrieval_set import Query, RetrievalSet
 from isoglot.common.errors import InputError
-from isoglot.common.languages import normalize_language
+from isoglot.common.files import files_by_language, read_json_lines, some_text
+from isoglot.common.languages import asked, normalize_language
+from isoglot.sources.hub_tables import HubTable
 
 _WITHOUT_SHORT_ANSWER = ("unanswerable", "binary", "long_answer")
 _YES_AND_NO = ("yes", "no")
@@ -101,7 +101,8 @@ def _read(folder: Path, languages: Iterable[str] | None, *, with_answers: bool) 
     questions = _Questions({tag: {} for tag in chosen})
     answering = {"en": files["en"]} if with_answers else {}
     for tag, file in {**chosen, **answering}.items():
-        for where, row in read_json_lines(file, "id", "question", *(["answers"] if tag in answering else [])):
+        for number, row in read_json_lines(file, "id", "question", *(["answers"] if tag in answering else [])):
+            where = f"{file} line {number}"
             example = str(row["id"]).removesuffix(f"_{row.get('lang', tag)}")
             if tag in chosen:
                 _add(questions.texts[tag], example, row["question"], where)
@@ -113,7 +114,8 @@ def _read(folder: Path, languages: Iterable[str] | None, *, with_answers: bool) 
 def _read_release(path: Path, languages: Iterable[str] | None) -> _Questions:
     questions = _Questions()
     codes: dict[str, str] = {}
-    for where, row in read_json_lines(path, "example_id", "queries", "answers"):
+    for number, row in read_json_lines(path, "example_id", "queries", "answers"):
+        where = f"{path} line {number}"
         try:
             if not codes:
                 codes = asked({normalize_language(code): code for code in row["queries"]}, languages, str(path))
@@ -148,6 +150,4 @@ def _strings(value: object, where: str) -> list[str]:
 def _add(texts: dict[str, str], example: str, text: object, where: str) -> None:
     if example in texts:
         raise InputError(f"{where}: the question {example!r} occurs twice in this language")
-    if not isinstance(text, str) or not text.strip():
-        raise InputError(f'{where}: "question" must hold some text, got {text!r}')
-    texts[example] = text
+    texts[example] = some_text(text, where, "question")

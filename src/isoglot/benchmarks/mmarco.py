@@ -1,9 +1,8 @@
-"""mMARCO (arXiv 2108.13897): MS MARCO's passages and queries, translated by machine into 13 languages.
+"""mMARCO (arXiv 2108.13897) as a benchmark: its small development split, 6,980 queries over 8.8 million passages.
 
-Ids are the same in every language, so passages and queries are parallel throughout: with all 14 languages a question
-has its answer 14 times among 124 million passages. The second version is taken, translated by Google, in the layout
-of its release: `collections/german_collection.tsv`, `queries/dev/german_queries.dev.tsv` and, beside them or one folder
-up, `qrels.dev.small.tsv`, which names the 6,980 queries that are asked.
+Passages and queries are parallel throughout: with all 14 languages a question has its answer 14 times among 124 million
+passages. `isoglot.sources.mmarco` describes the release; beside its collections stand `queries/dev` and, there or one
+folder up, `qrels.dev.small.tsv`, which names the queries that are asked.
 """
 
 from __future__ import annotations
@@ -11,34 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from isoglot.benchmarks.corpora import identity, joined, size_of, stored_corpus
-from isoglot.benchmarks.files import asked, read_judgements, read_tab_lines
-from isoglot.benchmarks.hub import fetch_file
+from isoglot.benchmarks.corpora import joined, size_of, stored_corpus
 from isoglot.benchmarks.retrieval_set import Corpus, Query, RetrievalSet
 from isoglot.common.errors import InputError
+from isoglot.common.files import read_tab_lines
+from isoglot.pairs.texts import identity
+from isoglot.sources.beir import read_judgements
+from isoglot.sources.mmarco import collection, finder, parts_of
 
-HUB_ID = "unicamp-dl/mmarco"
-"""Its loading script is not run; the files that it would read are fetched."""
-LANGUAGES = {
-    "ar": "arabic",
-    "de": "german",
-    "en": "english",
-    "es": "spanish",
-    "fr": "french",
-    "hi": "hindi",
-    "id": "indonesian",
-    "it": "italian",
-    "ja": "japanese",
-    "nl": "dutch",
-    "pt": "portuguese",
-    "ru": "russian",
-    "vi": "vietnamese",
-    "zh": "chinese",
-}
 _QRELS = "qrels.dev.small.tsv"
-
-Finder = Callable[[str], Path]
-"""Gives the file of a name within the release's `data/google`."""
 
 
 def load_mmarco(folder: str | Path | None = None, *, languages: Iterable[str] | None = None) -> RetrievalSet:
@@ -51,45 +31,21 @@ def load_mmarco(folder: str | Path | None = None, *, languages: Iterable[str] | 
     Raises:
         InputError: if a language or a file is not there, or not of this form.
     """
-    if folder is None:
-        parts = asked(LANGUAGES, languages, "mmarco")
-        return _load(
-            parts, lambda name: fetch_file(HUB_ID, f"data/google/{name}"), fetch_file(HUB_ID, f"data/{_QRELS}")
-        )
-    folder = Path(folder)
-    found = {tag: name for tag, name in LANGUAGES.items() if (folder / _collection(name)).is_file()}
-    if not found:
-        raise InputError(f"{folder}: no {_collection('german')} or the like here; name the folder that holds them")
-    beside = folder / _QRELS
-    qrels = beside if beside.is_file() else folder.resolve().parent / _QRELS
-    if not qrels.is_file():
-        raise InputError(f"{beside}: no such file, nor one folder up; it says which passages are relevant")
-    return _load(asked(found, languages, str(folder)), lambda name: folder / name, qrels)
-
-
-def _load(parts: dict[str, str], find: Finder, qrels: Path) -> RetrievalSet:
-    judgements = list(read_judgements(qrels))
+    place = None if folder is None else Path(folder)
+    parts, find = parts_of(place, languages), finder(place)
+    judgements = list(read_judgements(find(_QRELS)))
     judged = {judgement.query for judgement in judgements}
     queries: list[Query] = []
     corpora: list[Corpus] = []
     for tag, language in parts.items():
-        texts = {
-            key: text
-            for _, (key, text) in read_tab_lines(
-                find(f"queries/dev/{language}_queries.dev.tsv"), 2, "a query's id and the query"
-            )
-            if key in judged
-        }
+        lines = read_tab_lines(find(f"queries/dev/{language}_queries.dev.tsv"), 2, "a query's id and the query")
+        texts = {key: text for _, (key, text) in lines if key in judged}
         if missing := next((each for each in judgements if each.query not in texts), None):
             raise InputError(f"{missing.where}: names the query {missing.query!r}, which {language} does not have")
         queries += [Query(key, tag, text) for key, text in texts.items()]
-        corpora.append(_corpus(find(_collection(language)), tag))
+        corpora.append(_corpus(find(collection(language)), tag))
     relevant = [(each.query, f"{each.passage}@{tag}", each.grade) for each in judgements for tag in parts]
     return RetrievalSet.build("mmarco", queries, joined(corpora), relevant)
-
-
-def _collection(language: str) -> str:
-    return f"collections/{language}_collection.tsv"
 
 
 def _corpus(file: Path, tag: str) -> Corpus:

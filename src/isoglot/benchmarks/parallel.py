@@ -15,7 +15,7 @@ def retrieval_set_of(pairs: ParallelPairs, name: str) -> RetrievalSet:
     """Turn parallel pairs into a benchmark: every translation of a passage answers every translation of its query.
 
     Rows whose query is null are candidates only. Where query and passage are the same text, as in aligned
-    sentences, a query finds its own row for nothing; `load_bitext` leaves that row out.
+    sentences, a query would find its own row for nothing, so that row is left out of its ranking.
 
     Args:
         pairs: the pairs; ids join translations.
@@ -24,11 +24,12 @@ def retrieval_set_of(pairs: ParallelPairs, name: str) -> RetrievalSet:
     Raises:
         InputError: if no row has a query.
     """
-    rows = pairs.table.select(["id", "language", "query", "passage"]).to_pylist()
+    rows = list(pairs.rows())
     queries = [Query(row["id"], row["language"], row["query"]) for row in rows if row["query"] is not None]
     passages = [Passage(f"{row['id']}@{row['language']}", row["language"], row["passage"]) for row in rows]
     relevant = [(row["id"], f"{row['id']}@{row['language']}") for row in rows]
-    return RetrievalSet.build(name, queries, passages, relevant)
+    itself = [f"{row['id']}@{row['language']}" for row in rows if row["query"] == row["passage"]]
+    return RetrievalSet.build(name, queries, passages, relevant, ignored=zip(itself, itself, strict=True))
 
 
 def set_of_translations(name: str, texts: Iterable[Query]) -> RetrievalSet:
@@ -68,6 +69,5 @@ def load_bitext(folder: str | Path, *, languages: Iterable[str] | None = None) -
     pairs = read_sentence_folder(folder)
     if languages is not None:
         pairs = pairs.filter_languages(languages)
-    rows = pairs.table.select(["id", "language", "passage"]).to_pylist()
-    name = f"bitext:{folder.resolve().name}"
-    return set_of_translations(name, (Query(row["id"], row["language"], row["passage"]) for row in rows))
+    texts = (Query(row["id"], row["language"], row["passage"]) for row in pairs.rows())
+    return set_of_translations(f"bitext:{folder.resolve().name}", texts)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from isoglot.benchmarks.texts import ArrowTexts, places, select
 from isoglot.common.errors import InputError
 from isoglot.common.languages import normalize_language
+from isoglot.pairs.texts import ArrowTexts, places, select
 
 IntArray = npt.NDArray[np.int64]
 
@@ -178,25 +178,34 @@ class RetrievalSet:
         numbers = [n for n, tag in enumerate(self.languages) if tag in wanted]
         queries = np.flatnonzero(np.isin(self.query_language, numbers))
         passages = np.flatnonzero(np.isin(self.passage_language, numbers))
+        part = self.select(queries, passages)
+        if not (len(part.judgement_query) if self.answers is None else len(queries) and len(passages)):
+            raise InputError(f"{self.name}: no query in {', '.join(sorted(wanted))} has a relevant passage there")
+        return replace(
+            part,
+            languages=tuple(self.languages[n] for n in numbers),
+            query_language=np.searchsorted(numbers, part.query_language),
+            passage_language=np.searchsorted(numbers, part.passage_language),
+        )
+
+    def select(self, queries: IntArray, passages: IntArray) -> RetrievalSet:
+        """Only these queries and passages, by number in ascending order, and the judgements among them."""
         kept = np.isin(self.judgement_query, queries) & np.isin(self.judgement_passage, passages)
         ignored = np.isin(self.ignored_query, queries) & np.isin(self.ignored_passage, passages)
-        if not (kept.any() if self.answers is None else len(queries) and len(passages)):
-            raise InputError(f"{self.name}: no query in {', '.join(sorted(wanted))} has a relevant passage there")
-        return RetrievalSet(
-            self.name,
-            tuple(self.languages[n] for n in numbers),
-            select(self.query_example, queries),
-            np.searchsorted(numbers, self.query_language[queries]),
-            select(self.query_texts, queries),
-            select(self.passage_ids, passages),
-            np.searchsorted(numbers, self.passage_language[passages]),
-            select(self.passage_texts, passages),
-            np.searchsorted(queries, self.judgement_query[kept]),
-            np.searchsorted(passages, self.judgement_passage[kept]),
-            self.judgement_grade[kept],
-            np.searchsorted(queries, self.ignored_query[ignored]),
-            np.searchsorted(passages, self.ignored_passage[ignored]),
-            None if self.answers is None else [self.answers[n] for n in queries.tolist()],
+        return replace(
+            self,
+            query_example=select(self.query_example, queries),
+            query_language=self.query_language[queries],
+            query_texts=select(self.query_texts, queries),
+            passage_ids=select(self.passage_ids, passages),
+            passage_language=self.passage_language[passages],
+            passage_texts=select(self.passage_texts, passages),
+            judgement_query=np.searchsorted(queries, self.judgement_query[kept]),
+            judgement_passage=np.searchsorted(passages, self.judgement_passage[kept]),
+            judgement_grade=self.judgement_grade[kept],
+            ignored_query=np.searchsorted(queries, self.ignored_query[ignored]),
+            ignored_passage=np.searchsorted(passages, self.ignored_passage[ignored]),
+            answers=None if self.answers is None else [self.answers[n] for n in queries.tolist()],
         )
 
     @property

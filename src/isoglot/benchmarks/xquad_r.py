@@ -13,10 +13,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-from isoglot.benchmarks.files import asked
 from isoglot.benchmarks.retrieval_set import Passage, Query, RetrievalSet
 from isoglot.common.errors import InputError
-from isoglot.common.languages import normalize_language
+from isoglot.common.files import files_by_language, some_text
+from isoglot.common.languages import asked
 
 Candidate = Literal["sentence", "sentence+context"]
 
@@ -43,9 +43,7 @@ def load_xquad_r(
     Raises:
         InputError: if the folder or a file is not of this form.
     """
-    files = {normalize_language(file.stem): file for file in sorted(Path(folder).glob("*.json"))}
-    if not files:
-        raise InputError(f"{folder}: no language files such as de.json here; name the folder that holds them")
+    files = files_by_language(Path(folder), ".json")
     queries: list[Query] = []
     passages: list[Passage] = []
     relevant: list[tuple[str, str]] = []
@@ -63,7 +61,7 @@ def load_xquad_r(
 
 def _paragraphs(file: Path) -> list[dict[str, Any]]:
     try:
-        articles = json.loads(file.read_text(encoding="utf-8"))["data"]
+        articles = json.loads(file.read_text(encoding="utf-8-sig"))["data"]
         return [paragraph for article in articles for paragraph in article["paragraphs"]]
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise InputError(f"{file}: not a SQuAD JSON file with data and paragraphs: {error}") from error
@@ -83,7 +81,7 @@ def _read_paragraph(
         text = f"{sentence} {paragraph['context']}" if candidate == "sentence+context" else sentence
         passages.append(Passage(f"{prefix}/{number}", language, text))
     for question in paragraph["qas"]:
-        queries.append(Query(question["id"], language, question["question"]))
+        queries.append(Query(question["id"], language, some_text(question["question"], question["id"], "question")))
         start = question["answers"][0]["answer_start"]
         holding = [n for n, (low, high) in enumerate(breaks) if low <= start < high]
         if not holding:

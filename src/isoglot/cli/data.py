@@ -23,9 +23,11 @@ from isoglot.cli.shared import (
     listed,
     out,
     say,
+    show_table,
     store,
 )
 from isoglot.common.errors import InputError
+from isoglot.common.paths import expanded_path
 
 data_app = typer.Typer(no_args_is_help=True, help="Training data and benchmarks.")
 
@@ -53,7 +55,7 @@ def data_list(as_json: Json = False) -> None:
     table = Table("name", "use", "what", "licence")
     for use, entry in entries:
         table.add_row(entry.name, use, entry.summary, entry.licence)
-    out.print(table)
+    show_table(table)
 
 
 @data_app.command("show")
@@ -85,14 +87,16 @@ def _in_words(value: object) -> str:
 
 @data_app.command("fetch")
 def data_fetch(
-    source: Annotated[str, typer.Argument(help="debian, hub:NAME, a file or a folder of aligned sentences")],
-    to: Annotated[Path, typer.Option("--out", help="Where to write: .jsonl, .csv or .parquet")],
+    source: Annotated[str, typer.Argument(help="debian, hub:NAME, a file or a folder")],
+    to: Annotated[Path, typer.Option("--out", help="Where to write: .jsonl, .csv, .tsv or .parquet")],
     languages: Languages = None,
 ) -> None:
     """Fetch parallel pairs and write them to a file."""
     from isoglot.pairs import write_pairs
+    from isoglot.pairs.files import target_file
     from isoglot.sources import load_pairs
 
+    to = target_file(to)
     pairs = load_pairs(source, languages=listed(languages))
     write_pairs(pairs, to)
     say(f"{to}: {pairs.example_count:,} examples, {len(pairs):,} translations in {', '.join(pairs.languages)}")
@@ -113,9 +117,15 @@ def data_check(
         from isoglot.models.encoders import load_encoder
 
         tokenizer = load_encoder(model).tokenizer
-    out.print(str(pairs.describe(tokenizer)), highlight=False, markup=False)
+    say(str(pairs.describe(tokenizer)))
     if deduplicate:
-        out.print(str(pairs.deduplicate()[1]), highlight=False, markup=False)
+        report = pairs.deduplicate()[1]
+        say(str(report))
+        if same := report.same_passage + report.near_passage:
+            say(
+                f"{same:,} ids have a passage that another id has too: each makes the other's right answer wrong. "
+                "ParallelPairs.deduplicate leaves them out; no batch holds two of them"
+            )
 
 
 @data_app.command("translate")
@@ -173,7 +183,7 @@ def data_translate(
 def data_negatives(
     source: Pairs,
     model: Annotated[str, typer.Option(help="Encoder to mine with: hub id, folder, or builtin:multilingual-e5-small")],
-    target: Annotated[Path, typer.Option("--out", help="Where to write: .jsonl, .csv or .parquet")],
+    target: Annotated[Path, typer.Option("--out", help="Where to write: .jsonl, .csv, .tsv or .parquet")],
     number: Annotated[int, typer.Option(help="Negatives per row, at most")] = 4,
     language: Annotated[str, typer.Option(help="Where they are looked for: query, passage or any")] = "query",
     margin: Annotated[float, typer.Option(help="Share of the right passage's score above which none is taken")] = 0.95,
@@ -194,10 +204,10 @@ def data_negatives(
     """Mine hard negatives: wrong passages that a model scores near the right one."""
     from isoglot.enrich.negatives import mine_negatives
     from isoglot.pairs import write_pairs
+    from isoglot.pairs.files import target_file
     from isoglot.sources import load_pairs
 
-    if target.suffix.lower() not in (".jsonl", ".csv", ".parquet"):
-        raise InputError(f"{target}: cannot tell the format; name it .jsonl, .csv or .parquet")
+    target = target_file(target)
     if target.exists():
         raise InputError(f"{target}: exists already; choose another file to write, or delete it")
     pairs = mine_negatives(
@@ -209,13 +219,13 @@ def data_negatives(
         skip=skip,
         draw_from=draw_from,
         seed=seed,
-        work_dir=work_dir,
+        work_dir=None if work_dir is None else expanded_path(work_dir),
         store=store() if work_dir is None else None,
         bf16=bf16,
     )
     write_pairs(pairs, target)
-    counts = [len(negatives) for negatives in pairs.table["negatives"].to_pylist() if negatives]
-    mean = sum(counts) / max(1, len(counts))
+    counts = pairs.numbers.negatives_count[pairs.numbers.negatives_count > 0]
+    mean = counts.sum() / max(1, len(counts))
     say(f"{target}: {len(counts):,} of {len(pairs):,} rows have negatives, {mean:.1f} each on average")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +23,7 @@ from isoglot.cli.shared import (
     out,
     say,
     show,
+    show_table,
     store,
 )
 from isoglot.common.errors import InputError
@@ -65,7 +67,7 @@ def evaluate(
 ) -> None:
     """Measure retrieval in three settings, and language bias, on a benchmark."""
     from isoglot.benchmarks import load_benchmark
-    from isoglot.evaluation.trec import RUN_PREFIX, evaluate_run, write_trec
+    from isoglot.evaluation.trec import RUN_PREFIX, evaluate_run, run_depth, write_trec
 
     if candidate not in ("sentence", "sentence+context"):
         raise InputError(f"candidate {candidate!r}: use 'sentence' or 'sentence+context'")
@@ -83,7 +85,6 @@ def evaluate(
         show(results, as_json)
         return
 
-    from isoglot.evaluation.evaluate import encode_set, rank_set
     from isoglot.evaluation.evaluate import evaluate as run
     from isoglot.models.debiasing import without_debias as strip
 
@@ -93,13 +94,12 @@ def evaluate(
     if remedy is not None and fit_on is not None:
         loaded = _with_remedy(loaded, remedy, fit_on, directions, retrieval_set, bf16)
     called = name or (model if remedy is None else f"{model} + {remedy}")
-    results = run(loaded, retrieval_set, name=called, store=store(), bf16=bf16)
+    depth = run_depth(retrieval_set, trec_depth)
+    keep = partial(write_trec, folder, retrieval_set, depth=depth) if depth else None
+    results = run(loaded, retrieval_set, name=called, store=store(), bf16=bf16, top_k=depth, on_ranks=keep)
     if remedy is not None:
         results.summary["model"]["remedy"] = {"name": remedy, "fitted_on": fit_on, "directions": directions}
     results.save(folder)
-    if trec_depth:
-        encoded = encode_set(loaded, retrieval_set, store=store(), bf16=bf16)
-        write_trec(folder, retrieval_set, rank_set(retrieval_set, encoded, top_k=trec_depth))
     show(results, as_json)
 
 
@@ -138,11 +138,11 @@ def compare(
     if as_json:
         print(json.dumps(comparison.as_dict(), ensure_ascii=False))
         return
-    out.print(comparison_table(comparison))
+    show_table(comparison_table(comparison))
     findings = language_findings(comparison)
     if by_language and not findings:
         findings = ["No single query language shows a difference."]
-    for sentence in findings:
+    for sentence in [*findings, *(f"Note: {note}." for note in comparison.notes)]:
         out.print(sentence, highlight=False, markup=False)
 
 
@@ -173,7 +173,7 @@ def audit(
         return
     show(results, as_json=False)
     for sentence in verdict(results):
-        out.print(sentence, highlight=False)
+        out.print(sentence, highlight=False, markup=False)
 
 
 def report(

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
     from isoglot.models.embed import EmbeddingStore
 
-out = Console()
-"""Standard output, for results; people are spoken to through `isoglot.common.progress.console`."""
+WIDE = 10_000
+out = Console(width=None if sys.stdout.isatty() else WIDE)
+"""Standard output, for results; people are spoken to through `isoglot.common.progress.console`.
+
+A pipe, a file or a log has no width, so nothing is wrapped or cut there.
+"""
 
 Model = Annotated[
     str, typer.Argument(help="Hub id, folder, or builtin:multilingual-e5-small", show_default=False, metavar="MODEL")
@@ -35,6 +41,20 @@ def say(line: str) -> None:
     out.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
+def show_table(table: Table) -> None:
+    """Print a table; on a terminal too narrow for it row by row in words, so that no figure is ever cut."""
+    if table.title:  # by itself, for a table breaks its title to its own width
+        out.print(table.title, highlight=False)
+        table.title = None
+    if out.measure(table, options=out.options.update(width=WIDE)).maximum <= out.width:
+        out.print(table)
+        return
+    headings = [str(column.header) for column in table.columns]
+    for row in zip(*(column.cells for column in table.columns), strict=True):
+        first, *rest = (f"{heading} {cell}".strip() for heading, cell in zip(headings, row, strict=True))
+        out.print(f"{first}: {'; '.join(rest)}", highlight=False)
+
+
 def show(results: Any, as_json: bool) -> None:
     """Print results as tables, or as JSON."""
     from isoglot.report import grid_table, text_table
@@ -42,9 +62,9 @@ def show(results: Any, as_json: bool) -> None:
     if as_json:
         print(json.dumps(results.summary, ensure_ascii=False))
         return
-    out.print(text_table([results]))
+    show_table(text_table([results]))
     if len(results.summary["languages"]) <= 16:
-        out.print(grid_table(results))
+        show_table(grid_table(results))
 
 
 def listed(languages: str | None) -> list[str] | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from isoglot.common.paths import expanded_path
+
 
 def cache_folder() -> Path:
     """The user's cache folder for isoglot; it may not exist yet.
@@ -13,6 +15,6 @@ def cache_folder() -> Path:
     """
     own = os.environ.get("ISOGLOT_CACHE")
     if own:
-        return Path(own).expanduser()
+        return expanded_path(own)
     shared = os.environ.get("XDG_CACHE_HOME")
     return (Path(shared) if shared else Path.home() / ".cache") / "isoglot"

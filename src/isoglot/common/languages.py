@@ -6,47 +6,101 @@ Data sets write German as `de`, `DE`, `deu`, `ger` or `deu_Latn`. Inside isoglot
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from itertools import permutations
+from typing import TypeVar
 
 import langcodes
 from langcodes.tag_parser import LanguageTagError
 
 from isoglot.common.errors import InputError
 
-_PRIVATE_USE = range(ord("a"), ord("t") + 1)  # second letters of the codes qaa to qtz, which name no language
+Part = TypeVar("Part")
+
+_PRIVATE_USE = re.compile(r"q[a-t][a-z]|x-")  # codes that name no language
+_NO_LANGUAGE = frozenset({None, "und", "mul", "mis", "zxx"})
 
 _USUAL_SCRIPTS = {("ko", "Hang")}  # the standard names for Korean a mixed script, data sets the one in use
+# CLDR writes Bokmål apart from Norwegian, which it is in every data set, and Twi and Fante as Akan, which FLORES has
+# beside them.
+_MERGED = {"nb": "no"}
+_APART = {"tw": "tw", "twi": "tw", "fat": "fat"}
+# Codes of Windows, older systems and Wikipedia that BCP 47 reads as something else, or as a language of their own.
+_LEGACY = {
+    "bat-smg": "sgs",
+    "be-x-old": "be-tarask",
+    "cbk-zam": "cbk",
+    "en-simple": "en",
+    "fiu-vro": "vro",
+    "roa-rup": "rup",
+    "zh-chs": "zh-Hans",
+    "zh-cht": "zh-Hant",
+    "zh-classical": "lzh",
+}
 
 
 @lru_cache(maxsize=4096)
 def normalize_language(tag: str) -> str:
     """The standard BCP 47 tag of a language code.
 
-    Takes BCP 47, locale (`pt_BR`), FLORES (`deu_Latn`) and NTREX (`deu`, `zho-CN`) codes. A script is dropped where
-    the language is written in it anyway, a region is kept where given, and a code for the standard variety of a
-    macrolanguage becomes the macrolanguage (`arb` is `ar`, `swh` is `sw`).
+    Takes BCP 47, locale (`pt_BR`), FLORES (`deu_Latn`) and NTREX (`deu`, `zho-CN`) codes, and those of Windows
+    (`zh-CHS`) and Wikipedia (`be-x-old`). A script is dropped where the language is written in it anyway, a region is
+    kept where given, and a code for the standard variety of a macrolanguage becomes the macrolanguage (`arb` is `ar`,
+    `nb` is `no`; `nn` stays).
 
     Raises:
-        InputError: if the code names no language.
+        InputError: if the code names no language, or one by a part that is no standard.
 
-    >>> [normalize_language(tag) for tag in ["EN", "zh_cn", "deu_Latn", "zho_Hans", "zho-CN", "zh-Hant-TW"]]
-    ['en', 'zh-CN', 'de', 'zh', 'zh-CN', 'zh-TW']
+    >>> [normalize_language(tag) for tag in ["EN", "zh_cn", "deu_Latn", "zho_Hans", "zho-CN", "zh-Hant-TW", "nob"]]
+    ['en', 'zh-CN', 'de', 'zh', 'zh-CN', 'zh-TW', 'no']
     """
+    plain = tag.replace("_", "-").lower()
     try:
-        language = langcodes.Language.get(langcodes.standardize_tag(tag, macro=True))
+        language = langcodes.Language.get(langcodes.standardize_tag(_LEGACY.get(plain, tag), macro=True))
     except LanguageTagError:
         raise _unknown(tag) from None
-    code = language.language
-    private = code is not None and len(code) == 3 and code[0] == "q" and ord(code[1]) in _PRIVATE_USE
-    if code is None or code == "und" or code.startswith("x-") or private or not language.is_valid():
+    code = _APART.get(plain.partition("-")[0]) or _MERGED.get(language.language, language.language)
+    if code != language.language:
+        language = language.update_dict({"language": code})
+    odd = language.extlangs or language.extensions or language.private or not language.is_valid()
+    if odd or code in _NO_LANGUAGE or _PRIVATE_USE.match(code):
         raise _unknown(tag)
     if language.script:
-        plain = langcodes.Language.make(language=code, territory=language.territory)
-        if plain.maximize().script == language.script or (code, language.script) in _USUAL_SCRIPTS:
+        unscripted = langcodes.Language.make(language=code, territory=language.territory)
+        if unscripted.maximize().script == language.script or (code, language.script) in _USUAL_SCRIPTS:
             language = language.update_dict({"script": None})
     return str(language.to_tag())
+
+
+def is_language(code: str) -> bool:
+    """Whether a code names a language.
+
+    >>> is_language("deu_Latn"), is_language("README")
+    (True, False)
+    """
+    try:
+        return bool(normalize_language(code))
+    except InputError:
+        return False
+
+
+def asked(available: Mapping[str, Part], languages: Iterable[str] | None, name: str) -> dict[str, Part]:
+    """The parts of a data set in the languages asked for; all of them if None.
+
+    Raises:
+        InputError: if a language is none, or the data set lacks it.
+
+    >>> asked({"de": 1, "en": 2, "fi": 3}, ["en", "deu"], "toy")
+    {'de': 1, 'en': 2}
+    """
+    if languages is None:
+        return dict(available)
+    wanted = {normalize_language(tag) for tag in languages}
+    if unknown := sorted(wanted - available.keys()):
+        raise InputError(f"{name}: no language {unknown[0]!r}; there are {', '.join(available)}")
+    return {tag: part for tag, part in available.items() if tag in wanted}
 
 
 def language_name(tag: str) -> str:

@@ -10,33 +10,39 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass
+from functools import cached_property, partial
 from io import BytesIO
 from pathlib import Path
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args
 from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 import torch
 from sentence_transformers import SentenceTransformer
 
 from isoglot.common.atomic import write_whole
 from isoglot.common.errors import InputError
-from isoglot.common.progress import progress
+from isoglot.common.progress import console, progress
 from isoglot.models.embed import EmbeddingStore, embed
+from isoglot.models.encoders import Role
 from isoglot.models.similarity import Similarity, as_declared, prepare, score_block, score_pairs
 from isoglot.pairs import ParallelPairs
-from isoglot.pairs.duplicates import connected, key_numbers, near_key, passage_key, query_key
-from isoglot.pairs.schema import SCHEMA, codes
+from isoglot.pairs.duplicates import connected, key_numbers, near_key, passage_key, query_key, shared
+from isoglot.pairs.numbers import Column
 
-IntArray = npt.NDArray[np.int64]
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+IntArray = npt.NDArray[np.integer[Any]]
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 NegativeLanguage = Literal["query", "passage", "any"]
+Data = TypeVar("Data", bound="ParallelPairs | Dataset")
 
 _CHUNK_ROWS = 1024  # rows mined between two writes to disk; what an interrupt can lose
+_TEXTS_AT_A_TIME = 1 << 14
 _PART_PASSAGES = 1 << 14  # passages scored at a time: 64 MB of scores with a chunk of rows
 
 
@@ -50,7 +56,7 @@ class _Settings:
     skip: int
     draw_from: int
     seed: int
-    similarity: Similarity = "cosine"
+    similarity: Similarity
 
 
 @dataclass(frozen=True)
@@ -61,19 +67,39 @@ class _Pool:
         example: `(rows,)`; example number of each row.
         language: `(rows,)`; language number of each row.
         group: `(rows,)`; rows of one group say the same, or answer the same query.
-        positives: `(examples, languages)`; the row of each example in each language, -1 where there is none.
-        members: per language the rows whose passages are candidates: the first of those with the same passage.
+        order: `(rows,)`; the rows example by example.
+    sizes: `(examples,)`; how many rows each example has.
+    members: per language the rows whose passages are candidates: the first of those with the same passage.
+    read: `(vectors,)`; the first row of each passage in each language, which is encoded.
+    vector: `(rows,)`; which of the vectors is that of the row's passage.
     """
 
     example: IntArray
     language: IntArray
     group: IntArray
-    positives: IntArray
+    order: IntArray
+    sizes: IntArray
     members: list[IntArray]
+    read: IntArray
+    vector: IntArray
+
+    def positives(self, rows: IntArray) -> IntArray:
+        """`(rows, languages)`; the row of each row's example in each language, -1 where there is none."""
+        example = self.example[rows]
+        sizes = self.sizes[example]
+        nth = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        found = self.order[np.repeat(self._starts[example], sizes) + nth]
+        right = np.full((len(rows), len(self.members)), -1, np.int64)
+        right[np.repeat(np.arange(len(rows)), sizes), self.language[found]] = found
+        return right
+
+    @cached_property
+    def _starts(self) -> IntArray:
+        return np.cumsum(self.sizes) - self.sizes
 
 
 def mine_negatives(
-    pairs: ParallelPairs,
+    data: Data,
     model: SentenceTransformer,
     *,
     number: int = 4,
@@ -86,8 +112,8 @@ def mine_negatives(
     store: EmbeddingStore | None = None,
     batch_size: int = 32,
     bf16: bool = False,
-) -> ParallelPairs:
-    """Fill the `negatives` of every row that has a query; what stood there is replaced.
+) -> Data:
+    """Find hard negatives for every row that has a query; what stood in their place is replaced.
 
     Candidates are the distinct passages of all rows, those without a query too. A row never gets a passage of its own
     example in any language, nor of an example that `ParallelPairs.deduplicate` would merge with it: one that shares,
@@ -95,7 +121,9 @@ def mine_negatives(
     similarity that the model declares; those by a distance are negative.
 
     Args:
-        pairs: what to mine for and in.
+        data: what to mine for and in. Or a plain `datasets.Dataset` with the columns `query` and `passage`, for a
+            script of sentence-transformers; translations share a value of a column `id`, if there is one, and a column
+            `language` says what a row is in, or all are taken to be in one.
         model: any encoder; a debiased one finds other negatives than a biased one.
         number: negatives per row, at most; fewer where there are not so many candidates.
         language: of the negatives. `query`: the row's own, in which the query is asked. `passage`: those in which
@@ -115,42 +143,25 @@ def mine_negatives(
         bf16: encode in bfloat16.
 
     Returns:
-        The same rows with `negatives` from the best to the worst; null where there are none.
+        The same rows with `negatives` from the best to the worst; null where there are none. Of a data set the rows
+        that have `number` of them, in columns `negative_1`, `negative_2` and so on, one alone in `negative`, as the
+        losses of sentence-transformers and `isoglot.training.losses.Objective` take them.
 
     Raises:
         InputError: if a setting is out of range, or there is no query.
     """
-    settings = _checked(_Settings(number, language, margin, skip, draw_from or number, seed))
-    asked = np.flatnonzero(pairs.table["query"].is_valid().to_numpy())
+    pairs = data if isinstance(data, ParallelPairs) else _pairs_of(data)
+    settings = _checked(_Settings(number, language, margin, skip, draw_from or number, seed, model.similarity_fn_name))
+    asked = np.flatnonzero(pairs.has_query)
     if not len(asked):
         raise InputError("no row has a query, so there is nothing to mine for; give pairs with queries")
     if store is None and work_dir is not None:
         store = EmbeddingStore(Path(work_dir) / "embeddings")
-    tags: list[str] = pairs.table["language"].to_pylist()
-    with progress("Encoding for negatives", len(pairs) + len(asked)) as advance:
-        passages = embed(
-            model,
-            [str(text) for text in pairs.texts("passage")],
-            "passage",
-            tasks=tags,
-            store=store,
-            batch_size=batch_size,
-            bf16=bf16,
-            on_progress=advance,
-        )
-        queries = embed(
-            model,
-            [str(text) for text in pairs.texts("query", asked)],
-            "query",
-            tasks=[tags[row] for row in asked.tolist()],
-            store=store,
-            batch_size=batch_size,
-            bf16=bf16,
-            on_progress=advance,
-        )
-    similarity = model.similarity_fn_name
-    queries, passages = prepare(queries, similarity, "query"), prepare(passages, similarity, "passage")
-    settings, pool = replace(settings, similarity=similarity), _pool(pairs)
+    pool = _pool(pairs)
+    with progress("Encoding for negatives", len(pool.read) + len(asked)) as advance:
+        encode = partial(embed, model, store=store, batch_size=batch_size, bf16=bf16, on_progress=advance)
+        passages = _vectors(pairs, "passage", pool.read, encode, settings.similarity)
+        queries = _vectors(pairs, "query", asked, encode, settings.similarity)
     chunks = range(0, len(asked), _CHUNK_ROWS)
     folder = None if work_dir is None else Path(work_dir) / _key(pairs, queries, passages, settings)
     found = []
@@ -165,7 +176,37 @@ def mine_negatives(
 
             found.append(_kept(None if folder is None else folder / f"rows-{start:010d}.npy", mine))
             advance(len(rows))
-    return _with_negatives(pairs, asked, np.concatenate(found))
+    mined = _with_negatives(pairs, asked, np.concatenate(found))
+    return cast(Data, mined if pairs is data else _with_columns(data, mined, number))
+
+
+def _pairs_of(dataset: Dataset) -> ParallelPairs:
+    """A row of pairs for each row of a data set."""
+    names = dataset.column_names
+    for name in ("query", "passage"):
+        if name not in names:
+            raise InputError(
+                f'the data set has no column "{name}", but {", ".join(names)}; rename the one that is meant, with '
+                f'dataset.rename_column("{names[0]}", "{name}")'
+            )
+    rows = dataset.select_columns([name for name in ("id", "language", "query", "passage") if name in names])
+    return ParallelPairs.from_rows(
+        {"language": "mul", **row, "id": str(row.get("id", number))} for number, row in enumerate(rows)
+    )
+
+
+def _with_columns(dataset: Dataset, mined: ParallelPairs, number: int) -> Dataset:
+    """The rows of a data set that have so many negatives, each in a column of its own."""
+    negatives = mined.negatives()
+    full = [row for row, found in enumerate(negatives) if len(found) == number]
+    if len(full) < len(negatives):
+        console.print(f"{len(negatives) - len(full):,} of {len(negatives):,} rows have fewer than {number} negatives")
+    result = dataset.select(full)
+    for place in range(number):
+        name = "negative" if number == 1 else f"negative_{place + 1}"
+        result = result.remove_columns(name) if name in result.column_names else result
+        result = result.add_column(name, [negatives[row][place] for row in full])
+    return result
 
 
 def _checked(settings: _Settings) -> _Settings:
@@ -180,25 +221,45 @@ def _checked(settings: _Settings) -> _Settings:
     return settings
 
 
+def _vectors(
+    pairs: ParallelPairs, role: Role, rows: IntArray, encode: Callable[..., FloatArray], similarity: Similarity
+) -> FloatArray:
+    """`(rows, dimensions)`, made ready to be scored, on disk where they are many; texts are encoded part by part."""
+    found = Column(np.float32)
+    for start in range(0, len(rows), _TEXTS_AT_A_TIME):
+        some = rows[start : start + _TEXTS_AT_A_TIME]
+        tags = [pairs.languages[number] for number in pairs.language[some].tolist()]
+        vectors = encode([str(text) for text in pairs.texts(role, some)], role, tasks=tags)
+        found.append(prepare(vectors, similarity, role).ravel())
+    return found.finish().reshape(len(rows), -1)
+
+
 def _pool(pairs: ParallelPairs) -> _Pool:
-    example, ids = codes(pairs.table["id"])
-    language, tags = codes(pairs.table["language"])
-    passage = key_numbers(passage_key(pairs.table["passage"]))
-    near = key_numbers(near_key(pairs.table["passage"]))
-    query = key_numbers(query_key(pairs.table["query"]))
-    group = connected(example, [passage, near, query], len(ids))[example]
-    positives = np.full((len(ids), len(tags)), -1, np.int64)
-    positives[example, language] = np.arange(len(example))
-    distinct = np.unique(language * (passage.max(initial=0) + 1) + passage, return_index=True)[1]
-    members = [np.sort(distinct[language[distinct] == number]) for number in range(len(tags))]
-    return _Pool(example, language, group, positives, members)
+    rows, tags = pairs.numbers, len(pairs.languages)
+    keys = {
+        name: key_numbers(pairs.store, texts, key)
+        for name, texts, key in (
+            ("passage", rows.passage, passage_key),
+            ("near", rows.passage, near_key),
+            ("query", rows.query, query_key),
+        )
+    }
+    links = [shared(rows, "query" if name == "query" else "passage", key) for name, key in keys.items()]
+    group = connected(links, pairs.example_count)[rows.example]
+    language = rows.language.astype(np.int64)
+    spoken = rows.passage.astype(np.int64) * tags + language  # one text in two languages may have two vectors
+    _, read, vector = np.unique(spoken, return_index=True, return_inverse=True)
+    distinct = np.unique(keys["passage"][rows.passage].astype(np.int64) * tags + language, return_index=True)[1]
+    members = [np.sort(distinct[language[distinct] == number]) for number in range(tags)]
+    order = np.argsort(rows.example, kind="stable")
+    return _Pool(rows.example, language, group, order, np.bincount(rows.example), members, read, vector)
 
 
 def _key(pairs: ParallelPairs, queries: FloatArray, passages: FloatArray, settings: _Settings) -> str:
     """Everything the result depends on, as the name of a folder."""
     digest = hashlib.sha256(f"{pairs.fingerprint}{astuple(settings)}".encode())
-    digest.update(queries.tobytes())
-    digest.update(passages.tobytes())
+    for vectors in (queries, passages):
+        digest.update(np.ascontiguousarray(vectors).data)
     return digest.hexdigest()[:32]
 
 
@@ -223,22 +284,22 @@ def _kept(path: Path | None, mine: Callable[[], IntArray]) -> IntArray:
 
 def _languages_allowed(rows: IntArray, pool: _Pool, policy: NegativeLanguage) -> BoolArray:
     """`(rows, languages)`; in which languages a row may have negatives."""
-    own: BoolArray = np.arange(pool.positives.shape[1]) == pool.language[rows, None]
+    own: BoolArray = np.arange(len(pool.members)) == pool.language[rows, None]
     if policy == "query":
         return own
     if policy == "any":
         return np.ones_like(own)
-    others: BoolArray = (pool.positives[pool.example[rows]] >= 0) & ~own
+    others: BoolArray = (pool.positives(rows) >= 0) & ~own
     return others | (own & ~others.any(axis=1, keepdims=True))
 
 
 def _limits(queries: FloatArray, passages: FloatArray, rows: IntArray, pool: _Pool, settings: _Settings) -> FloatArray:
     """`(rows, languages)`; the score up to which a candidate of a language counts as wrong."""
-    right = pool.positives[pool.example[rows]]
+    right = pool.positives(rows)
     scores = np.full(right.shape, np.inf, np.float32)
     for number in range(right.shape[1]):
         has = right[:, number] >= 0
-        found = score_pairs(queries[has], passages[right[has, number]], settings.similarity)
+        found = score_pairs(queries[has], passages[pool.vector[right[has, number]]], settings.similarity)
         asked = torch.from_numpy(queries[has])
         scores[has, number] = as_declared(torch.from_numpy(found), asked, settings.similarity)
     scores = np.where(np.isinf(scores), scores.min(axis=1, keepdims=True), scores)
@@ -276,7 +337,7 @@ def _candidates(
     above = torch.zeros(len(rows), dtype=torch.int64)
     for language, asking, members in _blocks(rows, pool, settings.language):
         some = torch.from_numpy(queries[asking])
-        scores = score_block(some, torch.from_numpy(passages[members]), settings.similarity)
+        scores = score_block(some, torch.from_numpy(passages[pool.vector[members]]), settings.similarity)
         scores = as_declared(scores, some, settings.similarity)
         same = torch.from_numpy(pool.group[rows[asking], None] == pool.group[members])
         scores.masked_fill_(same, -torch.inf)
@@ -303,10 +364,7 @@ def _draw(place: IntArray, above: IntArray, settings: _Settings, rng: np.random.
 
 def _with_negatives(pairs: ParallelPairs, asked: IntArray, found: IntArray) -> ParallelPairs:
     """The pairs with the passages of the rows found as negatives of the rows asked for."""
-    counts = np.zeros(len(pairs), np.int64)
-    counts[asked] = (found >= 0).sum(axis=1)
-    texts = pairs.texts("passage", found[found >= 0])
-    offsets = pa.array(np.append(0, np.cumsum(counts)), pa.int32())
-    negatives = pa.ListArray.from_arrays(offsets, pa.array(texts, pa.string()), mask=pa.array(counts == 0))
-    place = SCHEMA.get_field_index("negatives")
-    return ParallelPairs(pairs.table.set_column(place, SCHEMA.field(place), negatives))
+    counts = np.full(len(pairs), -1, np.int64)
+    several = (found >= 0).sum(axis=1)
+    counts[asked] = np.where(several, several, -1)
+    return pairs.with_negatives(counts, found[found >= 0])

@@ -2,13 +2,13 @@
 
 All take `vectors (texts, dimensions)` of any length, for each text its language as a number and the example that it
 shares with its translations; similarity is the cosine. A text is wanted once per language and example. They describe
-the space that a retriever searches; whether it finds the right answers is for `measures` to say.
+the space that a retriever searches; whether it finds the right answers is for `measures` to say. Measures of pairs of
+languages are `(languages, languages)`, nan on the diagonal and where a pair has too few examples in common.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -22,36 +22,6 @@ Values = npt.NDArray[np.float64]
 BLOCK_BYTES = 32 << 20
 """Memory for the scores that `strong_alignment` holds at a time."""
 PROBE_FOLDS = 5
-
-
-@dataclass(frozen=True)
-class LanguageGrid:
-    """One value per ordered pair of languages.
-
-    Attributes:
-        values: `(languages, languages)`; nan on the diagonal and where a pair has too few examples in common.
-    """
-
-    values: Values
-
-    @property
-    def mean(self) -> float:
-        """Mean over the pairs that have a value; nan if none has."""
-        present = self.values[~np.isnan(self.values)]
-        return float(present.mean()) if len(present) else float("nan")
-
-
-@dataclass(frozen=True)
-class Probe:
-    """How well a linear probe tells the languages apart.
-
-    Attributes:
-        accuracy: mean over languages of the share of their texts that were recognised.
-        chance: what guessing gives, one over the number of languages.
-    """
-
-    accuracy: float
-    chance: float
 
 
 def strong_alignment(
@@ -117,7 +87,7 @@ def strong_alignment(
         return np.bincount(query, other & above, len(queries)) / np.bincount(query, other, len(queries))
 
 
-def bitext_precision(vectors: FloatArray, language: IntArray, example: IntArray) -> LanguageGrid:
+def bitext_precision(vectors: FloatArray, language: IntArray, example: IntArray) -> Values:
     """Precision at 1 of finding a text's translation in another language, by cosine.
 
     For each ordered pair of languages, the share of texts of the first that have a translation in the second and
@@ -129,7 +99,7 @@ def bitext_precision(vectors: FloatArray, language: IntArray, example: IntArray)
 
     Example:
         >>> vectors = np.array([[1, 0.1], [0.1, 1], [1, 0.2], [1, 0.3]], np.float32)
-        >>> bitext_precision(vectors, np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])).values.tolist()
+        >>> bitext_precision(vectors, np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])).tolist()
         [[nan, 1.0], [0.5, nan]]
     """
     table, unit = _table(language, example), _unit(vectors)
@@ -141,10 +111,10 @@ def bitext_precision(vectors: FloatArray, language: IntArray, example: IntArray)
             scores = unit[ours] @ unit[theirs].T
             values[a, b] = (example[theirs[scores.argmax(1)]] == example[ours]).sum() / both
             values[b, a] = (example[ours[scores.argmax(0)]] == example[theirs]).sum() / both
-    return LanguageGrid(values)
+    return values
 
 
-def translation_gap(vectors: FloatArray, language: IntArray, example: IntArray) -> LanguageGrid:
+def translation_gap(vectors: FloatArray, language: IntArray, example: IntArray) -> Values:
     """Mean cosine of translations minus mean cosine of texts in the same two languages that are no translations.
 
     `mean cos(x, x') - mean cos(x, y')` over translations x, x' and all other pairs of a text of the one language and
@@ -158,7 +128,7 @@ def translation_gap(vectors: FloatArray, language: IntArray, example: IntArray) 
     Example:
         >>> vectors = np.array([[1, 0], [0, 1], [1, 0], [0.6, 0.8]], np.float32)
         >>> grid = translation_gap(vectors, np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1]))
-        >>> round(grid.mean, 4)  # (1 + .8) / 2 - (.6 + 0) / 2
+        >>> round(float(np.nanmean(grid)), 4)  # (1 + .8) / 2 - (.6 + 0) / 2
         0.6
     """
     table, unit = _table(language, example), _unit(vectors).astype(np.float64)
@@ -171,11 +141,11 @@ def translation_gap(vectors: FloatArray, language: IntArray, example: IntArray) 
         apart = (ours >= 0).sum() * (theirs >= 0).sum() - both.sum()
         if both.any() and apart:
             values[a, b] = values[b, a] = together / both.sum() - (every - together) / apart
-    return LanguageGrid(values)
+    return values
 
 
-def language_probe(vectors: FloatArray, language: IntArray, example: IntArray, seed: int = 0) -> Probe:
-    """Accuracy of a linear probe that tells a text's language from its vector, against chance.
+def language_probe(vectors: FloatArray, language: IntArray, example: IntArray, seed: int = 0) -> float:
+    """Accuracy of a linear probe that tells a text's language from its vector; chance is one over their number.
 
     Multinomial logistic regression on standardised unit vectors, languages weighted alike, cross-validated in
     `PROBE_FOLDS` folds with all translations of an example in one fold, so that the probe cannot go by content. From
@@ -196,7 +166,7 @@ def language_probe(vectors: FloatArray, language: IntArray, example: IntArray, s
         >>> language, example = np.tile([0, 1], 50), np.repeat(np.arange(50), 2)
         >>> vectors = np.stack([language * 2 - 1.0, rng.normal(size=100)], 1).astype(np.float32)
         >>> language_probe(vectors, language, example)
-        Probe(accuracy=1.0, chance=0.5)
+        1.0
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import balanced_accuracy_score
@@ -214,10 +184,10 @@ def language_probe(vectors: FloatArray, language: IntArray, example: IntArray, s
     # A separable space keeps improving for ever; what it gets right is settled long before.
     probe = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=300, tol=1e-2))
     told = cross_val_predict(probe, _unit(vectors), language, cv=PredefinedSplit(fold))
-    return Probe(float(balanced_accuracy_score(language, told)), 1 / len(languages))
+    return float(balanced_accuracy_score(language, told))
 
 
-def centroid_distances(vectors: FloatArray, language: IntArray, example: IntArray) -> LanguageGrid:
+def centroid_distances(vectors: FloatArray, language: IntArray, example: IntArray) -> Values:
     """Distance of two languages' mean vectors, in units of the spread within a language.
 
     `|m_a - m_b| / mean over l of sqrt(mean |x - m_l|^2)` over the unit vectors of the examples that both languages
@@ -233,7 +203,7 @@ def centroid_distances(vectors: FloatArray, language: IntArray, example: IntArra
 
         >>> vectors = np.array([[0.8, 0.6], [0.8, -0.6], [0.6, 0.8], [-0.6, 0.8]], np.float32)
         >>> grid = centroid_distances(vectors, np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1]))
-        >>> round(grid.mean, 4)  # .8 sqrt(2) / .6
+        >>> round(float(np.nanmean(grid)), 4)  # .8 sqrt(2) / .6
         1.8856
     """
     table, unit = _table(language, example), _unit(vectors).astype(np.float64)
@@ -246,10 +216,10 @@ def centroid_distances(vectors: FloatArray, language: IntArray, example: IntArra
         spread = (np.sqrt(ours.var(0).sum()) + np.sqrt(theirs.var(0).sum())) / 2
         if spread > 1e-12:
             values[a, b] = values[b, a] = np.linalg.norm(ours.mean(0) - theirs.mean(0)) / spread
-    return LanguageGrid(values)
+    return values
 
 
-def linear_cka(vectors: FloatArray, language: IntArray, example: IntArray) -> LanguageGrid:
+def linear_cka(vectors: FloatArray, language: IntArray, example: IntArray) -> Values:
     """Linear centred kernel alignment between two languages' vectors of the same examples.
 
     `|Y^T X|^2 / (|X^T X| |Y^T Y|)` with Frobenius norms, X and Y `(examples, dimensions)` with column means
@@ -266,7 +236,7 @@ def linear_cka(vectors: FloatArray, language: IntArray, example: IntArray) -> La
         >>> first = np.array([[1, 0], [-1, 0], [1, 0], [-1, 0]], np.float32)
         >>> third = np.array([[1, 0], [1, 0], [-1, 0], [-1, 0]], np.float32)
         >>> vectors = np.concatenate([first, first[:, ::-1], third])
-        >>> linear_cka(vectors, np.repeat([0, 1, 2], 4), np.tile(np.arange(4), 3)).values.round(4).tolist()
+        >>> linear_cka(vectors, np.repeat([0, 1, 2], 4), np.tile(np.arange(4), 3)).round(4).tolist()
         [[nan, 1.0, 0.0], [1.0, nan, 0.0], [0.0, 0.0, nan]]
     """
     table, unit = _table(language, example), _unit(vectors)
@@ -279,7 +249,7 @@ def linear_cka(vectors: FloatArray, language: IntArray, example: IntArray) -> La
         norm = np.linalg.norm(x.T @ x) * np.linalg.norm(y.T @ y)
         if norm > 0:
             values[a, b] = values[b, a] = np.linalg.norm(y.T @ x) ** 2 / norm
-    return LanguageGrid(values)
+    return values
 
 
 def alignment_summary(
@@ -324,16 +294,16 @@ def alignment_summary(
     number, _ = np.nonzero(chosen >= 0)
     texts = chosen[chosen >= 0]
     sample = vectors[texts], language[texts], number
-    enough = len(np.unique(language[texts])) > 1 and len(usable) >= PROBE_FOLDS
-    probe = language_probe(*sample, seed=seed) if enough else Probe(float("nan"), float("nan"))
+    spoken, none = len(np.unique(language[texts])), float("nan")
+    enough = spoken > 1 and len(usable) >= PROBE_FOLDS
     values = {
         "strong_alignment": _strongly_aligned(*sample),
-        "bitext_precision@1": bitext_precision(*sample).mean,
-        "translation_gap": translation_gap(*sample).mean,
-        "language_probe_accuracy": probe.accuracy,
-        "language_probe_chance": probe.chance,
-        "centroid_distance": centroid_distances(*sample).mean,
-        "linear_cka": linear_cka(*sample).mean,
+        "bitext_precision@1": _mean(bitext_precision(*sample)),
+        "translation_gap": _mean(translation_gap(*sample)),
+        "language_probe_accuracy": language_probe(*sample, seed=seed) if enough else none,
+        "language_probe_chance": 1 / spoken if enough else none,
+        "centroid_distance": _mean(centroid_distances(*sample)),
+        "linear_cka": _mean(linear_cka(*sample)),
         "alignment_examples": float(len(usable)),
     }
     return {name: None if np.isnan(value) else round(value, 6) for name, value in values.items()}
@@ -355,6 +325,12 @@ def _strongly_aligned(vectors: FloatArray, language: IntArray, example: IntArray
     )
     means = [share[language == n].mean() for n in np.unique(language)]
     return float(np.mean(means)) if means else float("nan")
+
+
+def _mean(grid: Values) -> float:
+    """Mean over the pairs of languages that have a value; nan if none has."""
+    present = grid[~np.isnan(grid)]
+    return float(present.mean()) if len(present) else float("nan")
 
 
 def _unit(vectors: FloatArray) -> FloatArray:

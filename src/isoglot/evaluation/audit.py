@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from sentence_transformers import SentenceTransformer
 
 from isoglot.benchmarks import retrieval_set_of
 from isoglot.common.languages import language_name
 from isoglot.evaluation.evaluate import evaluate
+from isoglot.evaluation.language_bias import leans
 from isoglot.evaluation.results import Results
 from isoglot.models.embed import EmbeddingStore
 from isoglot.pairs import ParallelPairs
@@ -18,7 +20,7 @@ def audit(
     model: SentenceTransformer,
     pairs: ParallelPairs,
     *,
-    name: str,
+    name: str | None = None,
     store: EmbeddingStore | None = None,
     bf16: bool = False,
 ) -> Results:
@@ -28,7 +30,7 @@ def audit(
         model: any sentence-transformers model.
         pairs: the user's texts in two languages or more; every translation of a passage answers every translation
             of its query.
-        name: what to call the model.
+        name: what to call the model; what it was loaded by where None.
         store: where vectors are kept.
         bf16: encode in bfloat16.
     """
@@ -36,34 +38,68 @@ def audit(
 
 
 def verdict(results: Results) -> list[str]:
-    """What the figures say, one sentence each; the first is the verdict.
-
-    The verdict looks at the excess of same-language passages in first place over what a ranking blind to language
-    would give: under a tenth of the possible excess is called fair, under a third mild, under two thirds strong.
-    """
+    """What the figures say, one sentence each; the first is the verdict, in the words of `Leaning`."""
     bias = results.summary["language_bias"]
-    if bias["rank_distance"] is None:
+    if bias["fair_share@1"] is None or bias["fair_share@1"] == 1:
         return ["No query has right answers in two languages, so language bias cannot be measured on these texts."]
-    share, fair = bias["same_language_share@1"], bias["fair_share@1"]
-    excess = (share - fair) / (1 - fair) if fair < 1 else 0.0
-    levels = ((0.1, "fair"), (1 / 3, "mildly biased"), (2 / 3, "strongly biased"), (math.inf, "severely biased"))
-    word = next(word for limit, word in levels if excess < limit)
-    by_language = results.summary["by_query_language"]
-    worst = max(by_language, key=lambda tag: by_language[tag]["same_language_share@1"])
-    worst_name = language_name(worst)
-    sentences = [
-        f"This model is {word} towards the query's language: it puts a passage in that language first "
-        f"{share:.0%} of the time; {fair:.0%} would be expected of a fair model.",
-        f"Most biased is {worst_name}: a query in {worst_name} finds a {worst_name} passage first "
-        f"{by_language[worst]['same_language_share@1']:.0%} of the time; "
-        f"{by_language[worst]['fair_share@1']:.0%} would be expected of a fair model.",
-        f"The best and the worst of the parallel right answers lie {bias['rank_distance']:,.0f} ranks apart, in a "
-        f"pool of {results.summary['passages']:,} passages.",
-        f"Asked within one language the mean average precision is {results.setting('monolingual'):.3f}; over the pool "
-        f"of all languages, where every translation counts, it is {results.setting('multilingual'):.3f}.",
-    ]
-    if excess >= 0.1:
+    leaning = results.leaning
+    sentences = [f"This model is {leaning}: {_first('a passage in that language', bias)}.", *_furthest(results)]
+    if bias["rank_distance"] is not None:
+        sentences.append(
+            f"The best and the worst of the parallel right answers lie {bias['rank_distance']:,.0f} ranks apart, in a "
+            f"pool of {results.summary['passages']:,} passages."
+        )
+    sentences += [*_errors(results), *_preference(results), _quality(results)]
+    if leaning.word != "fair":
         sentences.append(
             "`isoglot debias` takes much of such a bias out in seconds, without training; `isoglot train` goes further."
         )
     return sentences
+
+
+def _first(what: str, figures: Mapping[str, float]) -> str:
+    share, fair = figures["same_language_share@1"], figures["fair_share@1"]
+    return f"it puts {what} first {share:.0%} of the time; {fair:.0%} would be expected of a fair model"
+
+
+def _furthest(results: Results) -> list[str]:
+    """The language whose queries lie furthest from their fair share, on either side."""
+    by_language = results.summary["by_query_language"]
+    rows = {tag: row for tag, row in by_language.items() if row["same_language_share@1"] is not None}
+    lean = {tag: float(leans(row["same_language_share@1"], row["fair_share@1"], math.inf)) for tag, row in rows.items()}
+    worst = max(lean, key=lambda tag: abs(lean[tag]))
+    name, way = language_name(worst), "towards" if lean[worst] > 0 else "away from"
+    return [f"It leans furthest {way} {name} where {name} is asked: {_first(f'a passage in {name}', rows[worst])}."]
+
+
+def _errors(results: Results) -> list[str]:
+    """How many right answers a wrong passage stands above, and what stands first."""
+    share = {
+        name: f"{value or 0:.0%}"
+        for section in ("semantic_error", "first_result")
+        for name, value in results.summary[section].items()
+    }
+    return [
+        f"Errors: {share['semantic_error']} of the right answers have a wrong passage above them. The highest wrong "
+        f"one is in the query's language for {share['semantic_error_same_language']}, in another for "
+        f"{share['semantic_error_other_language']}.",
+        f"First stands a right answer in the query's language {share['right_same_language@1']} of the time, a right "
+        f"one in another {share['right_other_language@1']}, a wrong passage in the query's language "
+        f"{share['wrong_same_language@1']}, a wrong one in another {share['wrong_other_language@1']}.",
+    ]
+
+
+def _preference(results: Results) -> list[str]:
+    rate = results.summary["preference"]["preference_rate"]
+    if rate is None:
+        return []
+    return [
+        f"Preference, which is no error: of the right answers, one in the query's language stands above one in another "
+        f"{rate:.0%} of the time; 50% is none."
+    ]
+
+
+def _quality(results: Results) -> str:
+    alone, pooled = results.setting("monolingual"), results.setting("multilingual")
+    within = "" if math.isnan(alone) else f"{alone:.3f} asked within one language and "
+    return f"Mean average precision: {within}{pooled:.3f} over the pool of all, where every translation counts."

@@ -7,7 +7,7 @@ averaged over the queries of a language (or pair of languages), then over langua
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,38 +18,65 @@ from isoglot.benchmarks.answers import has_answer
 from isoglot.benchmarks.retrieval_set import RetrievalSet
 from isoglot.common.errors import InputError
 from isoglot.common.languages import ordered_pairs
+from isoglot.evaluation.agreement import Scores, mean_rank_correlation, ranking_agreement
 from isoglot.evaluation.language_bias import (
     fair_share,
-    fair_share_at,
     max_rank_norm,
     other_language_recall,
     rank_distance,
-    ranking_agreement,
     same_language_share,
 )
 from isoglot.evaluation.measures import MEASURES, best_rank, success, worst_rank
+from isoglot.evaluation.preference import first_result, preference, semantic_error
 from isoglot.evaluation.ranking import UNRANKED, Ranks
 
 IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float32]
+BoolArray = npt.NDArray[np.bool_]
 Values = npt.NDArray[np.float64]
 
 SETTINGS = ("monolingual", "cross_lingual", "multilingual")
+SECTIONS = ("language_bias", "preference", "semantic_error", "first_result")
+"""Where `results.json` has what is measured in the pooled setting alone."""
+BY_DISTANCE: tuple[str, ...] = tuple(f"same_language_{kind}@{k}" for kind in ("share", "bias") for k in (1, 10))
+"""Measures that are best at the fair share: what counts is how far from it they are, on either side."""
+LOWER_IS_BETTER = (
+    *BY_DISTANCE,
+    *("rank_distance", "max_rank_norm", "fair_share_distance@1", "fair_share_distance@10"),
+    *("semantic_error", "semantic_error_same_language", "semantic_error_other_language"),
+    *("wrong_same_language@1", "wrong_other_language@1"),
+)
+"""Measures of which less is better."""
+MATTERS_OF_TASTE = ("preference_rate", "language_preference_rate", "right_same_language@1", "right_other_language@1")
+"""Measures of which neither more nor less is better."""
 TOP = 10
 """How many of the first passages the language mix is taken over."""
+CORRELATED = (5, 10, 20)
+"""Where the mean rank correlation is taken."""
+DEEPEST = 128
+"""The first passages of the pool are kept so deep at most, however many right ones may stand first."""
 ANSWER_CUTOFFS = (20, 100)
 """Where recall by answer string is taken, as others do on MKQA."""
 
 
 def depth_needed(data: RetrievalSet) -> int:
     """How many first passages of the pool the measures of a set look at."""
-    return max(ANSWER_CUTOFFS) if data.answers is not None else TOP
+    if data.answers is not None:
+        return max(ANSWER_CUTOFFS)
+    most_relevant = int(np.bincount(data.judgement_query, minlength=1).max())
+    return max(*CORRELATED, min(most_relevant + 1, DEEPEST))
 
 
-def summarise(data: RetrievalSet, ranks: Ranks) -> tuple[pa.Table, dict[str, Any]]:
-    """Measures of every query and their averages, from ranks alone.
+def summarise(data: RetrievalSet, ranks: Ranks, scores: Scores | None = None) -> tuple[pa.Table, dict[str, Any]]:
+    """Measures of every query and their averages, from ranks.
 
     Where relevance is by answer string, a query scores 1 at a cutoff if one of the first passages holds an answer
     (`answer_recall@k`), and 0 otherwise.
+
+    Args:
+        data: the benchmark.
+        ranks: where its relevant passages stand, and what stands first.
+        scores: of any passages, for the mean rank correlation, which is left unmeasured without.
 
     Returns:
         The per-query table, and the part of `results.json` that depends on ranks.
@@ -68,11 +95,17 @@ def summarise(data: RetrievalSet, ranks: Ranks) -> tuple[pa.Table, dict[str, Any
         for name, language, mean in _by_language(values, data.query_language[queries]):
             by_pair[name][language, corpus] = mean
     queries, values, table = _measure(data, ranks.pooled, np.arange(len(data.judgement_query)))
-    values |= _language_bias(data, ranks, queries, table)
+    sections = _pooled_sections(data, ranks, scores, queries, table)
+    for section in sections.values():
+        values |= section
     blocks.append(_per_query(data, queries, table, values, None))
     pooled = _nested(_by_language(values, data.query_language[queries]), len(data.languages))
     per_query = pa.concat_tables(blocks, promote_options="default")
-    return per_query, {**_summary(data, by_pair, pooled), "language_mix": language_mix(data, ranks)}
+    names = {section: list(measures) for section, measures in sections.items()}
+    for k in (1, TOP):  # of the means: a single query is never at its fair share
+        pooled[f"fair_share_distance@{k}"] = np.abs(pooled[f"same_language_bias@{k}"])
+        names["language_bias"].append(f"fair_share_distance@{k}")
+    return per_query, {**_summary(data, by_pair, pooled, names), "language_mix": language_mix(data, ranks)}
 
 
 def _summarise_answers(data: RetrievalSet, ranks: Ranks) -> tuple[pa.Table, dict[str, Any]]:
@@ -87,7 +120,10 @@ def _summarise_answers(data: RetrievalSet, ranks: Ranks) -> tuple[pa.Table, dict
     for name, language, mean in _by_language(values, data.query_language):
         by_pair[name][language, corpora[0]] = mean
     per_query = _per_query(data, queries, table, values, corpora[0])
-    return per_query, {**_summary(data, by_pair, {}), "language_mix": language_mix(data, ranks)}
+    return per_query, {
+        **_summary(data, by_pair, {}, dict.fromkeys(SECTIONS, ())),
+        "language_mix": language_mix(data, ranks),
+    }
 
 
 def _answer_ranks(data: RetrievalSet, ranks: Ranks) -> IntArray:
@@ -132,30 +168,81 @@ def _rank_table(query: IntArray, rank: IntArray, grade: IntArray) -> tuple[IntAr
     return queries, table, grades
 
 
-def _language_bias(data: RetrievalSet, ranks: Ranks, queries: IntArray, table: IntArray) -> dict[str, Values]:
-    top_language = _top_language(data, ranks)[queries]
-    language = data.query_language[queries]
-    all_found = (table < UNRANKED).all(1)
+def _pooled_sections(
+    data: RetrievalSet, ranks: Ranks, scores: Scores | None, queries: IntArray, table: IntArray
+) -> dict[str, dict[str, Values]]:
+    """What the pooled setting alone has, by section of `results.json`."""
+    language, top = data.query_language[queries], _top_language(data, ranks)[queries]
     same = data.passage_language[data.judgement_passage] == data.query_language[data.judgement_query]
-    _, _, same_table = _rank_table(data.judgement_query, ranks.pooled, same.astype(np.int64))
-    in_pool = np.bincount(data.passage_language, minlength=len(data.languages))
-    pool_size = len(data.passage_texts)
-    _, example = np.unique(np.array(data.query_example)[queries], return_inverse=True)
-    return {
+    own = _rank_table(data.judgement_query, ranks.pooled, same.astype(np.int64))[2].astype(bool)
+    all_found = (table < UNRANKED).all(1)
+    pool, pool_same = (counts[queries] for counts in _pools(data))
+    bias = {
         "rank_distance": np.where(all_found, rank_distance(table), np.nan),
-        "max_rank_norm": np.where(all_found, max_rank_norm(table, pool_size), np.nan),
-        "same_language_share@1": same_language_share(language, top_language, 1),
-        "fair_share@1": fair_share(data.relevant_languages()[queries]),
-        "same_language_share@10": same_language_share(language, top_language, TOP),
-        "fair_share@10": fair_share_at(TOP, (table > 0).sum(1), same_table.sum(1), pool_size, in_pool[language]),
-        "other_language_recall@10": other_language_recall(table, same_table.astype(bool), TOP),
-        "ranking_agreement@10": ranking_agreement(ranks.top[queries, :TOP], example),
+        "max_rank_norm": np.where(all_found, max_rank_norm(table, pool), np.nan),
+        "other_language_recall@10": other_language_recall(table, own, 10),
+        "tlr@20": other_language_recall(table, own, 20),
     }
+    for k in (1, TOP):
+        share = same_language_share(language, top, k)
+        found, shown = ((table > 0) & (table <= k)).sum(1), (top[:, :k] >= 0).sum(1)
+        fair = fair_share(found, shown, (table > 0).sum(1), own.sum(1), pool, pool_same)
+        bias |= {f"same_language_share@{k}": share, f"fair_share@{k}": fair, f"same_language_bias@{k}": share - fair}
+    return {
+        "language_bias": bias | _agreement(data, ranks.top[queries], scores, queries),
+        "preference": preference(table, own),
+        "semantic_error": semantic_error(table, language, top),
+        "first_result": first_result(table, language, top),
+    }
+
+
+def _agreement(data: RetrievalSet, top: IntArray, scores: Scores | None, queries: IntArray) -> dict[str, Values]:
+    """How alike translations are answered; no correlations without scores."""
+    _, example = np.unique(np.array(data.query_example)[queries], return_inverse=True)
+    correlations = [np.full(len(queries), np.nan)] * len(CORRELATED)
+    if scores is not None:
+        ignored, of = look_up_pairs(data, data.ignored_query, data.ignored_passage), scores
+
+        def known(some: IntArray, passages: IntArray) -> FloatArray:
+            left_out = ignored(queries[some][:, None], passages[None])[1]
+            return np.where(left_out, np.float32(np.nan), of(queries[some], passages))
+
+        correlations = mean_rank_correlation(top, example, known, CORRELATED)
+    return {
+        "ranking_agreement@10": ranking_agreement(top[:, :TOP], example),
+        **{f"mrc@{k}": values for k, values in zip(CORRELATED, correlations, strict=True)},
+    }
+
+
+def look_up_pairs(
+    data: RetrievalSet, query: IntArray, passage: IntArray
+) -> Callable[[IntArray, IntArray], tuple[IntArray, BoolArray]]:
+    """A function from queries and passages to the places of such pairs in a list, and whether they are in it."""
+    pairs = np.append(query * len(data.passage_texts) + passage, np.iinfo(np.int64).max)
+    order = np.argsort(pairs)
+
+    def look_up(queries: IntArray, passages: IntArray) -> tuple[IntArray, BoolArray]:
+        wanted = queries * len(data.passage_texts) + passages
+        at = order[np.searchsorted(pairs, wanted, sorter=order)]
+        found = pairs[at] == wanted
+        return np.where(found, at, 0), found
+
+    return look_up
+
+
+def _pools(data: RetrievalSet) -> tuple[IntArray, IntArray]:
+    """`(queries,)` twice: how many passages each query's pool has, and how many of them in its language."""
+    count = len(data.query_language)
+    in_language = np.bincount(data.passage_language, minlength=len(data.languages))
+    same = data.passage_language[data.ignored_passage] == data.query_language[data.ignored_query]
+    left_out = np.bincount(data.ignored_query, minlength=count)
+    left_out_same = np.bincount(data.ignored_query[same], minlength=count)
+    return len(data.passage_language) - left_out, in_language[data.query_language] - left_out_same
 
 
 def _top_language(data: RetrievalSet, ranks: Ranks) -> IntArray:
     """`(queries, k)`; languages of the first passages, -1 where there is none."""
-    language: IntArray = np.append(data.passage_language, -1)[ranks.top]
+    language: IntArray = np.append(data.passage_language, -1)[ranks.top[:, :DEEPEST]]
     return language
 
 
@@ -187,7 +274,7 @@ def _per_query(
 
 
 def _found(ranks: IntArray) -> pa.Array:
-    return pa.array(ranks, mask=ranks >= UNRANKED)
+    return pa.array(ranks, mask=(ranks < 1) | (ranks >= UNRANKED))
 
 
 def _by_language(values: dict[str, Values], language: IntArray) -> Iterator[tuple[str, int, float]]:
@@ -205,7 +292,12 @@ def _nested(means: Iterator[tuple[str, int, float]], languages: int) -> dict[str
     return nested
 
 
-def _summary(data: RetrievalSet, by_pair: dict[str, Values], pooled: dict[str, Values]) -> dict[str, Any]:
+def _summary(
+    data: RetrievalSet,
+    by_pair: dict[str, Values],
+    pooled: dict[str, Values],
+    sections: Mapping[str, Sequence[str]],
+) -> dict[str, Any]:
     number = {tag: n for n, tag in enumerate(data.languages)}
     pairs = [(number[a], number[b]) for a, b in ordered_pairs(data.languages)]
     across = tuple(np.array(pairs, np.int64).reshape(-1, 2).T)
@@ -214,7 +306,7 @@ def _summary(data: RetrievalSet, by_pair: dict[str, Values], pooled: dict[str, V
         "cross_lingual": {name: _mean(grid[across]) for name, grid in by_pair.items()},
         "multilingual": {name: _mean(pooled[name]) if name in pooled else None for name in by_pair},
     }
-    bias_names = [name for name in pooled if name not in by_pair]
+    asked = np.bincount(data.query_language, minlength=len(data.languages))
     main = "map" if "map" in by_pair else next(iter(by_pair))
     grid = by_pair[main]
     return {
@@ -222,7 +314,7 @@ def _summary(data: RetrievalSet, by_pair: dict[str, Values], pooled: dict[str, V
         "queries": len(data.query_texts),
         "passages": len(data.passage_texts),
         "settings": settings,
-        "language_bias": {name: _mean(pooled[name]) for name in bias_names},
+        **{section: {name: _mean(pooled[name]) for name in names} for section, names in sections.items()},
         "grid": {
             "measure": main,
             "rows": "query language",
@@ -231,10 +323,11 @@ def _summary(data: RetrievalSet, by_pair: dict[str, Values], pooled: dict[str, V
         },
         "by_query_language": {
             tag: {
+                "queries": int(asked[n]),
                 f"monolingual_{main}": _number(grid[n, n]),
                 f"cross_lingual_{main}": _mean(np.delete(grid[n], n)),
                 **({f"multilingual_{main}": _number(pooled[main][n])} if pooled else {}),
-                **{name: _number(pooled[name][n]) for name in bias_names},
+                **{name: _number(pooled[name][n]) for names in sections.values() for name in names},
             }
             for n, tag in enumerate(data.languages)
             if not np.isnan(grid[n]).all()

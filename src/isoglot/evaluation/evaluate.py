@@ -9,16 +9,19 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import torch
 from sentence_transformers import SentenceTransformer
 
 from isoglot.benchmarks.retrieval_set import RetrievalSet
 from isoglot.common.progress import progress
+from isoglot.evaluation.agreement import Scores
 from isoglot.evaluation.alignment import alignment_summary
 from isoglot.evaluation.averages import TOP, depth_needed, summarise
 from isoglot.evaluation.ranking import (
@@ -34,7 +37,7 @@ from isoglot.evaluation.results import SCHEMA, TOP_SCHEMA, Results, versions
 from isoglot.models.embed import EmbeddingStore, embed
 from isoglot.models.encoders import Role, own_name, role_prompt, token_limit
 from isoglot.models.fingerprint import fingerprint
-from isoglot.models.similarity import Similarity
+from isoglot.models.similarity import Similarity, prepare, score_block
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float32]
@@ -70,30 +73,40 @@ def evaluate(
     store: EmbeddingStore | None = None,
     batch_size: int = 32,
     bf16: bool = False,
+    top_k: int = 0,
+    on_ranks: Callable[[Ranks], object] | None = None,
 ) -> Results:
     """Evaluate a model on a benchmark in all settings.
 
     Args:
         model: any sentence-transformers model.
         data: the benchmark. Of more than `STREAM_ABOVE` passages no vectors are kept in memory, and no measures of
-            alignment are taken.
+            alignment or of rank correlation are taken.
         name: what to call the model in results; its own name where None.
         store: where vectors are kept between runs.
         batch_size: texts encoded at a time.
         bf16: encode in bfloat16.
+        top_k: how many of the first passages to rank at least, for `on_ranks`.
+        on_ranks: called with the ranks, which results do not hold, to keep them as `write_trec` does.
 
     Returns:
         Averages, every query's measures, and what stood first for some queries.
     """
+    top_k = max(top_k, depth_needed(data))
     alignment: dict[str, float | None] = {}
     start = time.perf_counter()
     if len(data.passage_texts) > STREAM_ABOVE:
-        encode_seconds, ranks = rank_while_encoding(model, data, store=store, batch_size=batch_size, bf16=bf16)
+        encode_seconds, ranks = rank_while_encoding(
+            model, data, store=store, batch_size=batch_size, bf16=bf16, top_k=top_k
+        )
         encoded = None
     else:
         encoded = encode_set(model, data, store=store, batch_size=batch_size, bf16=bf16)
-        encode_seconds, ranks = encoded.seconds, rank_set(data, encoded)
-    per_query, summary = summarise(data, ranks)
+        encode_seconds, ranks = encoded.seconds, rank_set(data, encoded, top_k=top_k)
+    with _one_thread():
+        per_query, summary = summarise(data, ranks, None if encoded is None else _scores_of(encoded))
+    if on_ranks is not None:
+        on_ranks(ranks)
     scored = time.perf_counter()
     if encoded is not None:
         alignment = align_set(data, encoded)
@@ -272,6 +285,30 @@ def leave_ignored_out(data: RetrievalSet, ranks: Ranks) -> Ranks:
         data.ignored_passage,
         data.passage_language[data.ignored_passage],
     )
+
+
+def _scores_of(encoded: EncodedSet) -> Scores:
+    """Scores of any queries with any passages of the set, in the order of the model's own."""
+    similarity = encoded.similarity
+    queries = torch.from_numpy(prepare(encoded.queries, similarity, "query"))
+    passages = torch.from_numpy(prepare(encoded.passages, similarity, "passage"))
+
+    def scores(some: IntArray, others: IntArray) -> FloatArray:
+        block: FloatArray = score_block(queries[some], passages[others], similarity).numpy()
+        return block
+
+    return scores
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Products of a few vectors are done before a second thread has heard of them."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _encoder(model: SentenceTransformer, data: RetrievalSet, batch_size: int, bf16: bool) -> Callable[..., FloatArray]:

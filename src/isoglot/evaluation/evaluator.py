@@ -9,6 +9,7 @@ from sentence_transformers.sentence_transformer.evaluation import SentenceEvalua
 
 from isoglot.benchmarks import RetrievalSet
 from isoglot.common.errors import InputError
+from isoglot.evaluation.averages import BY_DISTANCE, LOWER_IS_BETTER, SECTIONS
 from isoglot.evaluation.evaluate import evaluate
 
 
@@ -19,12 +20,12 @@ class MultilingualRetrievalEvaluator(SentenceEvaluator):
         data: any retrieval set, such as `load_benchmark` or `retrieval_set_of(pairs, name)` gives.
         name: put before the metrics; the set's own name where None.
         primary_metric: the one that chooses the best checkpoint: `SETTING_MEASURE` such as `multilingual_map`, or a
-            measure of language bias such as `rank_distance`.
+            figure of the pooled setting such as `rank_distance` or `fair_share_distance@1`.
         batch_size: texts encoded at a time.
         bf16: encode in bfloat16.
 
     Raises:
-        InputError: when called, if the primary metric is none of those measured.
+        InputError: if neither high nor low values of the primary metric are good; when called, if it is not measured.
     """
 
     def __init__(
@@ -40,7 +41,12 @@ class MultilingualRetrievalEvaluator(SentenceEvaluator):
         self.data, self.name = data, data.name if name is None else name
         self.batch_size, self.bf16 = batch_size, bf16
         self._primary = self.primary_metric = primary_metric
-        self.greater_is_better = not primary_metric.startswith(("rank_distance", "max_rank", "same_language_share"))
+        if primary_metric in BY_DISTANCE:
+            raise InputError(
+                f"primary_metric {primary_metric!r}: neither high nor low is good; use 'fair_share_distance@1', its "
+                "distance from the fair share"
+            )
+        self.greater_is_better = primary_metric not in LOWER_IS_BETTER
 
     def __call__(
         self, model: SentenceTransformer, output_path: str | None = None, epoch: int = -1, steps: int = -1
@@ -62,7 +68,8 @@ class MultilingualRetrievalEvaluator(SentenceEvaluator):
             for setting, measures in results.summary["settings"].items()
             for measure, value in measures.items()
         }
-        metrics |= results.summary["language_bias"]
+        for section in SECTIONS:
+            metrics |= results.summary[section]
         measured = {key: value for key, value in metrics.items() if value is not None}
         if self._primary not in measured:
             raise InputError(f"primary_metric {self._primary!r} is not measured here; use one of {', '.join(measured)}")

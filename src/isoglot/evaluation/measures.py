@@ -38,7 +38,7 @@ def average_precision(ranks: Ranks) -> Values:
     >>> average_precision(np.array([[1, 4], [2, 0]])).tolist()  # (1/1 + 2/4) / 2 and 1/2
     [0.75, 0.5]
     """
-    ordered, present = _ordered(ranks)
+    ordered, present = in_order(ranks)
     order = np.arange(1, ranks.shape[1] + 1)
     return _divide(np.where(present, order / np.maximum(ordered, 1), 0.0).sum(1), present.sum(1))
 
@@ -143,12 +143,13 @@ def measure(name: str) -> Measure:
 
 
 MEASURES: dict[str, Measure] = {
-    name: measure(name) for name in ("map", "mrr@10", "ndcg@10", "recall@1", "recall@10", "recall@100")
+    name: measure(name)
+    for name in ("map", "mrr@10", "ndcg@10", "recall@1", "recall@10", "recall@100", "ndcg@20", "recall@20")
 }
 """The measures of every evaluation, by the names that results carry."""
 
 
-def _ordered(ranks: Ranks) -> tuple[Ranks, npt.NDArray[np.bool_]]:
+def in_order(ranks: Ranks) -> tuple[Ranks, npt.NDArray[np.bool_]]:
     """Ranks rising along each row with the empty places last, and which places are taken."""
     ordered = np.sort(np.where(ranks > 0, ranks, np.iinfo(np.int64).max), axis=1)
     return ordered, np.arange(ranks.shape[1]) < (ranks > 0).sum(1)[:, None]

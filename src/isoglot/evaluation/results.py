@@ -8,6 +8,7 @@ stood first for some queries, with the texts, for people to look at.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,11 +20,18 @@ import pyarrow.parquet as pq
 from isoglot._version import __version__
 from isoglot.common.atomic import write_json, write_whole
 from isoglot.common.errors import InputError
+from isoglot.evaluation.language_bias import Leaning, leaning
 
 SCHEMA = 1
 RESULTS_FILE = "results.json"
 PER_QUERY_FILE = "per_query.parquet"
 TOP_FILE = "top_passages.parquet"
+
+NO_MODEL: dict[str, Any] = {
+    **dict.fromkeys(("name", "fingerprint", "dimensions", "similarity", "max_tokens", "arithmetic")),
+    "prompts": {},
+}
+"""What results say of a system of which nothing is known."""
 
 TOP_SCHEMA = pa.schema(
     {
@@ -66,6 +74,11 @@ class Results:
         value = self.summary["language_bias"].get(name)
         return float("nan") if value is None else float(value)
 
+    @property
+    def leaning(self) -> Leaning:
+        """Which way, and how far, the system leans by the query's language, over all languages."""
+        return leaning_of(self.summary) or Leaning(0.0, "neither")
+
     def save(self, folder: str | Path) -> Path:
         """Write the files into a folder, made if need be; the summary last, so a summary has its tables."""
         target = Path(folder)
@@ -75,6 +88,17 @@ class Results:
                     pq.write_table(table, temporary, compression="zstd")
         write_json(target / RESULTS_FILE, self.summary)
         return target
+
+
+def leaning_of(summary: Mapping[str, Any]) -> Leaning | None:
+    """Which way, and how far, a system leans over all languages, by what `results.json` holds; None if not measured."""
+    rows = [row for row in summary["by_query_language"].values() if row.get("same_language_share@1") is not None]
+    if not rows:
+        return None
+    # Results of older versions do not count queries by language.
+    queries = [row.get("queries") or summary["queries"] / len(rows) for row in rows]
+    share, fair = ([row[f"{name}@1"] for row in rows] for name in ("same_language_share", "fair_share"))
+    return leaning(share, fair, queries)
 
 
 def load_results(path: str | Path) -> Results:
@@ -96,7 +120,13 @@ def load_results(path: str | Path) -> Results:
     schema = summary.get("schema") if isinstance(summary, dict) else None
     if schema != SCHEMA:
         raise InputError(f"{folder}: results of schema {schema!r}; this version reads schema {SCHEMA}")
-    return Results(summary, per_query, top)
+    whole = {
+        "alignment": {},
+        "seconds": {},
+        **summary,
+        "model": {**NO_MODEL, **summary["model"]},
+    }  # older runs lack some
+    return Results(whole, per_query, top)
 
 
 def versions() -> dict[str, str]:

@@ -6,89 +6,132 @@ BM25, a late-interaction model or a reranker.
 
 from __future__ import annotations
 
+import hashlib
 import math
+import re
+import time
+from array import array
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import numpy.typing as npt
 
 from isoglot.benchmarks.retrieval_set import RetrievalSet
-from isoglot.common.atomic import write_text
+from isoglot.common.atomic import write_whole
 from isoglot.common.errors import InputError
-from isoglot.evaluation.averages import depth_needed, summarise
+from isoglot.evaluation.agreement import Scores
+from isoglot.evaluation.averages import depth_needed, look_up_pairs, summarise
 from isoglot.evaluation.evaluate import leave_ignored_out, top_passages
 from isoglot.evaluation.ranking import UNRANKED, Ranks
-from isoglot.evaluation.results import SCHEMA, Results, versions
+from isoglot.evaluation.results import NO_MODEL, SCHEMA, Results, versions
 
 IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float32]
 
 RUN_PREFIX = "run:"
+RUN_BYTES = 4 << 30
+"""Memory that the first passages of all queries may take while they are ranked for a run."""
+_BYTES_A_PLACE = 32  # of a ranking kept so deep: place and score, and both again while they are merged
 
 
-def write_trec(folder: str | Path, data: RetrievalSet, ranks: Ranks, *, tag: str = "isoglot") -> None:
+def write_trec(folder: str | Path, data: RetrievalSet, ranks: Ranks, *, depth: int | None = None) -> None:
     """Write the pooled ranking and its judgements for other tools: `run.trec` and `qrels.trec`.
 
-    The run goes as deep as `ranks.top`. Tools break ties by passage id, isoglot by position; so that both see one
-    order, an equal score is lowered to the next smaller number in single precision, as which trec_eval reads it.
+    Tools break ties by passage id, isoglot by position; so that both see one order, an equal score is lowered to the
+    next smaller number in single precision, as which trec_eval reads it. White space in an id, which parts the fields
+    of a line, is written as in addresses: `%20`.
+
+    Args:
+        folder: where to.
+        data: what was searched.
+        ranks: as deep as they are, the run goes at most.
+        depth: how many passages a query gets; as many as were ranked where None.
+
+    Raises:
+        InputError: if two ids are the same once they are written so.
     """
-    query_ids = [_no_spaces(text) for text in data.query_ids]
-    passage_ids = [_no_spaces(text) for text in data.passage_ids]
-    scores = ranks.top_scores.astype(np.float32)
+    query_ids, passage_ids = _fields(data.query_ids, "query"), _fields(data.passage_ids, "passage")
+
+    top, scores = ranks.top[:, :depth], ranks.top_scores[:, :depth].astype(np.float32)
     for column in range(1, scores.shape[1]):
         scores[:, column] = np.minimum(scores[:, column], np.nextafter(scores[:, column - 1], np.float32(-np.inf)))
     run = (
-        f"{query_ids[q]} Q0 {passage_ids[p]} {position + 1} {score!r} {tag}\n"
-        for q in range(len(query_ids))
-        for position, (p, score) in enumerate(zip(ranks.top[q].tolist(), scores[q].tolist(), strict=True))
+        f"{query_ids[n]} Q0 {passage_ids[passage]} {place} {score!r} isoglot\n"
+        for n in range(len(query_ids))
+        for place, (passage, score) in enumerate(zip(top[n].tolist(), scores[n].tolist(), strict=True), 1)
+        if passage >= 0  # a run of limited depth may end
     )
-    qrels = (
-        f"{query_ids[q]} 0 {passage_ids[p]} {grade}\n"
-        for q, p, grade in zip(
-            data.judgement_query.tolist(), data.judgement_passage.tolist(), data.judgement_grade.tolist(), strict=True
+    judged = (data.judgement_query.tolist(), data.judgement_passage.tolist(), data.judgement_grade.tolist())
+    qrels = (f"{query_ids[q]} 0 {passage_ids[p]} {grade}\n" for q, p, grade in zip(*judged, strict=True))
+    for name, lines in (("run.trec", run), ("qrels.trec", qrels)):
+        with write_whole(Path(folder) / name) as temporary, temporary.open("w", encoding="utf-8") as file:
+            file.writelines(lines)
+
+
+def run_depth(data: RetrievalSet, depth: int) -> int:
+    """How deep a run of so many passages a query goes: at most the whole pool.
+
+    Raises:
+        InputError: if the rankings of all queries would take more than `RUN_BYTES` of memory.
+    """
+    depth, queries = min(depth, len(data.passage_texts)), len(data.query_texts)
+    if depth * queries * _BYTES_A_PLACE > RUN_BYTES:
+        raise InputError(
+            f"a run of {depth:,} passages for each of {queries:,} queries takes more than {RUN_BYTES >> 30} GiB of "
+            f"memory; {RUN_BYTES // (_BYTES_A_PLACE * queries):,} is the most"
         )
-    )
-    write_text(Path(folder) / "run.trec", "".join(run))
-    write_text(Path(folder) / "qrels.trec", "".join(qrels))
+    return depth
 
 
-def evaluate_run(path: str | Path, data: RetrievalSet, *, name: str) -> Results:
+def evaluate_run(path: str | Path, data: RetrievalSet, *, name: str | None = None) -> Results:
     """Evaluate somebody's ranking of the pool, in all settings.
 
     The corpus of one language is the run with the others' passages left out. A passage that the run does not hold
     counts as not found; queries for which one is missing have no rank distance, and queries that the run lacks score
-    0.
+    0. Of equal scores the passage with the larger id comes first, as in trec_eval.
 
     Args:
         path: a TREC run, `query Q0 passage rank score tag` a line, its ids those that `write_trec` writes:
             `EXAMPLE@LANGUAGE` for queries and the set's passage ids. As with trec_eval the order is that of the scores.
         data: the benchmark that was searched.
-        name: what to call the system.
+        name: what to call the system; `run:` and the file's name where None.
 
     Raises:
         InputError: if a line is not of that form, or names a query or passage that the benchmark lacks.
     """
-    ranks = _rank_run(Path(path), data)
-    per_query, summary = summarise(data, ranks)
-    described = {"name": name, "run": Path(path).name}
-    head = {"schema": SCHEMA, "benchmark": data.name, "benchmark_fingerprint": data.fingerprint, "model": described}
-    return Results({**head, **summary, "versions": versions()}, per_query, top_passages(data, ranks))
-
-
-def _rank_run(path: Path, data: RetrievalSet) -> Ranks:
+    path, start = Path(path), time.perf_counter()
     query, passage, score = _read_run(path, data)
+    ranks = _rank_run(data, query, passage, score)
+    per_query, summary = summarise(data, ranks, _scores_of(data, query, passage, score))
+    described = {
+        **NO_MODEL,
+        "name": f"{RUN_PREFIX}{path.name}" if name is None else name,
+        "run": path.name,
+        "fingerprint": _fingerprint(path),
+    }
+    head = {"schema": SCHEMA, "benchmark": data.name, "benchmark_fingerprint": data.fingerprint, "model": described}
+    seconds = {"encode": 0.0, "score": round(time.perf_counter() - start, 3), "align": 0.0}
+    tail = {"alignment": {}, "seconds": seconds, "versions": versions()}
+    return Results({**head, **summary, **tail}, per_query, top_passages(data, ranks))
+
+
+def _rank_run(data: RetrievalSet, query: IntArray, passage: IntArray, score: FloatArray) -> Ranks:
+    held, number = np.unique(passage, return_inverse=True)
+    _, by_id = np.unique([_field(data.passage_ids[n]).encode() for n in held.tolist()], return_inverse=True)
+    order = np.lexsort((-by_id[number], -score, query))  # ties as trec_eval breaks them: larger ids, as bytes, first
+    query, passage, score = query[order], passage[order], score[order]
     language = data.passage_language[passage]
-    order = np.lexsort((passage, language, -score, query))  # ties as everywhere: by language, then place
-    query, passage, language, score = query[order], passage[order], language[order], score[order]
     pooled = _position(query)
     by_language = np.lexsort((pooled, language, query))
     own = np.empty_like(pooled)
     own[by_language] = _position((query * len(data.languages) + language)[by_language])
-    pairs = query * len(data.passage_texts) + passage
-    wanted = np.concatenate([data.judgement_query, data.ignored_query]) * len(data.passage_texts)
-    wanted += np.concatenate([data.judgement_passage, data.ignored_passage])
-    by_pair = np.argsort(pairs)
-    at = by_pair[np.minimum(np.searchsorted(pairs, wanted, sorter=by_pair), len(pairs) - 1)]
-    found = pairs[at] == wanted
+    at, found = look_up_pairs(data, query, passage)(
+        np.concatenate([data.judgement_query, data.ignored_query]),
+        np.concatenate([data.judgement_passage, data.ignored_passage]),
+    )
     depth = min(len(data.passage_texts), depth_needed(data) + int(np.bincount(data.ignored_query, minlength=1).max()))
     shown = pooled <= depth
     cell = query[shown], pooled[shown] - 1
@@ -98,34 +141,52 @@ def _rank_run(path: Path, data: RetrievalSet) -> Ranks:
     return leave_ignored_out(data, ranks)
 
 
-def _read_run(path: Path, data: RetrievalSet) -> tuple[IntArray, IntArray, npt.NDArray[np.float32]]:
+def _scores_of(data: RetrievalSet, query: IntArray, passage: IntArray, score: FloatArray) -> Scores:
+    """The run's scores of any pairs; what it does not hold stands below all that it holds."""
+    look_up = look_up_pairs(data, query, passage)
+
+    def scores(queries: IntArray, passages: IntArray) -> FloatArray:
+        at, found = look_up(queries[:, None], passages[None])
+        return np.where(found, score[at], np.float32(-np.inf))
+
+    return scores
+
+
+def _read_run(path: Path, data: RetrievalSet) -> tuple[IntArray, IntArray, FloatArray]:
     """Numbers of queries and passages, and the scores, line by line."""
-    queries = {_no_spaces(text): n for n, text in enumerate(data.query_ids)}
-    passages = {_no_spaces(text): n for n, text in enumerate(data.passage_ids)}
-    rows: list[tuple[int, int, float]] = []
-    seen: set[tuple[int, int]] = set()
+    queries = {text: n for n, text in enumerate(_fields(data.query_ids, "query"))}
+    passages = {text: n for n, text in enumerate(_fields(data.passage_ids, "passage"))}
+    query, passage, score, line_number = array("q"), array("q"), array("f"), array("q")
     try:
-        with path.open(encoding="utf-8") as lines:
+        with path.open(encoding="utf-8-sig") as lines:
             for number, line in enumerate(lines, 1):
                 fields = line.split()
                 if not fields:
                     continue
                 if len(fields) != 6 or not _is_finite(fields[4]):
-                    raise InputError(f"{path}, line {number}: not of the form `query Q0 passage rank score tag`")
+                    raise InputError(
+                        f"{path}, line {number}: not of the form `query Q0 passage rank score tag` but {len(fields)} "
+                        "fields, or no score; white space within an id is written %20"
+                    )
                 for kind, known, name in (("query", queries, fields[0]), ("passage", passages, fields[2])):
                     if name not in known:
                         raise InputError(f"{path}, line {number}: the benchmark {data.name} has no {kind} {name!r}")
-                pair = queries[fields[0]], passages[fields[2]]
-                if pair in seen:
-                    raise InputError(f"{path}, line {number}: {fields[2]!r} is ranked twice for {fields[0]!r}")
-                seen.add(pair)
-                rows.append((*pair, float(fields[4])))
+                query.append(queries[fields[0]])
+                passage.append(passages[fields[2]])
+                score.append(float(fields[4]))
+                line_number.append(number)
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 text: {error}") from error
-    if not rows:
+    if not score:
         raise InputError(f"{path}: holds no ranking")
-    query, passage, score = zip(*rows, strict=True)
-    return np.array(query, np.int64), np.array(passage, np.int64), np.array(score, np.float32)
+    ranked = np.array(query), np.array(passage), np.array(score)
+    order = np.lexsort((np.array(line_number), ranked[1], ranked[0]))
+    again = order[1:][(np.diff(ranked[0][order]) == 0) & (np.diff(ranked[1][order]) == 0)]
+    if len(again):
+        n = int(again.min())
+        ids = data.passage_ids[passage[n]], data.query_ids[query[n]]
+        raise InputError(f"{path}, line {line_number[n]}: {ids[0]!r} is ranked twice for {ids[1]!r}")
+    return ranked
 
 
 def _position(group: IntArray) -> IntArray:
@@ -135,6 +196,14 @@ def _position(group: IntArray) -> IntArray:
     return position
 
 
+def _fingerprint(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
 def _is_finite(text: str) -> bool:
     try:
         return math.isfinite(float(text))
@@ -142,5 +211,18 @@ def _is_finite(text: str) -> bool:
         return False
 
 
-def _no_spaces(text: str) -> str:
-    return "_".join(text.split())
+def _fields(ids: Iterable[str], kind: str) -> list[str]:
+    fields = [_field(text) for text in ids]
+    twice = [field for field, times in Counter(fields).items() if times > 1]
+    if twice:
+        raise InputError(f"two {kind} ids are {twice[0]!r} in a TREC file, where white space is %20; rename one")
+    return fields
+
+
+def _field(text: str) -> str:
+    """An id as a field of a line, white space in it as in addresses.
+
+    >>> _field("a b")
+    'a%20b'
+    """
+    return re.sub(r"\s", lambda space: quote(space[0]), text)

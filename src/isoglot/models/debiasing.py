@@ -300,10 +300,9 @@ def _remedy(model: SentenceTransformer) -> dict[str, torch.nn.Module]:
 def _sample(pairs: ParallelPairs, examples: int, seed: int) -> IntArray:
     """At most `examples` rows per language, drawn."""
     order = np.random.default_rng(seed).permutation(len(pairs))
-    drawn = order[np.argsort(pairs.language[order], kind="stable")]  # language by language, in the order of the draw
-    turn = np.arange(len(drawn)) - np.searchsorted(pairs.language[drawn], pairs.language[drawn])
-    rows: IntArray = np.sort(drawn[turn < examples])
-    return rows
+    language = pairs.language[order]
+    drawn = [order[np.flatnonzero(language == number)[:examples]] for number in range(len(pairs.languages))]
+    return np.sort(np.concatenate(drawn))
 
 
 def _shared_rows(pairs: ParallelPairs, examples: int, source_language: str, seed: int) -> IntArray:

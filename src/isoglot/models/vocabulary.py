@@ -11,7 +11,7 @@ from typing import Any
 import langcodes
 import numpy as np
 import numpy.typing as npt
-import regex  # type: ignore[import-untyped]
+import regex
 from tokenizers import Tokenizer
 
 from isoglot.common.errors import InputError

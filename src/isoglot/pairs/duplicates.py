@@ -6,17 +6,26 @@ make each other's right answer wrong, so they must not meet.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+from scipy.sparse import coo_array  # type: ignore[import-untyped]
+from scipy.sparse.csgraph import connected_components  # type: ignore[import-untyped]
 
-IntArray = npt.NDArray[np.int64]
+from isoglot.common.text import comparable
+from isoglot.pairs.numbers import blocks, numbered
+from isoglot.pairs.rows import Rows
+from isoglot.pairs.texts import ArrowTexts, BoolArray, IntArray
+
+Key = Callable[[pa.Array], pa.Array]
+"""Texts to what stays of them when two are held to be the same; null where one has no such key."""
 
 LONG = 100  # normalised characters from which a text says enough to be known by its shape or its beginning
+_READ = 4000  # characters in which that beginning is looked for
 PREFIX = 200  # characters of a first paragraph that make two passages nearly the same
 
 
@@ -51,69 +60,125 @@ class DuplicateReport:
         )
 
 
-def passage_key(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+def passage_key(texts: pa.Array) -> pa.Array:
     r"""What stays of passages when case, punctuation, spacing and, in long ones, numbers do not count.
 
-    >>> passage_key(pa.chunked_array([["Born in\t1950.", "BORN - in 1950", "born in 1960", "?!"]])).to_pylist()
+    >>> passage_key(pa.array(["Born in\t1950.", "BORN - in 1950", "born in 1960", "?!"])).to_pylist()
     ['born in 1950', 'born in 1950', 'born in 1960', '?!']
     """
-    key = pc.utf8_lower(pc.utf8_normalize(texts, form="NFKC"))
+    key = comparable(texts)
     words = pc.utf8_trim_whitespace(pc.replace_substring_regex(key, r"[\s\pP\pS\pZ]+", " "))
     words = pc.if_else(pc.equal(words, ""), key, words)
     without_numbers = pc.replace_substring_regex(words, r"\p{Nd}+", "0")
     return pc.if_else(pc.greater_equal(pc.utf8_length(words), LONG), without_numbers, words)
 
 
-def near_key(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+def near_key(texts: pa.Array) -> pa.Array:
     """The beginning of passages whose first paragraph is long enough to know them by; null for the others.
 
     Texts about members of one family share it and differ in a last paragraph.
     """
-    key = passage_key(pc.replace_substring_regex(texts, r"(?s)\n\s*\n.*", ""))
+    beginnings = pc.utf8_slice_codeunits(texts, 0, _READ)
+    key = passage_key(pc.replace_substring_regex(beginnings, r"(?s)\n\s*\n.*", ""))
     return pc.if_else(pc.greater_equal(pc.utf8_length(key), LONG), pc.utf8_slice_codeunits(key, 0, PREFIX), None)
 
 
-def query_key(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+def query_key(texts: pa.Array) -> pa.Array:
     """What stays of queries when case and spacing do not count; C and C++ stay apart. Null stays null."""
-    return pc.utf8_trim_whitespace(
-        pc.replace_substring_regex(pc.utf8_lower(pc.utf8_normalize(texts, form="NFKC")), r"[\s\pZ]+", " ")
+    return pc.utf8_trim_whitespace(pc.replace_substring_regex(comparable(texts), r"[\s\pZ]+", " "))
+
+
+def key_numbers(texts: ArrowTexts, used: IntArray, key: Key) -> IntArray:
+    """`(texts,)`; numbers that are equal where the keys of used texts are, by hashes of 64 bits; -1 for no key.
+
+    Args:
+        texts: all of them.
+        used: numbers of those to look at, often many times the same; -1 is none.
+        key: what is compared.
+    """
+    wanted = np.zeros(len(texts), np.bool_)
+    for _, some in blocks(used):
+        wanted[some[some >= 0]] = True
+    hashed = texts.hashes(wanted, key)
+    has = hashed != 0
+    numbers = np.full(len(texts), -1, np.int32)
+    numbers[has] = numbered(hashed[has])[0]
+    return numbers
+
+
+@dataclass(frozen=True)
+class Shared:
+    """The rows with a key that several examples have: their examples, languages and keys, `(rows,)` each."""
+
+    example: IntArray
+    language: IntArray
+    key: IntArray
+
+    def of(self, examples: BoolArray) -> Shared:
+        """Those of the examples that a mask chooses."""
+        chosen = examples[self.example]
+        return Shared(self.example[chosen], self.language[chosen], self.key[chosen])
+
+
+def shared(rows: Rows, role: Literal["query", "passage"], key: IntArray) -> Shared:
+    """Rows with a key that several examples have.
+
+    Args:
+        rows: all rows.
+        role: the text that is looked at.
+        key: `(texts,)`; the key of each text, -1 for none.
+    """
+    count = int(key.max(initial=-1)) + 1
+    first, last = np.full(count, np.iinfo(np.int32).max, np.int32), np.full(count, -1, np.int32)
+    text = rows.passage if role == "passage" else rows.query
+    for _, example, some in blocks(rows.example, text):
+        keys = np.where(some >= 0, key[some], -1)
+        has = keys >= 0
+        np.minimum.at(first, keys[has], example[has])
+        np.maximum.at(last, keys[has], example[has])
+    several = first < last
+    parts = []
+    for _, example, language, some in blocks(rows.example, rows.language, text):
+        keys = np.where(some >= 0, key[some], -1)
+        chosen = np.flatnonzero((keys >= 0) & several[keys]) if count else np.zeros(0, np.intp)
+        parts.append((example[chosen], language[chosen], keys[chosen]))
+    nothing = np.zeros(0, np.int32)
+    return (
+        Shared(*(np.concatenate([nothing, *column]) for column in zip(*parts, strict=True)))
+        if parts
+        else Shared(nothing, nothing, nothing)
     )
 
 
-def key_numbers(keys: pa.ChunkedArray) -> IntArray:
-    """Numbers `(rows,)` that are equal where keys are; -1 for null."""
-    found = pc.index_in(keys, pc.drop_null(pc.unique(keys)), skip_nulls=True)
-    return np.asarray(pc.fill_null(found, -1).to_numpy(), dtype=np.int64)
-
-
-def connected(example: IntArray, keys: Sequence[IntArray], examples: int) -> IntArray:
+def connected(links: Sequence[Shared], examples: int) -> IntArray:
     """Groups of examples that share keys, directly or through others: connected components.
 
     Args:
-        example: `(rows,)`; example of each row.
-        keys: arrays `(rows,)`, each a kind of key of each row; -1 is no key.
+        links: rows with keys, each a kind of key of its own.
         examples: number of examples.
 
     Returns:
         `(examples,)`; the smallest example of the group each is in.
 
-    >>> connected(np.array([0, 1, 1, 2, 3]), [np.array([7, 7, 8, 8, -1])], 4)
-    array([0, 0, 0, 3])
+    >>> none = np.zeros(4, int)
+    >>> connected([Shared(np.array([0, 1, 1, 2]), none, np.array([7, 7, 8, 8]))], 4).tolist()
+    [0, 0, 0, 3]
     """
-    group = np.arange(examples)
-    while True:
-        before = group.copy()
-        for key in keys:
-            has = key >= 0
-            least = np.full(int(key.max(initial=-1)) + 1, examples)
-            np.minimum.at(least, key[has], group[example[has]])
-            np.minimum.at(group, example[has], least[key[has]])
-        group = group[group]  # a group's smallest example may itself have joined a smaller one
-        if np.array_equal(group, before):
-            return group
+    group = np.arange(examples, dtype=np.int32)
+    example = np.concatenate([np.zeros(0, np.int32), *(link.example for link in links)])
+    if len(example):
+        kind = np.repeat(np.arange(len(links)), [len(link.key) for link in links])
+        key = kind + len(links) * np.concatenate([link.key for link in links]).astype(np.int64)
+        (members, at), to = np.unique(example, return_inverse=True), np.unique(key, return_inverse=True)[1]
+        size = len(members) + int(to.max()) + 1
+        graph = coo_array((np.ones(len(at), np.bool_), (at, len(members) + to)), shape=(size, size))
+        label = connected_components(graph, directed=False)[1][: len(members)]
+        _, least, back = np.unique(label, return_index=True, return_inverse=True)
+        group[members] = members[least][back]
+    return group
 
 
-def best_of(group: IntArray, order: IntArray) -> npt.NDArray[np.bool_]:
+def best_of(group: IntArray, order: IntArray) -> BoolArray:
     """True for one member of each group, the one that comes first in `order` (a permutation of all members)."""
     first = np.unique(group[order], return_index=True)[1]
     kept = np.zeros(len(group), dtype=np.bool_)
@@ -121,13 +186,13 @@ def best_of(group: IntArray, order: IntArray) -> npt.NDArray[np.bool_]:
     return kept
 
 
-def first_with_key(example: IntArray, key: IntArray, order: IntArray) -> npt.NDArray[np.bool_]:
-    """True for examples none of whose keys an example earlier in `order` has; arrays as in `connected`."""
-    place = np.empty(len(order), dtype=np.int64)
+def first_with_key(asked: Shared, order: IntArray) -> BoolArray:
+    """True for examples none of whose keys an example earlier in `order` has in the same language."""
+    place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))
-    has = key >= 0
+    _, key = np.unique(asked.key.astype(np.int64) << 32 | asked.language, return_inverse=True)
     earliest = np.full(int(key.max(initial=-1)) + 1, len(order))
-    np.minimum.at(earliest, key[has], place[example[has]])
-    kept = np.ones(len(order), dtype=np.bool_)
-    kept[example[has][earliest[key[has]] < place[example[has]]]] = False
+    np.minimum.at(earliest, key, place[asked.example])
+    kept = np.ones(len(order), np.bool_)
+    kept[asked.example[earliest[key] < place[asked.example]]] = False
     return kept

@@ -1,123 +1,156 @@
-"""Parallel pairs in files: JSON lines, CSV or Parquet, by suffix, with the same columns."""
+"""Parallel pairs in files: JSON lines, CSV, TSV or Parquet, by suffix, with the same columns."""
 
 from __future__ import annotations
 
 import csv
 import json
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from isoglot.common.atomic import write_whole
 from isoglot.common.errors import InputError
+from isoglot.common.files import Row, read_cells, read_json_lines
+from isoglot.common.languages import is_language
+from isoglot.common.paths import expanded_path
 from isoglot.pairs.parallel import ParallelPairs
-from isoglot.pairs.schema import NEEDS, REQUIRED, SCHEMA, checked, table_from_columns, table_from_rows
+from isoglot.pairs.schema import NEEDS, REQUIRED, ROWS_AT_A_TIME, SCHEMA, batch_of_columns, batches_of_rows
+from isoglot.pairs.texts import identity
 
-Row = dict[str, Any]
+FORMATS = ".jsonl, .csv, .tsv or .parquet"
+"""What files of parallel pairs end in; those that are read, but Parquet, may be gzipped."""
 
-_CELL_LIMIT = 1 << 24  # characters of one CSV cell; the csv module's own limit is less than a long passage
+_DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
 
 def read_pairs(path: str | Path) -> ParallelPairs:
     """Read and check parallel pairs.
 
-    Columns are `id`, `language`, `query` (null, in CSV empty: the passage is only a candidate), `passage` and,
-    if there, `negatives` (a list of strings, in CSV a JSON list in the cell) and `dataset` (else the file's name).
+    Columns are `id`, `language`, `query` (null, in CSV and TSV empty: the passage is only a candidate), `passage` and,
+    if there, `negatives` (a list of strings, in CSV and TSV a JSON list in the cell) and `dataset` (else the file's
+    name). A CSV or TSV file whose columns are all languages holds aligned sentences: each is its own query and passage.
 
     Args:
-        path: a `.jsonl`, `.csv` or `.parquet` file; text is UTF-8.
+        path: a file with one of these suffixes, perhaps gzipped; text is UTF-8.
 
     Raises:
         InputError: naming the file, the line (in Parquet the row, counted from 1), what is wrong and what is right.
     """
-    path = Path(path)
-    suffix = path.suffix.lower()
+    path = expanded_path(path)
+    suffix = suffix_of(path)
     if suffix not in _WRITERS:
-        raise InputError(f"{path}: cannot tell the format; name it .jsonl, .csv or .parquet")
+        raise InputError(f"{path}: cannot tell the format; name it {FORMATS}")
     if not path.is_file():
-        raise InputError(f"{path}: no such file; give a .jsonl, .csv or .parquet file of parallel pairs")
+        raise InputError(f"{path}: no such file; give a {FORMATS} file of parallel pairs")
+    name, source = stem_of(path), identity([path])
     if suffix == ".parquet":
-        return ParallelPairs(checked(_parquet_table(path), path.stem, lambda row: f"{path} row {row + 1}"))
+        return ParallelPairs.from_batches(_parquet_batches(path), name, lambda row: f"{path} row {row + 1}", source)
     lines = array("q")
+
+    def noted() -> Iterator[Row]:
+        numbered = read_json_lines(path, needs=NEEDS) if suffix == ".jsonl" else _rows_of_cells(path, suffix)
+        for line, row in numbered:
+            lines.append(line)
+            yield row
 
     def where(row: int) -> str:
         return f"{path} line {lines[row]}"
 
-    rows = _jsonl_rows(path, lines) if suffix == ".jsonl" else _csv_rows(path, lines)
-    return ParallelPairs(checked(table_from_rows(rows, where), path.stem, where))
+    return ParallelPairs.from_batches(batches_of_rows(noted(), where), name, where, source)
 
 
 def write_pairs(pairs: ParallelPairs, path: str | Path) -> None:
-    """Write pairs to a `.jsonl`, `.csv` or `.parquet` file, whole or not at all; `read_pairs` gives them back.
+    """Write pairs to a `.jsonl`, `.csv`, `.tsv` or `.parquet` file, whole or not at all; `read_pairs` gives them back.
 
     Raises:
         InputError: if the suffix is none of these.
     """
-    path = Path(path)
-    if path.suffix.lower() not in _WRITERS:
-        raise InputError(f"{path}: cannot tell the format; name it .jsonl, .csv or .parquet")
+    write_rows(pairs.rows(), path)
+
+
+def write_rows(rows: Iterable[Row], path: str | Path, further: Sequence[str] = ()) -> None:
+    """Write rows as `ParallelPairs.rows` gives them, perhaps with further columns of strings; see `write_pairs`."""
+    path = target_file(path)
+    schema = pa.schema([*SCHEMA, *(pa.field(name, pa.string()) for name in further)])
     with write_whole(path) as temporary:
-        _WRITERS[path.suffix.lower()](pairs.table, temporary)
+        _WRITERS[path.suffix.lower()](iter(rows), temporary, schema)
 
 
-def _parquet_table(path: Path) -> pa.Table:
+def target_file(path: str | Path) -> Path:
+    """The file to write pairs to, so that a wrong name is found before the work is done.
+
+    Raises:
+        InputError: if its suffix is none of those that are written.
+    """
+    path = expanded_path(path)
+    if path.suffix.lower() not in _WRITERS:
+        raise InputError(f"{path}: cannot tell the format; name it {FORMATS}")
+    return path
+
+
+def suffix_of(path: Path) -> str:
+    """What a file's name ends in, in lower case and but for `.gz`.
+
+    >>> suffix_of(Path("a.TMX.gz")), suffix_of(Path("a"))
+    ('.tmx', '')
+    """
+    return Path(path.name.removesuffix(".gz")).suffix.lower()
+
+
+def stem_of(path: Path) -> str:
+    """A file's name without what it ends in, `.gz` before that included."""
+    return Path(path.name.removesuffix(".gz")).stem
+
+
+def _parquet_batches(path: Path) -> Iterator[pa.RecordBatch]:
     try:
-        table = pq.read_table(path, memory_map=True)
+        with pq.ParquetFile(path, memory_map=True) as file:
+            columns = [name for name in SCHEMA.names if name in file.schema_arrow.names]
+            yield batch_of_columns(pa.RecordBatch.from_pylist([], file.schema_arrow), str(path))
+            for batch in file.iter_batches(ROWS_AT_A_TIME, columns=columns):
+                yield batch_of_columns(batch, str(path))
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{path}: not a readable Parquet file ({reason}); write it again") from None
-    return table_from_columns(table, str(path))
 
 
-def _text_lines(path: Path) -> Iterator[str]:
-    """The file's lines; a line that is not UTF-8 is named, which a text-mode file cannot do."""
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                yield line.decode("utf-8-sig" if number == 1 else "utf-8")
-            except UnicodeDecodeError as error:
-                raise InputError(
-                    f"{path} line {number}: byte {error.start + 1} is not UTF-8; save the file as UTF-8"
-                ) from None
+def _rows_of_cells(path: Path, suffix: str) -> Iterator[tuple[int, Row]]:
+    lines = read_cells(path, _DELIMITERS[suffix])
+    _, header = next(lines, (1, []))
+    missing = [name for name in REQUIRED if name not in header]
+    sentences = len(header) > 1 and all(map(is_language, header))
+    if missing and not sentences:
+        raise InputError(f'{path} line 1: no column "{missing[0]}"; {NEEDS}')
+    for line, cells in lines:
+        where = f"{path} line {line}"
+        if len(cells) != len(header):
+            raise InputError(f"{where}: not as many cells as the header has; quote those with line breaks")
+        if sentences:
+            yield from ((line, row) for row in aligned_rows(f"{stem_of(path)}/{line}", header, cells, where))
+        else:
+            yield line, _from_cells(dict(zip(header, cells, strict=True)), where)
 
 
-def _jsonl_rows(path: Path, lines: array[int]) -> Iterator[Row]:
-    for number, line in enumerate(_text_lines(path), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
-            reason = f"{error.msg}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else "too deep"
-            raise InputError(f"{path} line {number}: not JSON ({reason}); each line must be one object") from None
-        if not isinstance(row, dict):
-            raise InputError(f"{path} line {number}: not an object; {NEEDS}")
-        lines.append(number)
-        yield row
+def aligned_rows(key: str, languages: list[str], sentences: list[str], where: str) -> Iterator[Row]:
+    """Rows of one sentence in several languages; none if all are empty.
+
+    Raises:
+        InputError: if the sentence is empty in one language only.
+    """
+    if not any(map(str.strip, sentences)):
+        return
+    for language, sentence in zip(languages, sentences, strict=True):
+        if not sentence.strip():
+            raise InputError(f"{where}: empty in {language} only; it must hold the sentence")
+        yield {"id": key, "language": language, "query": sentence, "passage": sentence}
 
 
-def _csv_rows(path: Path, lines: array[int]) -> Iterator[Row]:
-    csv.field_size_limit(_CELL_LIMIT)
-    reader = csv.DictReader(_text_lines(path), strict=True)
-    try:
-        missing = [name for name in REQUIRED if name not in (reader.fieldnames or ())]
-        if missing:
-            raise InputError(f'{path} line 1: no column "{missing[0]}"; {NEEDS}')
-        for row in reader:
-            lines.append(reader.line_num)
-            yield _from_cells(row, f"{path} line {reader.line_num}")
-    except csv.Error as error:
-        raise InputError(f"{path} line {reader.reader.line_num}: not CSV ({error}); quote cells with commas") from None
-
-
-def _from_cells(cells: Row, where: str) -> Row:
-    if None in cells or None in cells.values():
-        raise InputError(f"{where}: not as many cells as the header has; quote cells with commas or line breaks")
-    row = {**cells, **{name: cells.get(name) or None for name in ("query", "negatives", "dataset")}}
+def _from_cells(cells: dict[str, str], where: str) -> Row:
+    row: Row = {**cells, **{name: cells.get(name) or None for name in ("query", "negatives", "dataset")}}
     if row["negatives"]:
         try:
             row["negatives"] = json.loads(row["negatives"])
@@ -126,35 +159,32 @@ def _from_cells(cells: Row, where: str) -> Row:
     return row
 
 
-def _write_parquet(table: pa.Table, path: Path) -> None:
-    pq.write_table(table, path, compression="zstd")
+def _write_parquet(rows: Iterator[Row], path: Path, schema: pa.Schema) -> None:
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        while block := list(islice(rows, ROWS_AT_A_TIME)):
+            writer.write_batch(pa.RecordBatch.from_pylist(block, schema))
 
 
-def _write_jsonl(table: pa.Table, path: Path) -> None:
+def _write_jsonl(rows: Iterator[Row], path: Path, schema: pa.Schema) -> None:
     with path.open("w", encoding="utf-8", newline="\n") as file:
-        for row in _rows(table):
-            if row["negatives"] is None:
-                del row["negatives"]
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        for row in rows:
+            said = {name: row.get(name) for name in schema.names if name == "query" or row.get(name) is not None}
+            file.write(json.dumps(said, ensure_ascii=False) + "\n")
 
 
-def _write_csv(table: pa.Table, path: Path) -> None:
+def _write_cells(rows: Iterator[Row], path: Path, schema: pa.Schema) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, SCHEMA.names)
+        writer = csv.DictWriter(file, schema.names, delimiter=_DELIMITERS[path.suffix.lower()])
         writer.writeheader()
-        for row in _rows(table):
+        for row in rows:
             if row["negatives"] is not None:
                 row["negatives"] = json.dumps(row["negatives"], ensure_ascii=False)
             writer.writerow(row)
 
 
-def _rows(table: pa.Table) -> Iterator[Row]:
-    for batch in table.to_batches(max_chunksize=1 << 14):
-        yield from batch.to_pylist()
-
-
-_WRITERS: dict[str, Callable[[pa.Table, Path], None]] = {
+_WRITERS: dict[str, Callable[[Iterator[Row], Path, pa.Schema], None]] = {
     ".jsonl": _write_jsonl,
-    ".csv": _write_csv,
+    ".csv": _write_cells,
+    ".tsv": _write_cells,
     ".parquet": _write_parquet,
 }

@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from isoglot.batching.plan import Translations
+from isoglot.batching.translations import Translations
+from isoglot.common.cache import cache_folder
 from isoglot.common.errors import InputError
 from isoglot.common.languages import normalize_language
 from isoglot.pairs import duplicates
 from isoglot.pairs.description import Description, Tokenizer, length_quantiles
-from isoglot.pairs.schema import SCHEMA, checked, codes, table_from_rows
+from isoglot.pairs.numbers import Column, blocks, first_places, numbered
+from isoglot.pairs.rows import (
+    TEXT_COLUMNS,
+    Part,
+    Rows,
+    by_example,
+    patterns,
+    put_together,
+    rows_of_batches,
+    selected,
+)
+from isoglot.pairs.schema import ROWS_AT_A_TIME, SCHEMA, Where, batches_of_rows, checked
+from isoglot.pairs.texts import ArrowTexts, BoolArray, IntArray, Source, hashes, kept, mapped_batches, texts_of
 
-IntArray = npt.NDArray[np.int64]
 Role = Literal["query", "passage"]
 
-_ROWS_AT_A_TIME = 1 << 14
+_FORMAT = "1"  # of the files in the cache folder; part of their name
 _DESCRIBED_TEXTS = 20_000  # texts per role whose lengths stand for all
 
 
@@ -31,11 +43,16 @@ _DESCRIBED_TEXTS = 20_000  # texts per role whose lengths stand for all
 class ParallelPairs:
     """Query-passage pairs and their translations: one row per translation, one id for all translations of a pair.
 
-    Made by `from_rows`, `read_pairs` or `isoglot.load_pairs`, which check every row. Methods return new tables.
+    Made by `from_rows`, `read_pairs` or `isoglot.load_pairs`, which check every row. Methods return new tables. Rows
+    are numbers and texts stand once, on disk where they are many; tables that are made of others share them.
 
     Attributes:
-        table: Arrow table with the string columns `id`, `language`, `query` (null: the passage is only a candidate),
-            `passage`, `dataset`, and `negatives`, lists of strings (null: none).
+        store: all texts; rows know theirs by number, and so does `negative`.
+        example_ids: the distinct ids, by first appearance; a plan's example numbers index them.
+        languages: language tags of the rows, sorted.
+        datasets: names of the data sets.
+        numbers: the rows.
+        negative: the texts of all negatives; rows know where theirs stand in it.
 
     >>> pairs = ParallelPairs.from_rows([
     ...     {"id": "1", "language": "en", "query": "web server", "passage": "nginx serves pages."},
@@ -45,14 +62,19 @@ class ParallelPairs:
     (2, 1, ('de', 'en'))
     """
 
-    table: pa.Table
+    store: ArrowTexts
+    example_ids: ArrowTexts
+    languages: tuple[str, ...]
+    datasets: tuple[str, ...]
+    numbers: Rows
+    negative: IntArray
 
     @classmethod
     def from_rows(cls, rows: Iterable[Mapping[str, Any]], dataset: str = "pairs") -> ParallelPairs:
         """Pairs from mappings with `id`, `language`, `query`, `passage` and, where known, `negatives` and `dataset`.
 
         Args:
-            rows: one mapping per translation; other keys are left out.
+            rows: one mapping per translation, read once; other keys are left out.
             dataset: the data set of rows that name none.
 
         Raises:
@@ -62,112 +84,236 @@ class ParallelPairs:
         def where(row: int) -> str:
             return f"row {row + 1}"
 
-        return cls(checked(table_from_rows(rows, where), dataset, where))
+        return cls.from_batches(batches_of_rows(rows, where), dataset, where)
+
+    @classmethod
+    def from_batches(
+        cls, batches: Iterable[pa.RecordBatch], dataset: str, where: Where, source: Sequence[str] = ()
+    ) -> ParallelPairs:
+        """Pairs from batches with the columns of `isoglot.pairs.schema.SCHEMA`; of many megabytes, by way of the disk.
+
+        Args:
+            batches: read once, block by block; not at all if a file of them is in the cache folder.
+            dataset: the data set of rows that name none.
+            where: says where a row, counted from 0, comes from.
+            source: what stands for everything that is read, as from `isoglot.pairs.texts.identity`; with it, a large
+                source that was read once is only mapped the next time.
+
+        Raises:
+            InputError: naming a wrong row.
+        """
+        path = None
+        if source:
+            key = hashlib.sha256("\0".join([_FORMAT, dataset, *source]).encode()).hexdigest()[:32]
+            path = cache_folder() / "pairs" / f"{key}.arrow"
+            if path.exists():
+                return cls._of(mapped_batches(path), path)
+        found, file = kept(checked(batches, dataset, where), SCHEMA, path)
+        pairs = cls._of(found, file)
+        try:
+            pairs._check_once_per_language(where)
+        except InputError:
+            if file is not None and file is path:
+                path.unlink()
+            raise
+        return pairs
+
+    @classmethod
+    def _of(cls, batches: Sequence[pa.RecordBatch], file: Source | None) -> ParallelPairs:
+        """Pairs of checked batches, and the file that they are mapped from."""
+        languages = sorted({tag for batch in batches for tag in pc.unique(batch["language"]).to_pylist()})
+        datasets = list(dict.fromkeys(name for batch in batches for name in pc.unique(batch["dataset"]).to_pylist()))
+        rows, negative, first = rows_of_batches(batches, languages, datasets)
+        store = ArrowTexts.of_batches(batches, TEXT_COLUMNS, file)
+        ids = ArrowTexts.of_batches(batches, ("id",), file)
+        return cls(store, ids.select(first), tuple(languages), tuple(datasets), rows, negative)
+
+    def _check_once_per_language(self, where: Where) -> None:
+        pattern, table = self._patterns
+        twice = (table.sum(2) > 1).any(1)[pattern]
+        if not twice.any():
+            return
+        rows = np.flatnonzero(twice[self.example])
+        key = self.example[rows].astype(np.int64) * len(self.languages) + self.language[rows]
+        _, first, back = np.unique(key, return_index=True, return_inverse=True)
+        again = int(np.flatnonzero(first[back] != np.arange(len(key)))[0])
+        row, before = int(rows[again]), int(rows[first[back[again]]])
+        name, tag = self.example_ids[int(self.example[row])], self.languages[int(self.language[row])]
+        raise InputError(
+            f'{where(row)}: id "{name}" has "{tag}" already ({where(before)}); one translation per language and id'
+        )
 
     @classmethod
     def concatenate(cls, parts: Sequence[ParallelPairs]) -> ParallelPairs:
         """All rows of several tables.
 
-        Ids stay as they are where no two tables share one. Else every id gets its data set's name in front, because
-        `1` in two data sets is not a translation of `1`.
+        Ids stay as they are where no two tables share one. Else every id gets the name of its example's data set in
+        front, because `1` in two data sets is not a translation of `1`.
 
         Raises:
             InputError: if two tables have one id of one data set in one language.
         """
-        table = pa.concat_tables([part.table for part in parts]) if parts else SCHEMA.empty_table()
-        if len(pc.unique(table["id"])) < sum(part.example_count for part in parts):
-            named = pc.binary_join_element_wise(table["dataset"], table["id"], "/")
-            table = table.set_column(0, SCHEMA.field("id"), named)
-        return cls(checked(table, "pairs", lambda row: f"row {row + 1} of the concatenated tables"))
+        if len(parts) == 1:
+            return parts[0]
+        ids = ArrowTexts.joined([part.example_ids for part in parts])
+        number, first = numbered(ids.hashes())
+        if len(first) < len(number):
+            names = (
+                f"{part.datasets[n]}/{name}"
+                for part in parts
+                for name, n in zip(part.example_ids, part._dataset.tolist(), strict=True)
+            )
+            ids = texts_of(names)
+            number, first = numbered(ids.hashes())
+        languages = sorted({tag for part in parts for tag in part.languages})
+        datasets = list(dict.fromkeys(name for part in parts for name in part.datasets))
+        joined, start, text, negative = [], 0, 0, Column(np.int32)
+        for part in parts:
+            own = number[start : start + part.example_count]
+            named = np.array([datasets.index(name) for name in part.datasets], np.int32)
+            spoken = np.searchsorted(languages, part.languages)
+            joined.append(Part(part.numbers, None, own, spoken, named, text, len(negative)))
+            for _, some in blocks(part.negative):
+                negative.append(some + text)
+            start, text = start + part.example_count, text + len(part.store)
+        rows = put_together(joined, len(languages), len(datasets))
+        store = ArrowTexts.joined([part.store for part in parts])
+        pairs = cls(store, ids.select(first), tuple(languages), tuple(datasets), rows, negative.finish())
+        pairs._check_once_per_language(lambda row: f"row {row + 1} of the concatenated tables")
+        return pairs
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Without what can be made again."""
+        return ParallelPairs, tuple(getattr(self, field.name) for field in fields(self))
 
     def __len__(self) -> int:
         """Number of rows, that is of translations."""
-        return int(self.table.num_rows)
+        return len(self.numbers)
 
     def __repr__(self) -> str:
         """Counts and languages, not the rows."""
         return f"ParallelPairs({self.example_count:,} examples, {len(self):,} rows, {' '.join(self.languages)})"
 
-    @cached_property
-    def _examples(self) -> tuple[IntArray, list[str]]:
-        """Example number of each row, `(rows,)`, and the examples' ids, by first appearance."""
-        return codes(self.table["id"])
-
-    @cached_property
-    def _datasets(self) -> tuple[IntArray, list[str]]:
-        """Data set number of each example, `(examples,)`, that of its first row, and the data sets' names."""
-        example, ids = self._examples
-        dataset, names = codes(self.table["dataset"])
-        first = np.empty(len(ids), dtype=np.int64)
-        first[example[::-1]] = dataset[::-1]
-        return first, names
-
-    @property
-    def example_ids(self) -> list[str]:
-        """The distinct ids, by first appearance; a plan's example numbers index them."""
-        return self._examples[1]
-
     @property
     def example_count(self) -> int:
         """Number of distinct ids."""
-        return len(self._examples[1])
-
-    @cached_property
-    def languages(self) -> tuple[str, ...]:
-        """Language tags of the rows, sorted."""
-        return tuple(sorted(pc.unique(self.table["language"]).to_pylist()))
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """SHA-256 over the content in its order, whatever the chunks it is stored in; 64 hexadecimal digits."""
-        digest = hashlib.sha256()
-        for name, column in zip(SCHEMA.names, self.table.columns, strict=True):
-            digest.update(name.encode())
-            if name == "negatives":
-                digest.update(_lengths(pc.list_value_length(column)))
-                column = pc.list_flatten(column)
-            digest.update(_lengths(pc.binary_length(column)))
-            for chunk in column.chunks:
-                digest.update("".join(text or "" for text in chunk.to_pylist()).encode())
-        return digest.hexdigest()
-
-    def texts(self, role: Role, rows: IntArray | None = None) -> list[str | None]:
-        """Texts of some rows, or of all, in that order; a query may be None."""
-        column = self.table[role]
-        return list((column if rows is None else column.take(pa.array(rows))).to_pylist())
+        return len(self.example_ids)
 
     @property
     def example(self) -> IntArray:
-        """`(rows,)`; the example number of each row."""
-        return self._examples[0]
+        """`(rows,)`; the example number of each row. Small integers: widen them before arithmetic."""
+        return self.numbers.example
 
-    @cached_property
+    @property
     def language(self) -> IntArray:
-        """`(rows,)`; the language number of each row, which indexes `languages`."""
-        number = pc.index_in(self.table["language"], pa.array(self.languages, pa.string()))
-        return np.asarray(number.to_numpy(), np.int64)
+        """`(rows,)`; the language number of each row, which indexes `languages`. Small integers, as `example`."""
+        return self.numbers.language
 
     @cached_property
-    def has_query(self) -> npt.NDArray[np.bool_]:
+    def has_query(self) -> BoolArray:
         """`(rows,)`; false where the passage is only a candidate."""
-        has: npt.NDArray[np.bool_] = pc.is_valid(self.table["query"]).to_numpy()
-        return has
+        return np.asarray(self.numbers.query >= 0)
+
+    @cached_property
+    def _dataset(self) -> IntArray:
+        """`(examples,)`; the data set of each example, that of its first row."""
+        return self.numbers.dataset[first_places(self.example, self.example_count)]
+
+    @cached_property
+    def _patterns(self) -> tuple[IntArray, IntArray]:
+        return patterns(self.numbers, len(self.languages))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over hashes of the content in its order, however it is stored; 64 hexadecimal digits."""
+        texts, ids = self.store.hashes(), self.example_ids.hashes()
+        tags, names = (hashes(pa.array(values, pa.large_string())) for values in (self.languages, self.datasets))
+        digest = hashlib.sha256()
+        for _, part in self.numbers.parts():
+            queries = np.where(part.query >= 0, texts[part.query], 0) if len(texts) else part.query
+            columns = (ids[part.example], tags[part.language], queries, texts[part.passage], names[part.dataset])
+            for column in (*columns, texts[self.negative[part.negative_places()]], part.negatives_count):
+                digest.update(np.ascontiguousarray(column, column.dtype.newbyteorder("<")).data)
+        return digest.hexdigest()
+
+    def text_numbers(self, role: Role) -> IntArray:
+        """`(rows,)`; where each row's text stands in `store`; -1 where there is no query."""
+        return self.numbers.query if role == "query" else self.numbers.passage
+
+    def texts(self, role: Role, rows: IntArray | None = None) -> list[str | None]:
+        """Texts of some rows, or of all, in that order; a query may be None."""
+        numbers = self.text_numbers(role)
+        numbers = numbers if rows is None else numbers[rows]
+        has = numbers >= 0
+        if has.all():
+            return list(self.store.take(numbers))
+        found = iter(self.store.take(numbers[has]))
+        return [next(found) if there else None for there in has.tolist()]
 
     def negatives(self, rows: IntArray | None = None) -> list[list[str]]:
         """The negatives of some rows, or of all, in that order; an empty list where there are none."""
-        column = self.table["negatives"]
-        return [found or [] for found in (column if rows is None else column.take(pa.array(rows))).to_pylist()]
+        part = self.numbers if rows is None else self.numbers.where(rows)
+        texts = iter(self.store.take(self.negative[part.negative_places()]))
+        return [list(itertools.islice(texts, max(count, 0))) for count in part.negatives_count.tolist()]
+
+    def negative_numbers(self, rows: IntArray) -> list[IntArray]:
+        """Where the negatives of some rows stand in `store`, row by row."""
+        part = self.numbers.where(rows)
+        numbers = self.negative[part.negative_places()]
+        return np.split(numbers, np.cumsum(np.maximum(part.negatives_count, 0))[:-1])
 
     def rows(self, rows: IntArray | None = None) -> Iterator[dict[str, Any]]:
         """Some rows, or all, in that order, as mappings with the keys that `from_rows` takes."""
-        for start in range(0, len(self) if rows is None else len(rows), _ROWS_AT_A_TIME):
-            some = slice(start, start + _ROWS_AT_A_TIME)
-            part = self.table.slice(start, _ROWS_AT_A_TIME) if rows is None else self.table.take(pa.array(rows[some]))
-            yield from part.to_pylist()
+        for start in range(0, len(self) if rows is None else len(rows), ROWS_AT_A_TIME):
+            stop = min(start + ROWS_AT_A_TIME, len(self) if rows is None else len(rows))
+            some = np.arange(start, stop) if rows is None else rows[start:stop]
+            part = self.numbers.where(some)
+            known = part.negatives_count >= 0
+            columns = (
+                self.example_ids.take(part.example),
+                part.language.tolist(),
+                self.texts("query", some),
+                self.texts("passage", some),
+                self.negatives(some) if known.any() else itertools.repeat([]),
+                known.tolist(),
+                part.dataset.tolist(),
+            )
+            for name, tag, query, passage, negatives, listed, dataset in zip(*columns, strict=False):
+                yield {
+                    "id": name,
+                    "language": self.languages[tag],
+                    "query": query,
+                    "passage": passage,
+                    "negatives": negatives if listed else None,
+                    "dataset": self.datasets[dataset],
+                }
 
-    def select_rows(self, chosen: npt.NDArray[np.bool_]) -> ParallelPairs:
+    def select_rows(self, chosen: BoolArray) -> ParallelPairs:
         """The rows that a mask, `(rows,)`, chooses, in their order."""
-        return ParallelPairs(self.table.filter(pa.array(chosen)))
+        sizes = (self.example_count, len(self.languages), len(self.datasets))
+        rows, (examples, languages, datasets) = selected(self.numbers, chosen, sizes)
+        return replace(
+            self,
+            example_ids=self.example_ids.select(examples),
+            languages=tuple(self.languages[n] for n in languages),
+            datasets=tuple(self.datasets[n] for n in datasets),
+            numbers=rows,
+        )
+
+    def select_examples(self, chosen: BoolArray) -> ParallelPairs:
+        """All translations of the examples that a mask, `(examples,)`, chooses; rows keep their order."""
+        return self.select_rows(chosen[self.example])
+
+    def with_negatives(self, counts: IntArray, passages: IntArray) -> ParallelPairs:
+        """The same rows with other negatives.
+
+        Args:
+            counts: `(rows,)`; how many each row has; -1 where none are known.
+            passages: `(negatives,)`; the rows whose passages they are, row after row.
+        """
+        had = np.maximum(counts, 0)
+        rows = replace(self.numbers, negatives_from=np.cumsum(had) - had, negatives_count=counts)
+        return replace(self, numbers=rows, negative=self.numbers.passage[passages])
 
     def filter_languages(self, languages: Iterable[str]) -> ParallelPairs:
         """Only the rows in these languages.
@@ -179,7 +325,7 @@ class ParallelPairs:
         for tag in wanted:
             if tag not in self.languages:
                 raise InputError(f'no rows in "{tag}"; there are {", ".join(self.languages)}')
-        return ParallelPairs(self.table.filter(pc.is_in(self.table["language"], pa.array(wanted, pa.string()))))
+        return self.select_rows(np.isin(self.languages, wanted)[self.language])
 
     def sample(self, n_examples: int, seed: int) -> ParallelPairs:
         """All translations of `n_examples` examples drawn without replacement; rows keep their order.
@@ -196,11 +342,20 @@ class ParallelPairs:
         """Every row an example of its own: its language is put in front of its id.
 
         >>> rows = [{"id": "1", "language": tag, "query": tag, "passage": tag} for tag in ("de", "en")]
-        >>> ParallelPairs.from_rows(rows).without_translations().example_ids
+        >>> list(ParallelPairs.from_rows(rows).without_translations().example_ids)
         ['de/1', 'en/1']
         """
-        apart = pc.binary_join_element_wise(self.table["language"], self.table["id"], "/")
-        return ParallelPairs(self.table.set_column(0, SCHEMA.field("id"), apart))
+        names = (
+            f"{self.languages[tag]}/{name}"
+            for _, part in self.numbers.parts()
+            for name, tag in zip(self.example_ids.take(part.example), part.language.tolist(), strict=True)
+        )
+        rows = replace(self.numbers, example=np.arange(len(self), dtype=np.int32))
+        return replace(self, example_ids=texts_of(names), numbers=rows)
+
+    def with_dataset_renamed(self, old: str, new: str) -> ParallelPairs:
+        """The same rows, those of one data set under another name of it."""
+        return replace(self, datasets=tuple(new if name == old else name for name in self.datasets))
 
     def split(self, held_out: float, seed: int) -> tuple[ParallelPairs, ParallelPairs]:
         """Training part and held-out part; all translations of an example go to the same part.
@@ -231,20 +386,18 @@ class ParallelPairs:
         most translations is kept, the first one of several. Then examples go whose query, in any language, one with
         more translations or an earlier one asks too: in a batch each would be the other's false negative.
         """
-        example, ids = self._examples
-        table, count = self.table, len(ids)
-        passage = duplicates.key_numbers(duplicates.passage_key(table["passage"]))
-        near = duplicates.key_numbers(duplicates.near_key(table["passage"]))
-        order = np.argsort(-np.bincount(example, minlength=count), kind="stable")
-        same_group = duplicates.connected(example, [passage], count)
-        near_group = duplicates.connected(example, [passage, near], count)
+        count, rows = self.example_count, self.numbers
+        passage, near = (
+            duplicates.shared(rows, "passage", duplicates.key_numbers(self.store, rows.passage, key))
+            for key in (duplicates.passage_key, duplicates.near_key)
+        )
+        query = duplicates.key_numbers(self.store, rows.query, duplicates.query_key)
+        order = np.argsort(-np.bincount(self.example, minlength=count), kind="stable")
+        same_group = duplicates.connected([passage], count)
+        near_group = duplicates.connected([passage, near], count)
         kept = duplicates.best_of(near_group, order)
-
-        language, tags = codes(table["language"])
-        query = duplicates.key_numbers(duplicates.query_key(table["query"]))
-        query = np.where((query >= 0) & kept[example], query * len(tags) + language, -1)
-        asked_first = duplicates.first_with_key(example, query, order)
-        result = self.select_examples(kept & asked_first)
+        asked = duplicates.shared(rows, "query", query).of(kept)
+        result = self.select_examples(kept & duplicates.first_with_key(asked, order))
         groups, near_groups = len(np.unique(same_group)), int(kept.sum())
         return result, duplicates.DuplicateReport(
             examples_before=count,
@@ -262,57 +415,44 @@ class ParallelPairs:
         Args:
             tokenizer: a Hugging Face tokenizer; with one, lengths in tokens of up to 20,000 evenly spaced rows.
         """
-        present = self._rows_by_language(np.ones(len(self), dtype=np.bool_)) >= 0
-        asked = self._rows_by_language(self.has_query) >= 0
-        dataset, datasets = self._datasets
+        pattern, table = self._patterns
+        times = np.bincount(pattern, minlength=len(table)).astype(np.float64)[:, None]
+        present, asked = table.any(2), table[:, :, 1:].any(2)
+        per_dataset = np.bincount(self._dataset, minlength=len(self.datasets)).tolist()
         lengths: dict[str, list[int]] = {}
         if tokenizer is not None:
             rows = np.arange(0, len(self), -(-len(self) // _DESCRIBED_TEXTS) or 1)
             roles: tuple[Role, ...] = ("query", "passage")
             for role in roles:
                 lengths[role] = length_quantiles([text for text in self.texts(role, rows) if text], tokenizer)
-        per_dataset = np.bincount(dataset, minlength=len(datasets)).tolist()
         return Description(
             examples=self.example_count,
             rows=len(self),
-            languages=dict(zip(self.languages, present.sum(0).tolist(), strict=True)),
-            datasets=dict(zip(datasets, per_dataset, strict=True)),
-            pairs=(asked.T.astype(np.float64) @ present).astype(np.int64),
+            languages=dict(zip(self.languages, (present * times).sum(0).astype(int).tolist(), strict=True)),
+            datasets=dict(zip(self.datasets, per_dataset, strict=True)),
+            pairs=((asked * times).T @ present).astype(np.int64),
             token_lengths=lengths,
         )
 
     def translations(self) -> Translations:
         """The shape of the table for `plan_batches`: which rows are whose translations, without the texts.
 
-        A row without a query counts as no translation. Examples are numbered by first appearance of their id.
+        A row without a query counts as no translation. Examples are numbered by first appearance of their id. It is
+        made once.
         """
-        example, ids = self._examples
-        dataset, datasets = self._datasets
-        passage = duplicates.key_numbers(duplicates.passage_key(self.table["passage"]))
-        rows = self._rows_by_language(self.has_query)
-        same_text = pc.fill_null(pc.equal(self.table["query"], self.table["passage"]), False).to_numpy()
+        return self._translations
+
+    @cached_property
+    def _translations(self) -> Translations:
+        pattern, table = self._patterns
+        key = duplicates.key_numbers(self.store, self.numbers.passage, duplicates.passage_key)
         return Translations(
             languages=self.languages,
-            rows=rows,
-            datasets=tuple(datasets),
-            dataset=dataset,
-            group=duplicates.connected(example, [passage], len(ids)),
-            identical=(rows >= 0) & np.append(same_text, False)[rows],
+            datasets=self.datasets,
+            dataset=self._dataset,
+            group=duplicates.connected([duplicates.shared(self.numbers, "passage", key)], self.example_count),
+            pattern=pattern,
+            available=np.asarray(table[:, :, 1:].any(2)),
+            identical=table[:, :, 2] > 0,
+            rows=by_example(self.numbers, len(self.languages)),
         )
-
-    def _rows_by_language(self, chosen: npt.NDArray[np.bool_]) -> IntArray:
-        """`(examples, languages)`; the chosen row of each, -1 where there is none."""
-        example, ids = self._examples
-        language = pc.index_in(self.table["language"], pa.array(self.languages, pa.string())).to_numpy()
-        rows = np.full((len(ids), len(self.languages)), -1, dtype=np.int64)
-        rows[example[chosen], language[chosen]] = np.flatnonzero(chosen)
-        return rows
-
-    def select_examples(self, chosen: npt.NDArray[np.bool_]) -> ParallelPairs:
-        """All translations of the examples that a mask, `(examples,)`, chooses; rows keep their order."""
-        return ParallelPairs(self.table.filter(pa.array(chosen[self._examples[0]])))
-
-
-def _lengths(counts: pa.ChunkedArray) -> bytes:
-    """Lengths as bytes that tell null from empty."""
-    return np.asarray(pc.fill_null(counts, -1).to_numpy(), dtype="<i8").tobytes()

@@ -1,17 +1,9 @@
 """Results as people read them: text tables, Markdown, LaTeX and one self-contained HTML page."""
 
-from isoglot.report.export import save_report
-from isoglot.report.page import html_report
+from isoglot.report.export import html_report, latex_table, save_report
 from isoglot.report.runs import LossLog, load_run
 from isoglot.report.sentences import language_findings, sentences
-from isoglot.report.tables import (
-    comparison_table,
-    grid_table,
-    latex_table,
-    markdown_table,
-    systems_rows,
-    text_table,
-)
+from isoglot.report.tables import comparison_table, grid_table, markdown_table, text_table
 
 __all__ = [
     "LossLog",
@@ -24,6 +16,5 @@ __all__ = [
     "markdown_table",
     "save_report",
     "sentences",
-    "systems_rows",
     "text_table",
 ]

@@ -1,4 +1,4 @@
-"""A report as a file: HTML, Markdown or LaTeX, by the file's ending."""
+"""A report over several systems: a page, Markdown or LaTeX, by the file's ending."""
 
 from __future__ import annotations
 
@@ -8,25 +8,28 @@ from pathlib import Path
 from isoglot.common.atomic import write_text
 from isoglot.common.errors import InputError
 from isoglot.evaluation.results import Results
-from isoglot.report.page import html_report
+from isoglot.report import parts
+from isoglot.report.page import Section, html_page, render
 from isoglot.report.runs import LossLog
+from isoglot.report.sentences import in_words
 from isoglot.report.systems import Systems, by_benchmark
-from isoglot.report.tables import (
-    contrasts_table,
-    latex_table,
-    markdown_table,
-    markdown_text,
-    systems_table,
+from isoglot.report.tables import contrasts_table, overall, systems_table
+
+DEFAULT_TITLE = "How these systems treat languages"
+_OF_A_BENCHMARK = (
+    ("systems", "Systems", "systems", parts.figures),
+    ("differences", "Which differences are real", "differences", parts.differences),
+    ("languages", "Language by language", "languages", parts.languages),
+    ("bias", "Bias by query language", "plots", parts.bias),
+    ("errors", "Errors and preference", "tables", parts.errors),
+    ("mix", "Languages of the first passages", "first_passages", parts.first_passages),
+    ("alignment", "Alignment of the embeddings", "tables", parts.alignment),
 )
-from isoglot.report.words import DEFAULT_TITLE, in_words
+"""Sections of a benchmark: id, heading, macro, and what makes the macro's data."""
 
 
 def save_report(
-    results: Sequence[Results],
-    path: str | Path,
-    title: str = DEFAULT_TITLE,
-    *,
-    logs: Sequence[LossLog | None] = (),
+    results: Sequence[Results], path: str | Path, title: str = DEFAULT_TITLE, *, logs: Sequence[LossLog | None] = ()
 ) -> None:
     """Write a report as a page (`.html`), as Markdown (`.md`) or as LaTeX tables (`.tex`).
 
@@ -46,26 +49,61 @@ def save_report(
     if suffix == ".html":
         write_text(path, html_report(results, title, logs=logs))
     elif suffix == ".md":
-        parts = [f"# {markdown_text(title)}", *(_markdown(systems) for systems in by_benchmark(results))]
-        write_text(path, "\n\n".join(parts) + "\n")
+        write_text(path, _markdown(results, title))
     elif suffix == ".tex":
-        write_text(path, "\n\n".join(latex_table(systems) for systems in by_benchmark(results)) + "\n")
+        write_text(path, "\n".join(latex_table(systems) for systems in by_benchmark(results)))
     else:
         raise InputError(f"{path}: a report ends in .html, .md or .tex")
 
 
-def _markdown(systems: Systems) -> str:
-    parts = [
-        f"## {markdown_text(systems.benchmark)}",
-        *(markdown_text(sentence) for sentence in in_words(systems)),
-        markdown_table(*systems_table(systems)),
+def html_report(results: Sequence[Results], title: str = DEFAULT_TITLE, *, logs: Sequence[LossLog | None] = ()) -> str:
+    """The page: a summary in words, then per benchmark the systems, their differences and languages; then questions.
+
+    The arguments are those of `save_report`.
+
+    Raises:
+        InputError: if there are none, or two benchmarks go by one name.
+        MissingExtraError: if the library that draws the plots is not installed.
+    """
+    return html_page(title, _sections(by_benchmark(results), logs))
+
+
+def latex_table(systems: Systems) -> str:
+    """The systems as a LaTeX table for the `booktabs` package; intervals under the figures, marks behind them."""
+    table = systems_table(systems.benchmark, systems.names, systems.cells)
+    return render("systems.tex", table=table, first=systems.names[0] if systems.comparison else None)
+
+
+def _sections(groups: Sequence[Systems], logs: Sequence[LossLog | None]) -> list[Section]:
+    """What the page has something to show for."""
+    made = [Section("summary", "Summary", "summary", {"benchmarks": [parts.summary(systems) for systems in groups]})]
+    for number, systems in enumerate(groups, 1):
+        key = f"benchmark-{number}"
+        found = [(name, title, macro, part(systems)) for name, title, macro, part in _OF_A_BENCHMARK]
+        inside = [Section(f"{key}-{name}", title, macro, data) for name, title, macro, data in found if data]
+        made.append(Section(key, systems.benchmark, inside=inside))
+    if training := parts.training(logs):
+        made.append(Section("training", "Training", "plots", training))
+    questions = []
+    for number, systems in enumerate(groups, 1):
+        asked = parts.explorer(systems)
+        if asked["queries"]:
+            data = {"key": f"explorer-{number}", "questions": asked}
+            questions.append(Section(f"questions-{number}", f"Questions of {systems.benchmark}", "explorer", data))
+    if questions:
+        made.append(Section("questions", "See for yourself", "about_questions", inside=questions))
+    origins = {"benchmarks": [parts.provenance(systems) for systems in groups]}
+    return [*made, Section("provenance", "Where this comes from", "provenance", origins)]
+
+
+def _markdown(results: Sequence[Results], title: str) -> str:
+    benchmarks = [
+        {
+            "systems": systems,
+            "sentences": in_words(systems),
+            "table": systems_table(systems.benchmark, systems.names, systems.cells),
+            "differences": contrasts_table("", overall(systems.comparison)) if systems.comparison else None,
+        }
+        for systems in by_benchmark(results)
     ]
-    if systems.comparison:
-        parts += [
-            f"▲ better, ▼ worse than {markdown_text(systems.names[0])}, significant after correction; "
-            "in brackets 95 % intervals.",
-            f"### Differences to {markdown_text(systems.names[0])}",
-            markdown_table(*contrasts_table(systems)),
-            *(markdown_text(note) for note in systems.comparison.notes),
-        ]
-    return "\n\n".join(parts)
+    return render("report.md", title=title, benchmarks=benchmarks)

@@ -1,80 +1,109 @@
-"""One HTML page over several systems that needs nothing from outside itself."""
+"""An HTML page that needs nothing from outside itself, and other texts made of templates.
+
+The browser is told to load nothing from anywhere; the plots are drawn by Vega-Lite, which is inside. The templates
+escape whatever comes in as text.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
 
-from isoglot.evaluation.results import Results
-from isoglot.report.explorer import explorer
-from isoglot.report.frame import Section, html_page
-from isoglot.report.markup import Html, element, join
-from isoglot.report.parts import (
-    alignment_part,
-    bias_part,
-    languages_part,
-    mix_part,
-    significance_part,
-    summary_part,
-    systems_part,
-)
-from isoglot.report.provenance import provenance_part
-from isoglot.report.runs import LossLog
-from isoglot.report.systems import Systems, by_benchmark
-from isoglot.report.training import training_part
-from isoglot.report.words import DEFAULT_TITLE
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
 
-_OF_A_BENCHMARK = {
-    "systems": ("Systems", systems_part),
-    "differences": ("Which differences are real", significance_part),
-    "languages": ("Language by language", languages_part),
-    "bias": ("Bias by query language", bias_part),
-    "mix": ("Languages of the first passages", mix_part),
-    "alignment": ("Alignment of the embeddings", alignment_part),
+from isoglot.common.errors import MissingExtraError
+from isoglot.report.tables import latex_text, markdown_table, markdown_text
+
+_DRAWING = {
+    "font": "Arial, Helvetica, sans-serif",
+    "padding": 12,
+    "view": {"stroke": None},
+    "axis": {"grid": True, "gridOpacity": 0.4},
+    "range": {"category": ["#2f66ad", "#157347", "#b8400f", "#69727b", "#7b4ab0"]},  # the page's, on white
 }
 
 
-def html_report(results: Sequence[Results], title: str = DEFAULT_TITLE, *, logs: Sequence[LossLog | None] = ()) -> str:
-    """The page: a summary in words, then per benchmark the systems, their differences and languages; then questions.
+@dataclass(frozen=True)
+class Section:
+    """A part of the page with a heading.
 
-    Args:
-        results: of any number of benchmarks; of each, the system to compare with first.
-        title: of the page.
-        logs: losses of the training runs that the systems came from, as `load_run` gives them.
+    Attributes:
+        key: its id.
+        title: its heading.
+        part: the macro of `parts.html` that shows it; none where empty.
+        data: what the macro takes.
+        inside: the sections inside it.
+    """
+
+    key: str
+    title: str
+    part: str = ""
+    data: Mapping[str, Any] = field(default_factory=dict)
+    inside: Sequence[Section] = ()
+
+
+def html_page(title: str, sections: Sequence[Section]) -> str:
+    """A whole page.
 
     Raises:
-        InputError: if there are none, or two benchmarks go by one name.
         MissingExtraError: if the library that draws the plots is not installed.
     """
-    return html_page(title, _sections(by_benchmark(results), logs))
+    return render("page.html", title=title, sections=sections, plot_library=plot_library())
 
 
-def _sections(groups: Sequence[Systems], logs: Sequence[LossLog | None]) -> list[Section]:
-    """What the page has something to show for."""
-    parts = [Section("summary", "Summary", join([summary_part(systems) for systems in groups]))]
-    for number, systems in enumerate(groups, 1):
-        key = f"benchmark-{number}"
-        inside = ((f"{key}-{name}", title, part(systems)) for name, (title, part) in _OF_A_BENCHMARK.items())
-        parts.append(Section(key, systems.benchmark, None, _filled(inside)))
-    training = training_part(logs)
-    questions = _filled(
-        (f"questions-{number}", f"Questions of {systems.benchmark}", explorer(systems, number))
-        for number, systems in enumerate(groups, 1)
+def render(template: str, package: str = "isoglot.report", /, **data: Any) -> str:
+    """A text made of a template that lies in the package's folder `templates`."""
+    return _environment(package).get_template(template).render(data)
+
+
+def plot_library() -> Markup:
+    """The script of Vega-Lite, to stand within a page.
+
+    Raises:
+        MissingExtraError: if `vl-convert-python`, which carries it, is not installed.
+    """
+    return _bundle(_converter().javascript_bundle)
+
+
+def plot_svg(spec: dict[str, Any]) -> str:
+    """A plot as a drawing of its own, dark on white.
+
+    Raises:
+        MissingExtraError: as `plot_library`.
+    """
+    drawing: str = _converter().vegalite_to_svg({**spec, "background": "white", "config": _DRAWING})
+    return drawing.replace("currentColor", "#222")  # a drawing alone has no page to take its colour from
+
+
+def _converter() -> Any:
+    try:
+        import vl_convert
+    except ImportError:
+        raise MissingExtraError("a report as a page needs an extra: pip install 'isoglot[report]'") from None
+    return vl_convert
+
+
+@cache
+def _bundle(make: Callable[[str], str]) -> Markup:
+    """The script of `make`, made once a process: it takes seconds."""
+    script = make("window.vegaEmbed = vegaEmbed;")
+    return Markup(script.replace("</script", "<\\/script").replace("<!--", "<\\!--"))
+
+
+@cache
+def _environment(package: str) -> Environment:
+    made = Environment(
+        loader=PackageLoader(package),
+        autoescape=select_autoescape(["html"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
-    if training:
-        parts.append(Section("training", "Training", training))
-    if questions:
-        parts.append(Section("questions", "See for yourself", _ABOUT_QUESTIONS, questions))
-    origins = join([provenance_part(systems) for systems in groups])
-    return [*parts, Section("provenance", "Where this comes from", origins)]
-
-
-def _filled(sections: Iterable[tuple[str, str, Html | None]]) -> tuple[Section, ...]:
-    return tuple(Section(key, title, content) for key, title, content in sections if content)
-
-
-_ABOUT_QUESTIONS = element(
-    "p",
-    "Choose a question and see what each system puts first for it over the pool of all languages. Then ask the same in "
-    "another language: a system that ranks by meaning shows the same answers. Colours stand for languages, whose tags "
-    "stand beside them.",
-)
+    made.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":"), "allow_nan": False}
+    made.filters |= {"md": markdown_text, "md_table": lambda table: markdown_table(table.header, table.rows)}
+    made.filters |= {"tex": latex_text}
+    return made

@@ -1,250 +1,289 @@
-"""The parts of the page that tell of one benchmark."""
+"""What the parts of a report show: plain data for the macros of `parts.html`, None where there is nothing to show."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from isoglot.common.languages import language_name
-from isoglot.report.markup import Html, details, element, figure, join, table
-from isoglot.report.plots import Values, heat_map, language_bars, systems_plot
-from isoglot.report.sentences import sentences
-from isoglot.report.systems import BIAS, Column, Systems, measure_name
-from isoglot.report.tables import CONTRAST_COLUMNS, MARKS, contrast_row, overall, write_interval
-from isoglot.report.words import best, in_words, main_column
+from isoglot.evaluation.averages import MATTERS_OF_TASTE
+from isoglot.report.plots import Plot, difference, language_bars, language_map, largest, loss_plot, systems_plot
+from isoglot.report.runs import LossLog
+from isoglot.report.sentences import best, in_words, main_column, sentences
+from isoglot.report.systems import Column, Systems, measure_name
+from isoglot.report.tables import CONTRAST_HEADER, Table, contrast_row, contrasts_table, overall, systems_table
+from isoglot.statistics.comparison import BIAS, LOWER_IS_BETTER
 
-_SAID = {"better": "significantly better", "worse": "significantly worse"}
+_CAPTIONS = {
+    "rank_distance": "Rank distance: how far the best and the worst of the parallel right answers lie apart; less is "
+    "better",
+    "same_language_share@1": "How often a passage of the query's own language comes first; upright line: of a ranking "
+    "blind to language; nearer to it is better, on either side",
+}
+_ERRORS = (
+    "Error and preference apart. A wrong passage above a right one is an error. Which of several right ones stands "
+    "higher is a matter of taste: without a preference, the one in the query's language does in half of the pairs."
+)
+_IN_THE_POOL = (
+    ("semantic_error", "semantic_error", "right answers with a wrong passage above them", ".1%"),
+    ("semantic_error", "semantic_error_same_language", "the highest wrong one in the query's language", ".1%"),
+    ("semantic_error", "semantic_error_other_language", "the highest wrong one in another", ".1%"),
+    ("first_result", "right_same_language@1", "first: right, in the query's language", ".1%"),
+    ("first_result", "right_other_language@1", "first: right, in another", ".1%"),
+    ("first_result", "wrong_same_language@1", "first: wrong, in the query's language", ".1%"),
+    ("first_result", "wrong_other_language@1", "first: wrong, in another", ".1%"),
+    ("preference", "preference_rate", "pairs of right ones with that in the query's language higher", ".1%"),
+    ("preference", "language_preference_rate", "first of the right ones in the query's language", ".1%"),
+    ("multilingual", "ndcg@20", "nDCG@20", ".3f"),
+    *(("language_bias", f"mrc@{k}", f"MRC@{k}", ".3f") for k in (5, 10, 20)),
+    ("language_bias", "tlr@20", "TLR@20", ".3f"),
+)
+"""Section of `results.json`, name there, what it is and how it is written."""
+_PROVENANCE = (
+    *("system", "weights", "dimensions", "most tokens", "arithmetic", "query prompt", "passage prompt"),
+    *("encoding", "made with"),
+)
 
 
-def summary_part(systems: Systems) -> Html:
+def summary(systems: Systems) -> dict[str, Any]:
     """What the figures say, and the four that matter most, large."""
-    what, *found = (element("p", sentence) for sentence in in_words(systems))
-    return join([what, element("div", *_tiles(systems), class_="tiles"), *found])
+    chosen = best(systems)
+    wanted = [main_column(systems), Column("monolingual", systems.measure)]
+    wanted += [Column("multilingual", measure) for measure in BIAS]
+    who = systems.names[0] if not chosen else f"{systems.names[0]} → {systems.names[chosen]}"
+    tiles = [
+        {"before": systems.cell(0, column) if chosen else None, "after": systems.cell(chosen, column), "who": who}
+        for column in dict.fromkeys(wanted)
+        if column in systems.columns
+    ]
+    return {"sentences": in_words(systems), "tiles": tiles}
 
 
-def systems_part(systems: Systems) -> Html:
+def figures(systems: Systems) -> dict[str, Any] | None:
     """Every system's figures, as a table and as a plot."""
-    rows = [
-        [name, *(_cell(systems, number, column) for column in systems.columns)]
-        for number, name in enumerate(systems.names)
-    ]
-    header = ["system", *(f"{column.heading}\N{NO-BREAK SPACE}{_arrow(column)}" for column in systems.columns)]
-    caption = f"Systems on {systems.benchmark}"
-    notes = ["↑ higher is better, ↓ lower is better."]
-    if systems.comparison:
-        notes.append(
-            f"Small: 95 % intervals. ▲ better and ▼ worse than {systems.names[0]}, significant after correction."
-        )
-    fair = systems.results[0].bias("fair_share@1")
-    if fair == fair:
-        notes.append(f"A ranking blind to language puts the query's own language first {fair:.1%} of the time.")
-    figures = table(caption, header, rows, class_="systems")
-    plot = (
-        figure(systems_plot(systems), "The same figures as a plot", _figures_table(systems))
-        if len(rows) > 1
-        else Html()
-    )
-    return join([figures, element("p", " ".join(notes), class_="note"), plot])
+    names, cells = systems.names, systems.cells
+    table = systems_table(f"Systems on {systems.benchmark}", names, cells)
+    described = f"Figures of each system on {systems.benchmark}, with 95 % intervals where there are any"
+    plot = Plot(systems_plot(described, names, cells), "The same figures as a plot", table)
+    return {
+        "systems": table,
+        "plot_of_it": plot if len(names) > 1 else None,
+        "first": names[0] if systems.comparison else None,
+        "fair": _fair_share([result.bias("fair_share@1") for result in systems.results]),
+    }
 
 
-def significance_part(systems: Systems) -> Html | None:
+def differences(systems: Systems) -> dict[str, Any] | None:
     """Differences to the first system with intervals, tests and effect sizes; None for a single system."""
-    if systems.comparison is None:
-        return None
     comparison = systems.comparison
-    first = systems.names[0]
-    parts = [
-        table(
-            f"Differences to {first}",
-            CONTRAST_COLUMNS,
-            [contrast_row(contrast) for contrast in overall(comparison)],
-        ),
-        element(
-            "p",
-            "Each question with all its translations counts as one observation. Effect size: the mean difference in "
-            "standard deviations of the questions' differences. Better / worse: the share of questions that gained and "
-            "lost.",
-            class_="note",
-        ),
-        details("In words", element("ul", *(element("li", sentence) for sentence in sentences(comparison)))),
-    ]
+    if comparison is None:
+        return None
+    title = f"Differences to {systems.names[0]}"
     by_language = [contrast for contrast in comparison.contrasts if contrast.language is not None]
-    if by_language:
-        rows = [
-            [language_name(contrast.language or ""), *contrast_row(contrast)]
-            for contrast in sorted(by_language, key=lambda one: systems.languages.index(one.language or ""))
-        ]
-        header = ["query language", *CONTRAST_COLUMNS]
-        parts.append(details("By query language", table(f"Differences to {first} by query language", header, rows)))
-    return join(parts)
+    by_language.sort(key=lambda one: systems.languages.index(one.language or ""))
+    rows = tuple((language_name(one.language or ""), *contrast_row(one)) for one in by_language)
+    return {
+        "differences": contrasts_table(title, overall(comparison)),
+        "sentences": sentences(comparison),
+        "by_language": Table(f"{title} by query language", ("query language", *CONTRAST_HEADER), rows),
+    }
 
 
-def languages_part(systems: Systems) -> Html:
+def languages(systems: Systems) -> dict[str, Any] | None:
     """A heat map of every system, and of its difference to the first."""
     grids = [result.summary["grid"]["values"] for result in systems.results]
     present = [value for values in grids for row in values for value in row if value is not None]
     domain = (min(present), max(present)) if len(set(present)) > 1 else (0.0, 1.0)
-    differences = [_difference(values, grids[0]) for values in grids[1:]]
-    largest = max((abs(v) for values in differences for row in values for v in row if v is not None), default=0) or 1e-6
-    measure, name = measure_name(systems.measure), systems.names
-    first, figures = _grid_figure(systems, f"{measure} of {name[0]}", grids[0], domain), []
-    for number, difference in enumerate(differences, 1):
-        figures.append(_grid_figure(systems, f"{measure} of {name[number]}", grids[number], domain))
-        caption = f"{name[number]} minus {name[0]}"
-        figures.append(_grid_figure(systems, caption, difference, (-largest, largest), diverging=True))
-    lead = (
-        "Rows: the language asked in. Columns: the language of the corpus. The diagonal is the monolingual setting, "
-        "the rest is cross-lingual."
-    )
-    if figures:
-        lead += f" All maps of {measure} share their colours, and so do all maps of differences."
-    return join([element("p", lead), first, *([element("div", *figures, class_="pairs")] if figures else [])])
+    changes = [difference(values, grids[0]) for values in grids[1:]]
+    end, measure, tags = largest(changes), measure_name(systems.measure), systems.languages
+    maps = [
+        language_map(f"{measure} of {name}", tags, values, domain)
+        for name, values in zip(systems.names, grids, strict=True)
+    ]
+    others = []
+    for name, plot, change in zip(systems.names[1:], maps[1:], changes, strict=True):
+        caption = f"{name} minus {systems.names[0]}"
+        others += [plot, language_map(caption, tags, change, (-end, end), form="+.2f", diverging=True)]
+    return {"measure": measure, "first": maps[0], "others": others}
 
 
-def bias_part(systems: Systems) -> Html | None:
+def bias(systems: Systems) -> dict[str, Any] | None:
     """Rank distance and same-language share by query language; None where neither was measured."""
-    shown = [column for column in BIAS if column in systems.columns]
+    shown = [column for column in systems.columns if column.is_bias]
     if not shown:
         return None
-    lead = "Panels: systems. "
-    if len(systems.names) > 1:
-        lead += f"Ring: the same figure of {systems.names[0]}. "
-    lead += "Lower is better."
-    captions = {
-        "rank_distance": "Rank distance: how far the best and the worst of the parallel right answers lie apart",
-        "same_language_share@1": "How often a passage of the query's own language comes first; upright line: of a "
-        "ranking blind to language",
-    }
-    figures = []
+    ring = f" Ring: the same figure of {systems.names[0]}." if len(systems.names) > 1 else ""
+    plots = []
     for column in shown:
         fair = "fair_share@1" if column.measure == "same_language_share@1" else None
-        behind = _bias_table(systems, column, fair)
-        figures.append(figure(language_bars(systems, column, fair), captions[column.measure], behind))
-    return join([element("p", lead), *figures])
+        table = _bias_table(systems, column, fair)
+        plots.append(Plot(language_bars(systems, column, fair), _CAPTIONS[column.measure], table))
+    return {"lead": f"Panels: systems.{ring}", "plots": plots}
 
 
-def mix_part(systems: Systems) -> Html | None:
+def errors(systems: Systems) -> dict[str, Any] | None:
+    """Errors and preference in the pool, and measures that others report; None where no system has any."""
+    summaries = [result.summary for result in systems.results]
+    title = f"Errors, preference and agreement over the pool of {systems.benchmark}"
+    table = errors_table(title, dict(zip(systems.names, summaries, strict=True)))
+    return {"lead": _ERRORS, "tables": [table]} if table.rows else None
+
+
+def errors_table(title: str, summaries: Mapping[str, Mapping[str, Any]]) -> Table:
+    """The same as a table of systems, by what `results.json` holds of them; without rows where there is nothing."""
+    rows = []
+    for section, measure, label, form in _IN_THE_POOL:
+        found = ({**summary, **summary["settings"]}.get(section) or {} for summary in summaries.values())
+        values = [figures.get(measure) for figures in found]
+        if any(value is not None for value in values):
+            arrow = "" if measure in MATTERS_OF_TASTE else f" {'↓' if measure in LOWER_IS_BETTER else '↑'}"
+            rows.append((f"{label}{arrow}", *("-" if value is None else format(value, form) for value in values)))
+    return Table(title, ("measure", *summaries), tuple(rows))
+
+
+def first_passages(systems: Systems) -> dict[str, Any] | None:
     """Languages among the first ten passages by query language; None where no system has them."""
-    mixes = [
-        (name, result.summary.get("language_mix")) for name, result in zip(systems.names, systems.results, strict=True)
-    ]
-    known = [(name, mix) for name, mix in mixes if mix]
+    mixes = [result.summary.get("language_mix") for result in systems.results]
+    known = [(name, mix) for name, mix in zip(systems.names, mixes, strict=True) if mix]
     if not known:
         return None
-    largest = max(value for _, mix in known for row in mix["values"] for value in row)
+    most = max(value for _, mix in known for row in mix["values"] for value in row)
     cutoff = known[0][1]["cutoff"]
-    figures = []
-    for name, mix in known:
-        caption = f"{name}: languages of the first {cutoff}"
-        spec = heat_map(
-            f"{name}: share of each passage language among the first {cutoff} passages, by query language",
-            mix["rows"],
+    plots = [
+        language_map(
+            f"{name}: languages of the first {cutoff}",
             mix["columns"],
             mix["values"],
-            titles=("query language", "passage language"),
-            domain=(0.0, largest),
+            (0.0, most),
+            queries=mix["rows"],
+            found="passage language",
             form=".0%",
         )
-        behind = _square_table(caption, mix["rows"], mix["columns"], mix["values"], ".1%")
-        figures.append(figure(spec, caption, behind))
-    lead = (
-        f"Of the first {cutoff} passages over the pool of all languages, the share in each language. A strong diagonal "
-        "is a system that answers in the language it was asked in; a strong column is a language it prefers whatever "
-        "it was asked in. Every row sums to 100 %."
-    )
-    return join([element("p", lead), element("div", *figures, class_="pairs")])
+        for name, mix in known
+    ]
+    return {"cutoff": cutoff, "plots_of_it": plots}
 
 
-def alignment_part(systems: Systems) -> Html | None:
+def alignment(systems: Systems) -> dict[str, Any] | None:
     """Measures of the embeddings themselves; None where no system has any."""
-    measured = [result.summary.get("alignment") or {} for result in systems.results]
-    names = list(dict.fromkeys(name for one in measured for name in one))
-    if not names:
+    measured = {
+        name: result.summary.get("alignment") or {} for name, result in zip(systems.names, systems.results, strict=True)
+    }
+    table = named_figures("From the vectors of parallel passages", measured)
+    return {"tables": [table]} if table.rows else None
+
+
+def named_figures(title: str, measured: dict[str, dict[str, float | None]]) -> Table:
+    """Figures of systems by their names; without rows where there are none."""
+    names = list(dict.fromkeys(name for one in measured.values() for name in one))
+    rows = ((system, *(number(one.get(name)) for name in names)) for system, one in measured.items())
+    return Table(title, ("system", *(name.replace("_", " ") for name in names)), tuple(rows) if names else ())
+
+
+def number(value: float | None) -> str:
+    """A figure of any measure: three places, one where it is 10 or more.
+
+    >>> number(0.25), number(1234.5), number(None)
+    ('0.250', '1,234.5', '-')
+    """
+    return "-" if value is None or value != value else f"{value:,.1f}" if abs(value) >= 10 else f"{value:.3f}"
+
+
+def training(logs: Sequence[LossLog | None]) -> dict[str, Any] | None:
+    """Losses by kind of batch over the steps of each run; None where there are none."""
+    runs: list[LossLog] = []
+    for log in logs:
+        if log is not None and log.entries and log not in runs:  # systems of one run share its log
+            runs.append(log)
+    if not runs:
         return None
-    rows = [
-        [system, *("-" if one.get(name) is None else f"{one[name]:.3f}" for name in names)]
-        for system, one in zip(systems.names, measured, strict=True)
-    ]
-    header = ["system", *(name.replace("_", " ") for name in names)]
-    return table("From the vectors of parallel passages", header, rows)
-
-
-def _tiles(systems: Systems) -> list[Html]:
-    chosen = best(systems)
-    monolingual = Column("monolingual", systems.measure)
-    wanted = dict.fromkeys([main_column(systems), monolingual, *BIAS])
-    tiles = []
-    for column in (column for column in wanted if column in systems.columns):
-        after = element("strong", column.write(systems.cell(chosen, column).value))
-        before = [element("span", f"{column.write(systems.cell(0, column).value)} → ")] if chosen else []
-        who = systems.names[chosen] if not chosen else f"{systems.names[0]} → {systems.names[chosen]}"
-        value = element("p", *before, after, class_="value")
-        heading = element("p", f"{column.heading} {_arrow(column)}", class_="heading")
-        tiles.append(element("div", heading, value, element("p", who, class_="who", dir="auto"), class_="tile"))
-    return tiles
-
-
-def _arrow(column: Column) -> str:
-    return "↓" if column.lower_is_better else "↑"
-
-
-def _cell(systems: Systems, number: int, column: Column) -> Html:
-    cell = systems.cell(number, column)
-    parts = [Html(element("span", column.write(cell.value), class_="figure"))]
-    if cell.mark:
-        parts.append(element("span", f" {MARKS[cell.mark]}", class_=cell.mark, aria_hidden="true"))
-        parts.append(element("span", f" {_SAID[cell.mark]}", class_="visually-hidden"))
-    if cell.interval:
-        parts.append(element("small", write_interval(column, cell.interval), class_="interval"))
-    return join(parts, "")
-
-
-def _figures_table(systems: Systems) -> Html:
     rows = []
-    for number, name in enumerate(systems.names):
-        for column in systems.columns:
-            cell = systems.cell(number, column)
-            low, high = cell.interval or (None, None)
-            rows.append([name, column.heading, column.write(cell.value), column.write(low), column.write(high)])
-    return table("Figures and 95 % intervals", ["system", "measure", "value", "low", "high"], rows)
+    for log in runs:
+        for kind in log.kinds:
+            values = [loss for _, loss in log.losses(kind)]
+            tenth = max(1, len(values) // 10)
+            means = (sum(part) / tenth for part in (values[:tenth], values[-tenth:]))
+            rows.append((log.name, kind, f"{len(values):,}", *(f"{mean:.3f}" for mean in means)))
+    header = ("run", "kind", "how many", "mean of the first tenth", "mean of the last tenth")
+    caption = "Loss by kind of batch: points are batches, lines running means"
+    return {"plots": [Plot(loss_plot(runs), caption, Table("Losses", header, tuple(rows)))]}
 
 
-def _difference(values: Values, first: Values) -> list[list[float | None]]:
-    return [
-        [None if a is None or b is None else a - b for a, b in zip(row, other, strict=True)]
-        for row, other in zip(values, first, strict=True)
-    ]
+def explorer(systems: Systems) -> dict[str, Any]:
+    """Questions, passages and who ranks what, each text once.
+
+    Returns:
+        `languages`: names by tag; `systems`: names; `queries`: id, example, language and text; `passages`: language and
+        text; `top`: for each system and query, triples of passage number, score and whether it is a right answer, best
+        first, or an empty list where the system was not asked.
+    """
+    queries: dict[str, dict[str, str]] = {}
+    passages: dict[str, int] = {}
+    texts: list[tuple[str, str]] = []
+    tops: list[dict[str, list[tuple[int, int, float, bool]]]] = []
+    for result in systems.results:
+        top: dict[str, list[tuple[int, int, float, bool]]] = {}
+        for row in result.top.to_pylist() if result.top is not None else ():
+            about = {"id": row["query"], "example": row["example"], "language": row["query_language"]}
+            queries.setdefault(row["query"], {**about, "text": row["query_text"]})
+            place = passages.setdefault(row["passage"], len(texts))
+            if place == len(texts):
+                texts.append((row["passage_language"], row["passage_text"]))
+            top.setdefault(row["query"], []).append((row["rank"], place, round(row["score"], 4), bool(row["relevant"])))
+        tops.append(top)
+    tags = sorted({language for language, _ in texts} | {query["language"] for query in queries.values()})
+    return {
+        "systems": list(systems.names),
+        "languages": {tag: language_name(tag) for tag in tags},
+        "queries": list(queries.values()),
+        "passages": texts,
+        "top": [[[entry[1:] for entry in sorted(top.get(query, ()))] for query in queries] for top in tops],
+    }
 
 
-def _grid_figure(
-    systems: Systems, caption: str, values: Values, domain: tuple[float, float], diverging: bool = False
-) -> Html:
-    spec = heat_map(
-        f"{caption}, by query language and corpus language",
-        systems.languages,
-        systems.languages,
-        values,
-        titles=("query language", "corpus language"),
-        domain=domain,
-        form="+.2f" if diverging else ".2f",
-        diverging=diverging,
-    )
-    behind = _square_table(caption, systems.languages, systems.languages, values, "+.3f" if diverging else ".3f")
-    return figure(spec, caption, behind)
-
-
-def _square_table(caption: str, rows: Sequence[str], columns: Sequence[str], values: Values, form: str) -> Html:
-    lines = [
-        [tag, *("-" if value is None else format(value, form) for value in line)]
-        for tag, line in zip(rows, values, strict=True)
-    ]
-    return table(f"{caption}: query language in rows, passage language in columns", ["", *columns], lines)
-
-
-def _bias_table(systems: Systems, column: Column, fair: str | None) -> Html:
+def provenance(systems: Systems) -> dict[str, Any]:
+    """Fingerprints of the benchmark and the models, prompts, arithmetic, versions, and how the statistics were made."""
     rows = []
-    for tag, figures in systems.results[0].summary["by_query_language"].items():
-        cells = [systems.language_cell(number, column, tag) for number in range(len(systems.names))]
-        shown = [f"{column.write(cell.value)} {MARKS[cell.mark]}".strip() for cell in cells]
-        rows.append([language_name(tag), *shown, *([column.write(figures.get(fair))] if fair else [])])
-    header = ["queries in", *systems.names, *(["blind to language"] if fair else [])]
-    return table(f"{column.heading} by query language", header, rows)
+    for name, result in zip(systems.names, systems.results, strict=True):
+        model, seconds = result.summary["model"], result.summary.get("seconds", {})
+        weights = str(model["fingerprint"])[:12] if "fingerprint" in model else f"run {model.get('run', '-')}"
+        prompts = (
+            [repr(model["prompts"].get(role) or "") for role in ("query", "passage")] if "prompts" in model else []
+        )
+        versions = result.summary.get("versions", {})
+        rows.append(
+            (
+                *(name, weights),
+                *(str(model.get(key, "-")) for key in ("dimensions", "max_tokens", "arithmetic")),
+                *(prompts if "prompts" in model else ("-", "-")),
+                f"{seconds['encode']:,.1f} s" if "encode" in seconds else "-",
+                ", ".join(f"{package} {version}" for package, version in versions.items()) or "-",
+            )
+        )
+    title = f"Systems on {systems.benchmark}: models and how they were run"
+    return {
+        "table": Table(title, _PROVENANCE, tuple(rows), words=True, code=(1, 5, 6)),
+        "fingerprint": systems.results[0].summary.get("benchmark_fingerprint", "-"),
+        "comparison": systems.comparison,
+    }
+
+
+def _bias_table(systems: Systems, column: Column, fair: str | None) -> Table:
+    rows = []
+    by_language = [result.summary["by_query_language"] for result in systems.results]
+    for tag in by_language[0]:
+        cells = [str(systems.language_cell(number, column, tag)) for number in range(len(systems.names))]
+        expected = [one.get(tag, {}).get(fair) for one in by_language]
+        rows.append((language_name(tag), *cells, *([_fair_share(expected) or "-"] if fair else [])))
+    header = ("queries in", *systems.names, *(["blind to language"] if fair else []))
+    return Table(f"{column.heading} by query language", header, tuple(rows))
+
+
+def _fair_share(shares: Sequence[float | None]) -> str:
+    """The fair share of all systems, or the least and the most: it goes with how much a system finds.
+
+    >>> _fair_share([0.25, 0.25, None]), _fair_share([0.25, 0.5])
+    ('25.0%', '25.0% to 50.0%')
+    """
+    known = [share for share in shares if share is not None and share == share]
+    return " to ".join(dict.fromkeys(f"{end:.1%}" for end in (min(known), max(known)))) if known else ""

@@ -7,157 +7,186 @@ Nothing is told by colour alone. Text in a coloured cell is black or white, whic
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from isoglot.common.languages import language_name
-from isoglot.report.runs import LossLog
-from isoglot.report.systems import Column, Systems
+from isoglot.report.runs import HELD_OUT, LossLog
+from isoglot.report.systems import Cell, Column, Systems
+from isoglot.report.tables import Table, Values, grid
 
 Spec = dict[str, Any]
-Values = Sequence[Sequence[float | None]]
 
 _MOST_BINS = 300  # points of a loss curve; longer runs are averaged into so many
 _SMOOTHED = 15  # batches of one kind in the running mean
+_ACROSS = 4  # panels in a row
 _TEXT_ON_CELL = "luminance(scale('color', datum.value)) > 0.18 ? '#111' : '#fff'"  # both reach a contrast of 4.5
 _VERDICTS = ["first system", "better", "worse", "no clear difference"]
 _SHAPES = ["diamond", "triangle-up", "triangle-down", "circle"]
 
 
-def systems_plot(systems: Systems) -> Spec:
-    """Every system's figures with their intervals, one panel per figure."""
-    rows = []
-    for column in systems.columns:
-        for number, name in enumerate(systems.names):
-            cell = systems.cell(number, column)
-            low, high = cell.interval or (None, None)
-            verdict = _VERDICTS[0] if number == 0 else cell.mark or _VERDICTS[3]
-            rows.append(
-                {
-                    "system": name,
-                    "panel": column.heading,
-                    "value": _number(cell.value),
-                    "low": low,
-                    "high": high,
-                    "verdict": verdict,
-                    "shown": column.write(cell.value),
-                }
-            )
-    panels = [_systems_panel(systems, rows, column, first=n == 0) for n, column in enumerate(systems.columns)]
-    return {
-        "description": f"Figures of each system on {systems.benchmark}, with 95 % intervals where there are any",
-        "hconcat": panels,
-        "spacing": 14,
-        "resolve": {"scale": {"color": "shared", "shape": "shared"}},
-    }
+@dataclass(frozen=True)
+class Plot:
+    """A plot as a page shows it.
+
+    Attributes:
+        spec: in Vega-Lite.
+        caption: what it shows.
+        table: its figures.
+    """
+
+    spec: Spec
+    caption: str
+    table: Table
 
 
-def _systems_panel(systems: Systems, rows: list[dict[str, Any]], column: Column, first: bool) -> Spec:
-    y: Spec = {"field": "system", "type": "nominal", "sort": list(systems.names), "title": None}
-    y["axis"] = {"labelLimit": 190, "domain": False, "ticks": False} if first else None
-    form = column.form if column.form != ",.1f" else ",.0f"
-    ticks = {"format": form.replace(".3f", ".2f").replace(".1%", ".0%"), "tickCount": 3, "title": None}
-    x = {"field": "value", "type": "quantitative", "scale": {"zero": False, "nice": True}, "axis": ticks}
-    verdict = {"field": "verdict", "type": "nominal", "scale": {"domain": _VERDICTS}, "title": None}
-    legend = {"orient": "bottom"} if len(systems.names) > 1 else None
-    return {
-        "title": {"text": f"{column.heading} {'↓' if column.lower_is_better else '↑'}", "fontSize": 12},
-        "width": 165,
-        "height": {"step": 26},
-        "data": {"values": [row for row in rows if row["panel"] == column.heading]},
-        "encoding": {"y": y},
-        "layer": [
-            {
-                "mark": {"type": "rule", "strokeWidth": 2},
-                "transform": [{"filter": "isValid(datum.low)"}],
-                "encoding": {
-                    "x": {**x, "field": "low"},
-                    "x2": {"field": "high"},
-                    "color": {**verdict, "legend": legend},
-                },
-            },
-            {
-                "mark": {"type": "point", "filled": True, "size": 90, "opacity": 1},
-                "transform": [{"filter": "isValid(datum.value)"}],
-                "encoding": {
-                    "x": x,
-                    "color": {**verdict, "legend": legend},
-                    "shape": {**verdict, "scale": {"domain": _VERDICTS, "range": _SHAPES}, "legend": legend},
-                    "tooltip": [{"field": "system"}, {"field": "shown", "title": column.heading}, {"field": "verdict"}],
-                },
-            },
-        ],
-    }
+def nominal(field: str, **more: Any) -> Spec:
+    """A channel of names, without a title."""
+    return {"field": field, "type": "nominal", "title": None, **more}
 
 
-def heat_map(
-    description: str,
-    rows: Sequence[str],
-    columns: Sequence[str],
-    values: Values,
-    *,
-    titles: tuple[str, str],
-    domain: tuple[float, float],
-    form: str = ".2f",
-    diverging: bool = False,
-) -> Spec:
-    """Values by row and column language.
+def quantity(field: str, **more: Any) -> Spec:
+    """A channel of figures."""
+    return {"field": field, "type": "quantitative", **more}
+
+
+def layer(mark: str, encoding: Spec, /, **style: Any) -> Spec:
+    """Marks of one kind."""
+    return {"mark": {"type": mark, **style}, "encoding": encoding}
+
+
+def systems_plot(description: str, names: Sequence[str], cells: Sequence[Sequence[Cell]]) -> Spec:
+    """Every system's figures with their intervals, one panel per figure.
 
     Args:
         description: what the plot shows, for readers who cannot see it.
-        rows: language tags.
-        columns: language tags.
+        names: of the systems, the one that the others are compared with first.
+        cells: the same figures of each system.
+    """
+    panels = [
+        _systems_panel(names, column, first=n % _ACROSS == 0) for n, column in enumerate(zip(*cells, strict=True))
+    ]
+    shared = {"scale": {"color": "shared", "shape": "shared"}}
+    return {"description": description, "concat": panels, "columns": _ACROSS, "spacing": 14, "resolve": shared}
+
+
+def _systems_panel(names: Sequence[str], cells: Sequence[Cell], first: bool) -> Spec:
+    column = cells[0].column
+    verdicts = [_VERDICTS[0], *(cell.verdict or _VERDICTS[3] for cell in cells[1:])]
+    rows = [row | {"verdict": verdict} for row, verdict in zip(points(names, cells), verdicts, strict=True)]
+    labels = {"labelLimit": 190, "domain": False, "ticks": False} if first else None
+    ticks = {"format": _axis_form(column), "tickCount": 3, "title": None}
+    x = quantity("value", scale={"zero": False, "nice": True}, axis=ticks)
+    legend = {"orient": "bottom"} if len(names) > 1 else None
+    verdict = nominal("verdict", scale={"domain": _VERDICTS}, legend=legend)
+    shape = {**verdict, "scale": {"domain": _VERDICTS, "range": _SHAPES}}
+    tooltip = [{"field": "system"}, {"field": "shown", "title": column.heading}, {"field": "verdict"}]
+    ends = layer("rule", {"x": {**x, "field": "low"}, "x2": {"field": "high"}, "color": verdict}, strokeWidth=2)
+    ends["transform"] = [{"filter": "isValid(datum.low)"}]
+    encoding = {"x": x, "color": verdict, "shape": shape, "tooltip": tooltip}
+    value = layer("point", encoding, filled=True, size=90, opacity=1)
+    value["transform"] = [{"filter": "isValid(datum.value)"}]
+    return {
+        "title": {"text": f"{column.heading} {column.arrow}", "fontSize": 12},
+        "width": 165,
+        "height": {"step": 26},
+        "data": {"values": rows},
+        "encoding": {"y": nominal("system", sort=list(names), axis=labels)},
+        "layer": [ends, value] if any(cell.interval for cell in cells) else [value],
+    }
+
+
+def points(names: Sequence[str], cells: Sequence[Cell]) -> list[dict[str, Any]]:
+    """One figure of each system with its interval."""
+    rows = []
+    for name, cell in zip(names, cells, strict=True):
+        low, high = (None, None) if cell.interval is None else map(_rounded, cell.interval)
+        rows.append({"system": name, "value": _rounded(cell.value), "low": low, "high": high, "shown": cell.text})
+    return rows
+
+
+def _axis_form(column: Column) -> str:
+    """The column's form, a digit shorter."""
+    return {",.1f": ",.0f", ".1%": ".0%"}.get(column.form, ".2f")
+
+
+def _rounded(value: float) -> float | None:
+    """To six places: rounding errors of equal means would be all that an axis shows."""
+    return None if value != value else round(value, 6)
+
+
+def language_map(
+    caption: str,
+    tags: Sequence[str],
+    values: Values,
+    domain: tuple[float, float],
+    *,
+    queries: Sequence[str] | None = None,
+    found: str = "corpus language",
+    form: str = ".2f",
+    diverging: bool = False,
+) -> Plot:
+    """Values by query language (rows) and another (columns).
+
+    Args:
+        caption: what the plot shows.
+        tags: of the columns' languages.
         values: `(rows, columns)`; None where there is none, which leaves the cell empty.
-        titles: of the rows and of the columns.
         domain: smallest and largest value of the colours, the same for plots that are compared.
-        form: how values are written.
+        queries: tags of the rows' languages where they are not those of the columns.
+        found: what the columns' languages are of.
+        form: how values are written in cells, a digit shorter than elsewhere.
         diverging: whether colours part at 0.
     """
+    rows, titles = tags if queries is None else queries, ("query language", found)
+    longer = form.replace(".2f", ".3f").replace(".0%", ".1%")
     data = [
         {"row": row, "column": column, "value": value, "rows": language_name(row), "columns": language_name(column)}
         for row, line in zip(rows, values, strict=True)
-        for column, value in zip(columns, line, strict=True)
+        for column, value in zip(tags, line, strict=True)
         if value is not None and value == value
     ]
-    step = 37 if len(columns) <= 13 else 18
-    scale: Spec = {"domain": list(domain)}
+    step = 37 if len(tags) <= 13 else 18
+    scale: Spec = {"domain": list(domain), "range": "diverging" if diverging else "heatmap"}
     if diverging:
         scale["domainMid"] = 0
-    color = {
-        "field": "value",
-        "type": "quantitative",
-        "scale": {**scale, "range": "diverging" if diverging else "heatmap"},
-        "legend": {"title": None, "format": form, "gradientLength": {"expr": "min(height, 200)"}},
-    }
+    legend = {"title": None, "format": form, "gradientLength": {"expr": "min(height, 200)"}}
     tooltip = [
         {"field": "rows", "title": titles[0]},
         {"field": "columns", "title": titles[1]},
-        {"field": "value", "title": "value", "format": form.replace(".2f", ".3f")},
+        {"field": "value", "title": "value", "format": longer},
     ]
-    layers: list[Spec] = [{"mark": {"type": "rect"}, "encoding": {"color": color, "tooltip": tooltip}}]
+    layers = [layer("rect", {"color": quantity("value", scale=scale, legend=legend), "tooltip": tooltip})]
     if step > 20:
-        layers.append(
-            {
-                "mark": {"type": "text", "fontSize": 10, "fill": {"expr": _TEXT_ON_CELL}, "tooltip": None},
-                "encoding": {"text": {"field": "value", "type": "quantitative", "format": form}},
-            }
-        )
-    return {
-        "description": description,
+        text = {"text": quantity("value", format=form)}
+        layers.append(layer("text", text, fontSize=10, fill={"expr": _TEXT_ON_CELL}, tooltip=None))
+    axis = {"orient": "top", "labelAngle": 0 if step > 20 else -90}
+    spec: Spec = {
+        "description": f"{caption}, by query language and {found}",
         "width": {"step": step},
         "height": {"step": min(step, 28)},
         "data": {"values": data},
         "encoding": {
-            "y": {"field": "row", "type": "nominal", "sort": list(rows), "title": titles[0]},
-            "x": {
-                "field": "column",
-                "type": "nominal",
-                "sort": list(columns),
-                "title": titles[1],
-                "axis": {"orient": "top", "labelAngle": 0 if step > 20 else -90},
-            },
+            "y": nominal("row", sort=list(rows), title=titles[0]),
+            "x": nominal("column", sort=list(tags), title=titles[1], axis=axis),
         },
         "layer": layers,
     }
+    title = f"{caption}: query language in rows, {found} in columns"
+    return Plot(spec, caption, grid(title, rows, tags, values, longer))
+
+
+def difference(values: Values, other: Values) -> list[list[float | None]]:
+    """One square minus another; None where either has none."""
+    return [
+        [None if a is None or b is None else a - b for a, b in zip(row, under, strict=True)]
+        for row, under in zip(values, other, strict=True)
+    ]
+
+
+def largest(squares: Sequence[Values]) -> float:
+    """The largest value of all in size; 1 where there is nothing but 0."""
+    return max((abs(v) for values in squares for row in values for v in row if v is not None), default=0.0) or 1.0
 
 
 def language_bars(systems: Systems, column: Column, fair: str | None = None) -> Spec:
@@ -178,49 +207,31 @@ def language_bars(systems: Systems, column: Column, fair: str | None = None) -> 
                     "language": language_name(tag),
                     "value": figures.get(column.measure),
                     "fair": figures.get(fair) if fair else None,
-                    "first": _number(systems.language_cell(0, column, tag).value) if number else None,
+                    "first": _rounded(systems.language_cell(0, column, tag).value) if number else None,
                 }
             )
     order = list(dict.fromkeys(row["language"] for row in rows))
-    form = column.form if column.form != ",.1f" else ",.0f"
-    axis: Spec = {"format": form.replace(".1%", ".0%"), "tickCount": 3, "title": None}
-    x: Spec = {"type": "quantitative", "axis": axis}
-    if form.endswith("%"):
-        axis["values"], x["scale"] = [0, 0.5, 1], {"domain": [0, 1]}
-    tooltip = [
-        {"field": "system"},
-        {"field": "language"},
-        {"field": "value", "title": column.heading, "format": column.form},
-    ]
-    layers: list[Spec] = [
-        {
-            "mark": {"type": "bar", "height": {"band": 0.66}},
-            "encoding": {"x": {**x, "field": "value"}, "tooltip": tooltip},
-        }
-    ]
+    axis: Spec = {"format": _axis_form(column), "tickCount": 3, "title": None}
+    more: Spec = {"axis": axis}
+    if column.form.endswith("%"):
+        axis["values"], more["scale"] = [0, 0.5, 1], {"domain": [0, 1]}
+    value = {"field": "value", "title": column.heading, "format": column.form}
+    tooltip = [{"field": "system"}, {"field": "language"}, value]
+    layers = [layer("bar", {"x": quantity("value", **more), "tooltip": tooltip}, height={"band": 0.66})]
     if len(systems.names) > 1:
-        layers.append(
-            {
-                "mark": {"type": "point", "size": 34, "color": "currentColor", "filled": False},
-                "encoding": {"x": {**x, "field": "first"}},
-            }
-        )
+        layers.append(layer("point", {"x": quantity("first", **more)}, size=34, color="currentColor", filled=False))
     if fair:
-        layers.append(
-            {
-                "mark": {"type": "tick", "thickness": 2, "height": {"band": 0.95}, "color": "currentColor"},
-                "encoding": {"x": {**x, "field": "fair"}},
-            }
-        )
+        line = {"thickness": 2, "height": {"band": 0.95}, "color": "currentColor"}
+        layers.append(layer("tick", {"x": quantity("fair", **more)}, **line))
     return {
         "description": f"{column.heading} by query language, for each system",
         "data": {"values": rows},
         "columns": min(4, len(systems.names)),
-        "facet": {"field": "system", "type": "nominal", "sort": list(systems.names), "title": None},
+        "facet": nominal("system", sort=list(systems.names)),
         "spec": {
             "width": 180 if len(systems.names) > 1 else 420,
             "height": {"step": 18},
-            "encoding": {"y": {"field": "language", "type": "nominal", "sort": order, "title": None}},
+            "encoding": {"y": nominal("language", sort=order)},
             "layer": layers,
         },
     }
@@ -228,51 +239,27 @@ def language_bars(systems: Systems, column: Column, fair: str | None = None) -> 
 
 def loss_plot(logs: Sequence[LossLog]) -> Spec:
     """Loss by kind of batch over the steps of each training run, with a running mean."""
-    rows = [{"run": log.name, **row} for log in logs for kind in kinds(log) for row in loss_curve(log, kind)]
-    kind = {"field": "kind", "type": "nominal", "title": None}
-    legend = {"orient": "bottom", "symbolStrokeWidth": 2.5, "symbolSize": 300}
-    y = {"type": "quantitative", "title": "loss", "scale": {"zero": False}}
+    rows = [{"run": log.name, **row} for log in logs for kind in log.kinds for row in loss_curve(log, kind)]
+    kind = nominal("kind", legend={"orient": "bottom", "symbolStrokeWidth": 2.5, "symbolSize": 300})
+    y = {"title": "loss", "scale": {"zero": False}}
+    tooltip = [{"field": "kind"}, {"field": "step"}, {"field": "mean", "title": "running mean", "format": ".3f"}]
+    points = {"y": quantity("loss", **y), "fill": {**kind, "legend": None}}
+    line = {"y": quantity("mean", **y), "stroke": kind, "strokeDash": kind, "tooltip": tooltip}
     return {
         "description": "Training loss by kind of batch over the steps of each run",
         "data": {"values": rows},
         "columns": min(3, len(logs)),
-        "facet": {"field": "run", "type": "nominal", "sort": [log.name for log in logs], "title": None},
+        "facet": nominal("run", sort=[log.name for log in logs]),
         "spec": {
             "width": {1: 760, 2: 420}.get(len(logs), 270),
             "height": 220,
-            "encoding": {"x": {"field": "step", "type": "quantitative", "axis": {"format": "~s", "tickCount": 5}}},
+            "encoding": {"x": quantity("step", axis={"format": "~s", "tickCount": 5})},
             "layer": [
-                {
-                    "mark": {"type": "point", "filled": True, "size": 14, "opacity": 0.35, "tooltip": None},
-                    "encoding": {"y": {**y, "field": "loss"}, "fill": {**kind, "legend": None}},
-                },
-                {
-                    "mark": {"type": "line", "strokeWidth": 2.5},
-                    "encoding": {
-                        "y": {**y, "field": "mean"},
-                        "stroke": {**kind, "legend": legend},
-                        "strokeDash": {**kind, "legend": legend},
-                        "tooltip": [
-                            {"field": "kind"},
-                            {"field": "step"},
-                            {"field": "mean", "title": "running mean", "format": ".3f"},
-                        ],
-                    },
-                },
+                layer("point", points, filled=True, size=14, opacity=0.35, tooltip=None),
+                layer("line", line, strokeWidth=2.5),
             ],
         },
     }
-
-
-def kinds(log: LossLog) -> list[str]:
-    """The kinds of batches a run had, and the held-out pairs if it looked at any."""
-    return sorted({_kind(entry) for entry in log.entries})
-
-
-def losses(log: LossLog, kind: str) -> list[tuple[int, float]]:
-    """Steps and losses of one kind of batch."""
-    mine = (entry for entry in log.entries if _kind(entry) == kind)
-    return [(entry["step"], float(entry["loss" if "loss" in entry else "held_out_loss"])) for entry in mine]
 
 
 def loss_curve(log: LossLog, kind: str) -> list[dict[str, Any]]:
@@ -280,7 +267,7 @@ def loss_curve(log: LossLog, kind: str) -> list[dict[str, Any]]:
 
     Looks at held-out pairs are few and each is a mean already: they are not smoothed.
     """
-    points = losses(log, kind)
+    points = log.losses(kind)
     size = -(-len(points) // _MOST_BINS)
     bins = [points[first : first + size] for first in range(0, len(points), size)] if points else []
     means = [(group[-1][0], sum(loss for _, loss in group) / len(group)) for group in bins]
@@ -290,14 +277,3 @@ def loss_curve(log: LossLog, kind: str) -> list[dict[str, Any]]:
         recent = [value for _, value in means[max(0, number + 1 - window) : number + 1]]
         curve.append({"kind": kind, "step": step, "loss": loss, "mean": sum(recent) / len(recent)})
     return curve
-
-
-HELD_OUT = "held-out pairs"
-
-
-def _kind(entry: dict[str, Any]) -> str:
-    return str(entry.get("kind", "batches")) if "loss" in entry else HELD_OUT
-
-
-def _number(value: float) -> float | None:
-    return None if value != value else value

@@ -11,6 +11,7 @@ from isoglot.common.errors import InputError
 from isoglot.evaluation.results import RESULTS_FILE, Results, load_results
 
 LOG_FILE = "log.jsonl"
+HELD_OUT = "held-out pairs"
 _OWN_NAMES = ("initial", "trained")  # what training calls its two systems, in every run
 
 
@@ -26,6 +27,16 @@ class LossLog:
 
     name: str
     entries: tuple[dict[str, Any], ...]
+
+    @property
+    def kinds(self) -> list[str]:
+        """The kinds of batches the run had, and the held-out pairs if it looked at any."""
+        return sorted({_kind(entry) for entry in self.entries})
+
+    def losses(self, kind: str) -> list[tuple[int, float]]:
+        """Steps and losses of one kind of batch."""
+        mine = (entry for entry in self.entries if _kind(entry) == kind)
+        return [(entry["step"], float(entry["loss" if "loss" in entry else "held_out_loss"])) for entry in mine]
 
 
 def load_run(path: str | Path) -> list[tuple[Results, LossLog | None]]:
@@ -47,6 +58,10 @@ def load_run(path: str | Path) -> list[tuple[Results, LossLog | None]]:
         )
     log = LossLog(folder.resolve().name, _read_log(folder / LOG_FILE))
     return [_of_run(load_results(file), log) for file in found]
+
+
+def _kind(entry: dict[str, Any]) -> str:
+    return str(entry.get("kind", "batches")) if "loss" in entry else HELD_OUT
 
 
 def _of_run(results: Results, log: LossLog) -> tuple[Results, LossLog | None]:

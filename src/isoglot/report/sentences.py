@@ -1,18 +1,19 @@
-"""A comparison in sentences, one per setting, one for all query languages of a setting."""
+"""What the figures say, in plain words: a comparison in sentences, and the summary of several systems."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from isoglot.statistics.comparison import LOWER_IS_BETTER, NOT_SHOWN, SETTINGS, Comparison, Contrast
-
-_LABELS = {"map": "mAP", "mrr@10": "MRR@10", "ndcg@10": "nDCG@10", "rank_distance": "rank distance"}
-_LABELS |= {"same_language_share@1": "same-language share at 1"}
+from isoglot.common.languages import language_name
+from isoglot.evaluation.results import leaning_of
+from isoglot.report.systems import Column, Systems, column_of, measure_name
+from isoglot.report.tables import overall, p_value
+from isoglot.statistics.comparison import BIAS, NOT_SHOWN, Comparison, Contrast
 
 
 def sentences(comparison: Comparison) -> list[str]:
     """All contrasts in words: one line for each setting, one for all its query languages."""
-    lines = [_sentence(comparison, contrast) for contrast in comparison.contrasts if contrast.language is None]
+    lines = [said(contrast, note=_family(comparison, contrast)) for contrast in overall(comparison)]
     return lines + [_languages_sentence(comparison, contrasts) for contrasts in _by_language(comparison)]
 
 
@@ -22,55 +23,149 @@ def language_findings(comparison: Comparison) -> list[str]:
     return [_languages_sentence(comparison, contrasts) for contrasts in found]
 
 
+def said(contrast: Contrast, where: str = "", note: str = "") -> str:
+    """A contrast as a clause: a difference only where the verdict has one.
+
+    Args:
+        contrast: which.
+        where: the benchmark, if that is to be said.
+        note: what else to say beside its figures.
+    """
+    figures = ", ".join(part for part in (change(contrast), note) if part)
+    what = f"{column_of(contrast).compared}{f' on {where}' if where else ''} ({figures})"
+    if contrast.verdict == NOT_SHOWN:
+        return f"{NOT_SHOWN} between {contrast.system} and {contrast.baseline} in {what}"
+    return f"{contrast.system} is {contrast.verdict} than {contrast.baseline} in {what}"
+
+
+def change(contrast: Contrast) -> str:
+    """A difference with its interval and corrected p-value."""
+    p = p_value(contrast.p_corrected)
+    return f"{gain(contrast)}, p {p if p.startswith('<') else f'= {p}'}"
+
+
+def gain(contrast: Contrast) -> str:
+    """A difference with its interval."""
+    column = column_of(contrast)
+    return f"{column.write(contrast.difference, '+')} {column.write_interval((contrast.low, contrast.high), '+')}"
+
+
+def in_words(systems: Systems) -> list[str]:
+    """Paragraphs of a summary: what was measured, what was found, at what cost."""
+    paragraphs = [_setting(systems), _found(systems)]
+    if len(systems.names) > 1:
+        paragraphs.append(_cost(systems))
+    return [paragraph for paragraph in paragraphs if paragraph]
+
+
+def best(systems: Systems) -> int:
+    """The number of the system that finds most: over the pool of all languages, or in the first setting measured."""
+    values = [systems.cell(number, main_column(systems)).value for number in range(len(systems.names))]
+    return max(range(len(values)), key=lambda number: values[number] if values[number] == values[number] else -1.0)
+
+
+def main_column(systems: Systems) -> Column:
+    """The pooled setting where it was measured, else the first that was."""
+    settings = [column for column in systems.columns if not column.is_bias]
+    pooled = [column for column in settings if column.setting == "multilingual"]
+    return (pooled or settings or [Column("multilingual", systems.measure)])[0]
+
+
 def _by_language(comparison: Comparison) -> list[list[Contrast]]:
-    groups: dict[tuple[str, str, str], list[Contrast]] = {}
+    groups: dict[tuple[str, Column], list[Contrast]] = {}
     for contrast in comparison.contrasts:
         if contrast.language is not None:
-            groups.setdefault((contrast.system, contrast.setting, contrast.measure), []).append(contrast)
+            groups.setdefault((contrast.system, column_of(contrast)), []).append(contrast)
     return list(groups.values())
-
-
-def _sentence(comparison: Comparison, contrast: Contrast) -> str:
-    what = f"{SETTINGS[contrast.setting]} {_label(contrast.measure)}"
-    p_value = "p < .001" if contrast.p_corrected < 0.001 else f"p = {_number(contrast.p_corrected, 'p')}"
-    names = f"{contrast.system} is {contrast.verdict} than {contrast.baseline} on {what} by"
-    ends = (contrast.difference, contrast.low, contrast.high)
-    if contrast.verdict == NOT_SHOWN:
-        names = f"{NOT_SHOWN} between {contrast.system} and {contrast.baseline} on {what}:"
-    elif contrast.difference < 0:
-        ends = (-contrast.difference, -contrast.high, -contrast.low)
-    value, low, high = (_number(end, contrast.measure) for end in ends)
-    return f"{names} {value} [{low}, {high}], {p_value} after correction ({_family(comparison, contrast)})"
 
 
 def _languages_sentence(comparison: Comparison, contrasts: Sequence[Contrast]) -> str:
     first = contrasts[0]
     verdicts = []
-    for verdict in ("better", "worse"):
+    for verdict in ("better", "worse", "higher", "lower"):
         if tags := [str(contrast.language) for contrast in contrasts if contrast.verdict == verdict]:
             verdicts.append(f"{verdict} in {', '.join(tags)}")
     if rest := sum(contrast.verdict == NOT_SHOWN for contrast in contrasts):
         verdicts.append(f"{NOT_SHOWN} in {rest} of {len(contrasts)}")
-    what = f"{SETTINGS[first.setting]} {_label(first.measure)} by query language"
-    return f"{first.system} against {first.baseline} on {what}: {'; '.join(verdicts)} ({_family(comparison, first)})"
+    who = f"{first.system} against {first.baseline}"
+    return (
+        f"{who} in {column_of(first).compared} by query language: {'; '.join(verdicts)} ({_family(comparison, first)})"
+    )
 
 
 def _family(comparison: Comparison, contrast: Contrast) -> str:
     alike = (contrast.measure, contrast.language is None)
     size = sum((other.measure, other.language is None) == alike for other in comparison.contrasts)
-    return f"Holm, {size} test{'s' if size > 1 else ''}"
+    return f"corrected over {size} test{'s' if size > 1 else ''}"
 
 
-def _label(measure: str) -> str:
-    return _LABELS.get(measure, measure) + (" (lower is better)" if measure in LOWER_IS_BETTER else "")
+def _setting(systems: Systems) -> str:
+    summary = systems.results[0].summary
+    names = [language_name(tag) for tag in systems.languages]
+    shown = ", ".join(names) if len(names) <= 12 else f"{', '.join(names[:10])} and {len(names) - 10} more"
+    count = len(systems.names)
+    return (
+        f"{count} {'system' if count == 1 else 'systems'} on {systems.benchmark}: {summary['queries']:,} queries and "
+        f"{summary['passages']:,} passages in {len(names)} {'language' if len(names) == 1 else 'languages'} ({shown})."
+    )
 
 
-def _number(value: float, measure: str) -> str:
-    """A difference as papers print it: `.285`, or `-738.5` for ranks.
+def _found(systems: Systems) -> str:
+    """The winner over the pool, and how fair it is."""
+    chosen, column = best(systems), main_column(systems)
+    name, first = systems.names[chosen], systems.names[0]
+    value = column.write(systems.cell(chosen, column).value)
+    where = "Over the pool of all languages" if column.setting == "multilingual" else f"In the {column.heading} setting"
+    if len(systems.names) == 1:
+        text = f"{where} the {measure_name(column.measure)} is {value}."
+    elif chosen == 0:
+        text = f"{where} {name}, the first system, finds most: {measure_name(column.measure)} {value}."
+    else:
+        before = column.write(systems.cell(0, column).value)
+        text = f"{where} {name} finds most: {measure_name(column.measure)} {value} against {before} of {first}"
+        text += {"better": ", a significant difference.", "": ".", "worse": "."}[systems.cell(chosen, column).verdict]
+    return " ".join([text, *_bias(systems, chosen)])
 
-    >>> _number(-0.0123, "map"), _number(1.0, "map"), _number(-738.52, "rank_distance")
-    ('-.012', '1.000', '-738.5')
-    """
-    if measure == "rank_distance":
-        return f"{value:,.1f}"
-    return f"{value:.3f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.3f}"
+
+def _bias(systems: Systems, chosen: int) -> list[str]:
+    """How far parallel answers lie apart, and how far and which way the system leans by the query's language."""
+    distance, share = (Column("multilingual", measure) for measure in BIAS)
+    lines = []
+    if distance in systems.columns:
+        instead = f" instead of {systems.cell(0, distance).value:,.0f}" if chosen else ""
+        apart = f"{systems.cell(chosen, distance).value:,.0f} ranks apart"
+        lines.append(f"Its parallel right answers lie {apart}{instead}.")
+    if share in systems.columns:
+        own, before = systems.cell(chosen, share).value, systems.cell(0, share).value
+        instead = f" instead of {before:.0%}" if chosen else ""
+        text = f"It puts a passage of the query's own language first {own:.0%} of the time{instead}"
+        first, now = (leaning_of(systems.results[number].summary) for number in (0, chosen))
+        if now and first:
+            fair = systems.results[chosen].bias("fair_share@1")
+            against = f", where {systems.names[0]} is {first}" if chosen else ""
+            text += f"; a ranking blind to language would do so {fair:.0%} of the time: it is {now}{against}"
+        lines.append(f"{text}.")
+    return lines
+
+
+def _cost(systems: Systems) -> str:
+    """What the winner over the pool does within one language, which is where remedies are paid for."""
+    column = Column("monolingual", systems.measure)
+    chosen = best(systems)
+    if column not in systems.columns or chosen == 0 or main_column(systems) == column:
+        return ""
+    before, after = systems.cell(0, column), systems.cell(chosen, column)
+    text = (
+        f"Within one language {systems.names[chosen]} reaches {column.write(after.value)}, "
+        f"{systems.names[0]} {column.write(before.value)}"
+    )
+    if systems.comparison is None:
+        return f"{text}."
+    return (
+        text
+        + {
+            "better": ": it gained there too.",
+            "worse": ": that is the price, and it is significant.",
+            "": ": no significant difference.",
+        }[after.verdict]
+    )

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from isoglot.common.errors import InputError
+from isoglot.evaluation.averages import BY_DISTANCE
 from isoglot.evaluation.results import Results
-from isoglot.statistics.comparison import SETTINGS, Comparison, Contrast, Estimate, compare
+from isoglot.statistics.comparison import BIAS, LOWER_IS_BETTER, SETTINGS, Comparison, Contrast, Estimate, compare
 
-_MEASURES = {"map": "mAP", "rank_distance": "rank distance", "same_language_share@1": "same language first"}
+MARKS = {"better": "▲", "worse": "▼", "": ""}
+_HEADINGS = {"map": "mAP", "rank_distance": "rank distance", "same_language_share@1": "same language first"}
+_FORMS = {"rank_distance": ",.1f", "same_language_share@1": ".1%"}
 
 
 @dataclass(frozen=True)
@@ -20,30 +23,64 @@ class Column:
     Attributes:
         setting: `monolingual`, `cross_lingual` or `multilingual`.
         measure: its name in `per_query.parquet`.
-        form: how a value is written.
-        lower_is_better: whether it is.
     """
 
     setting: str
     measure: str
-    form: str = ".3f"
-    lower_is_better: bool = False
+
+    @property
+    def is_bias(self) -> bool:
+        """Whether it is a measure of language bias, which is taken in the pool alone."""
+        return self.measure in BIAS
+
+    @property
+    def form(self) -> str:
+        """How a value is written, as in a format specification."""
+        return _FORMS.get(self.measure, ".3f")
 
     @property
     def heading(self) -> str:
-        """What people call it; a measure of bias needs no setting, there is but one."""
-        return (
-            measure_name(self.measure)
-            if self.lower_is_better
-            else f"{SETTINGS[self.setting]} {measure_name(self.measure)}"
-        )
+        """What people call it; a measure of bias needs no setting."""
+        name = measure_name(self.measure)
+        return name if self.is_bias else f"{SETTINGS[self.setting]} {name}"
+
+    def __str__(self) -> str:
+        """The heading."""
+        return self.heading
+
+    @property
+    def arrow(self) -> str:
+        """Which way is better: less, more, or nearer to the fair share."""
+        return "≈" if self.measure in BY_DISTANCE else "↓" if self.measure in LOWER_IS_BETTER else "↑"
+
+    @property
+    def compared(self) -> str:
+        """What its differences are of: of a share by language, of the distances from the fair share."""
+        if self.measure not in BY_DISTANCE:
+            return self.heading
+        cutoff = self.measure.partition("@")[2]
+        return "distance from fair share" + ("" if cutoff == "1" else f" at {cutoff}")
+
+    @property
+    def key(self) -> str:
+        """Its name among the figures by query language in `results.json`."""
+        return self.measure if self.is_bias else f"{self.setting}_{self.measure}"
 
     def write(self, value: float | None, sign: str = "") -> str:
-        """A value in the column's form, a dash for none; with a sign it is a difference, of shares in points."""
+        """A value in the column's form, a dash for none; with a sign it is a difference, of shares in points.
+
+        >>> Column("monolingual", "map").write(0.5), Column("multilingual", "same_language_share@1").write(-0.25, "+")
+        ('0.500', '-25.0 points')
+        """
         if value is None or value != value:
             return "-"
         text = format(value, sign + self.form)
         return text.replace("%", " points") if sign else text
+
+    def write_interval(self, interval: tuple[float, float], sign: str = "") -> str:
+        """Both ends of an interval in the column's form."""
+        low, high = (self.write(end, sign).removesuffix(" points") for end in interval)
+        return f"[{low}, {high}]"
 
 
 @dataclass(frozen=True)
@@ -51,20 +88,35 @@ class Cell:
     """One figure of one system.
 
     Attributes:
+        column: what it is a figure of.
         value: nan where it was not measured.
         interval: 95 %; None where statistics were not made.
-        mark: `better` or `worse` than the first system, significantly after correction; else empty.
+        verdict: `better` or `worse` than the first system, significantly after correction; else empty.
     """
 
+    column: Column
     value: float
     interval: tuple[float, float] | None = None
-    mark: str = ""
+    verdict: str = ""
 
+    @property
+    def text(self) -> str:
+        """The value as it is written."""
+        return self.column.write(self.value)
 
-BIAS = (
-    Column("multilingual", "rank_distance", ",.1f", lower_is_better=True),
-    Column("multilingual", "same_language_share@1", ".1%", lower_is_better=True),
-)
+    @property
+    def ends(self) -> str:
+        """The interval as it is written; empty where there is none."""
+        return "" if self.interval is None else self.column.write_interval(self.interval)
+
+    @property
+    def mark(self) -> str:
+        """The sign that stands for the verdict."""
+        return MARKS[self.verdict]
+
+    def __str__(self) -> str:
+        """Value, interval and mark, as far as there are any."""
+        return " ".join(part for part in (self.text, self.ends, self.mark) if part)
 
 
 def measure_name(measure: str) -> str:
@@ -73,12 +125,12 @@ def measure_name(measure: str) -> str:
     >>> measure_name("map"), measure_name("ndcg@10")
     ('mAP', 'nDCG@10')
     """
-    return _MEASURES.get(measure, measure.replace("ndcg", "nDCG").replace("mrr", "MRR").replace("_", " "))
+    return _HEADINGS.get(measure, measure.replace("ndcg", "nDCG").replace("mrr", "MRR").replace("_", " "))
 
 
 def columns(measure: str = "map") -> tuple[Column, ...]:
     """The figures of a system in a table: a measure in three settings, and the two measures of language bias."""
-    return (*(Column(setting, measure) for setting in SETTINGS), *BIAS)
+    return (*(Column(setting, measure) for setting in SETTINGS), *(Column("multilingual", name) for name in BIAS))
 
 
 @dataclass(frozen=True)
@@ -110,11 +162,14 @@ class Systems:
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """The figures that at least one system has."""
+        """The figures that at least one system has; of language bias those by which all can be compared.
+
+        A run that misses right answers has no rank distance for their queries, so its mean would be of other queries.
+        """
         every = columns(self.measure)
-        return tuple(
-            column for column in every if any(_figure(one, column) == _figure(one, column) for one in self.results)
-        )
+        found = [one for one in every if any(figure(result, one) == figure(result, one) for result in self.results)]
+        tested = {column for _, column, language in self._tested if language is None}
+        return tuple(one for one in found if self.comparison is None or not one.is_bias or one in tested)
 
     @cached_property
     def comparison(self) -> Comparison | None:
@@ -123,42 +178,50 @@ class Systems:
             return None
         return compare(self.results, names=self.names, measures=(self.measure,))
 
+    @property
+    def cells(self) -> list[list[Cell]]:
+        """The figures over all languages, a row for each system."""
+        return [[self.cell(number, column) for column in self.columns] for number in range(len(self.names))]
+
     def cell(self, number: int, column: Column) -> Cell:
         """A system's figure over all languages."""
-        estimate = self._estimates.get((self.names[number], column.setting, column.measure, None))
-        contrast = self._contrasts.get((self.names[number], column.setting, column.measure, None))
-        interval = None if estimate is None else (estimate.low, estimate.high)
-        return Cell(_figure(self.results[number], column), interval, mark_of(contrast))
+        value, tested = figure(self.results[number], column), self._tested.get((self.names[number], column, None))
+        return Cell(column, value) if tested is None else replace(tested, value=value)
 
     def language_cell(self, number: int, column: Column, language: str) -> Cell:
-        """A system's figure over the queries of one language."""
-        row = self.results[number].summary["by_query_language"].get(language, {})
-        key = column.measure if column.lower_is_better else f"{column.setting}_{column.measure}"
-        value = row.get(key)
-        contrast = self._contrasts.get((self.names[number], column.setting, column.measure, language))
-        mark = mark_of(contrast)
-        return Cell(float("nan") if value is None else float(value), None, mark)
+        """A system's figure over the queries of one language, without interval."""
+        value = self.results[number].summary.get("by_query_language", {}).get(language, {}).get(column.key)
+        tested = self._tested.get((self.names[number], column, language))
+        return Cell(column, float("nan") if value is None else float(value), None, tested.verdict if tested else "")
 
     @cached_property
-    def _estimates(self) -> dict[tuple[str, str, str, str | None], Estimate]:
-        made = self.comparison.estimates if self.comparison else ()
-        return {(one.system, one.setting, one.measure, one.language): one for one in made}
-
-    @cached_property
-    def _contrasts(self) -> dict[tuple[str, str, str, str | None], Contrast]:
-        made = self.comparison.contrasts if self.comparison else ()
-        return {(one.system, one.setting, one.measure, one.language): one for one in made}
+    def _tested(self) -> dict[tuple[str, Column, str | None], Cell]:
+        return cells_of(self.comparison) if self.comparison else {}
 
 
-def column_of(contrast: Contrast) -> Column:
-    """The column that a difference belongs to."""
-    known = {column.measure: column for column in BIAS}
-    return known.get(contrast.measure) or Column(contrast.setting, contrast.measure)
+def cells_of(comparison: Comparison) -> dict[tuple[str, Column, str | None], Cell]:
+    """All figures with intervals and verdicts, by system, column and query language, which is None for all."""
+    tests = {(one.system, column_of(one), one.language): one for one in comparison.contrasts}
+    places = {(one.system, column_of(one), one.language): one for one in comparison.estimates}
+    return {
+        place: Cell(place[1], one.value, (one.low, one.high), verdict_of(tests.get(place)))
+        for place, one in places.items()
+    }
 
 
-def mark_of(contrast: Contrast | None) -> str:
+def column_of(one: Contrast | Estimate) -> Column:
+    """The column that a difference or an estimate belongs to."""
+    return Column(one.setting, one.measure)
+
+
+def verdict_of(contrast: Contrast | None) -> str:
     """`better` or `worse` if the difference is significant after correction, else empty."""
     return contrast.verdict if contrast is not None and contrast.verdict in ("better", "worse") else ""
+
+
+def figure(result: Results, column: Column) -> float:
+    """A figure of one system over all languages; nan where it was not measured."""
+    return result.bias(column.measure) if column.is_bias else result.setting(column.setting, column.measure)
 
 
 def by_benchmark(results: Sequence[Results]) -> list[Systems]:
@@ -173,7 +236,7 @@ def by_benchmark(results: Sequence[Results]) -> list[Systems]:
     for result in results:
         groups.setdefault(str(result.summary["benchmark"]), []).append(result)
     for name, group in groups.items():
-        if len({result.summary["benchmark_fingerprint"] for result in group}) > 1:
+        if len({result.summary.get("benchmark_fingerprint") for result in group}) > 1:
             raise InputError(
                 f"these results of {name!r} are of different benchmarks or versions of one; report them apart"
             )
@@ -181,10 +244,6 @@ def by_benchmark(results: Sequence[Results]) -> list[Systems]:
         Systems(tuple(group), _unique([str(one.summary["model"]["name"]) for one in group]))
         for group in groups.values()
     ]
-
-
-def _figure(result: Results, column: Column) -> float:
-    return result.bias(column.measure) if column.lower_is_better else result.setting(column.setting, column.measure)
 
 
 def _unique(names: Sequence[str]) -> tuple[str, ...]:

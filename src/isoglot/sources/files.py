@@ -1,28 +1,128 @@
-"""Folders of aligned sentences, as NTREX and FLORES come: one file a language, line n is the same sentence in each."""
+"""Aligned sentences in files of lines, a file a language: as NTREX and FLORES come, and Moses' pairs.
+
+Line n of every file is the same sentence. A sentence is its own query and its own passage, so these pairs teach
+alignment across languages and nothing within one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from isoglot.common.errors import InputError
-from isoglot.common.languages import normalize_language
+from isoglot.common.files import Row, add_file, read_lines, read_tab_lines
+from isoglot.common.languages import is_language, normalize_language
 from isoglot.pairs import ParallelPairs
+from isoglot.pairs.files import aligned_rows, stem_of
+
+_SIDE = re.compile(r"[-._](src|ref)$")  # NTREX keeps the source and its translations apart by these
+_PAIR = re.compile(r"(?:^|.*[._-])([A-Za-z]{2,3}(?:_[A-Za-z]+)?)-([A-Za-z]{2,3}(?:_[A-Za-z]+)?)$")
+
+Group = dict[str, Path]
+"""Language to file; line n of each is the same sentence."""
 
 
 def read_sentence_folder(folder: str | Path) -> ParallelPairs:
-    """Read a folder with one text file per language, named by its code (`deu.txt`, `deu_Latn.txt`, `de`).
+    """Read a folder with one text file per language, or with Moses' pairs of files.
 
-    A sentence is its own query and its own passage, so these pairs teach alignment across languages and nothing
-    within one. Ids are `<folder>/<line>`, the data set is the folder's name. Hidden files are passed over, as are
-    files named by no language, such as a README. A line that is empty in every file is passed over too.
+    Files are named by the language: `deu.txt`, `deu_Latn.devtest`, `de`, `newstest2019-ref.deu.txt`; or, two or more
+    of one name, they end in it: `corpus.de-en.de` and `corpus.de-en.en`. Each such name is a data set of its own. Ids
+    are `<folder>/<line>`, or `<name>/<line>` where there are several. Hidden files are passed over, as are files named
+    by no language, such as a README, and further references, such as `newstest2019-ref-2.spa.txt`. A line that is
+    empty in every file is passed over too.
 
     Raises:
-        InputError: if fewer than two files are named by a language, two by the same, their numbers of lines differ,
-            a line is empty in one file only, or a file is not UTF-8.
+        InputError: if fewer than two files belong together, two are named by one language, their numbers of lines
+            differ, a line is empty in one file only, or a file is not UTF-8.
     """
     folder = Path(folder)
-    texts = {language: _lines(path) for language, path in _files_by_language(folder).items()}
+    files = [path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(".")]
+    groups = {name: group for name, group in groups_of(files).items() if len(group) > 1}
+    if not groups:
+        raise InputError(
+            f"{folder}: fewer than 2 files named by a language; "
+            "name files like deu.txt or de.txt, or like corpus.de-en.de and corpus.de-en.en"
+        )
+    name = folder.resolve().name
+    parts = [_read(group, prefix if len(groups) > 1 and prefix else name, folder) for prefix, group in groups.items()]
+    return parts[0] if len(parts) == 1 else ParallelPairs.concatenate(parts)
+
+
+def read_moses(path: Path) -> ParallelPairs | None:
+    """The pairs of files that one of them, or the name they share, stands for; None if there are none.
+
+    Raises:
+        InputError: as `read_sentence_folder`.
+    """
+    if not path.parent.is_dir():
+        return None
+    stem = path.name.removesuffix(".gz")
+    files = [other for other in sorted(path.parent.iterdir()) if other.name.startswith(Path(stem).stem)]
+    for name, group in groups_of(files).items():
+        if len(group) > 1 and (path in group.values() or path.name == name):
+            return _read(group, name, path.parent)
+    return None
+
+
+def read_tab_pairs(path: Path) -> ParallelPairs | None:
+    """A TSV file without a header whose name says its two languages, `corpus.de-en.tsv`; None if it is none.
+
+    Nothing is quoted in it.
+
+    Raises:
+        InputError: if a line has not two cells, or one of them is empty.
+    """
+    pair = _PAIR.fullmatch(stem_of(path))
+    header = next(read_lines(path), "").rstrip("\r\n").split("\t")
+    if pair is None or not all(map(is_language, pair.groups())) or "passage" in header or all(map(is_language, header)):
+        return None
+    name, languages = stem_of(path), list(pair.groups())
+    rows = (
+        row
+        for number, cells in read_tab_lines(path, 2, f"a sentence in {' and one in '.join(languages)}")
+        for row in aligned_rows(f"{name}/{number}", languages, cells, f"{path} line {number}")
+    )
+    return ParallelPairs.from_rows(rows, dataset=name)
+
+
+def groups_of(files: list[Path]) -> dict[str, Group]:
+    """Files that belong together, by the name they share; empty for those that are named by their language alone.
+
+    >>> names = ["talks.de-en.de", "talks.de-en.en", "news-ref.deu.txt", "news-src.eng.txt", "fin.dev", "README.md"]
+    >>> {name: list(group) for name, group in groups_of([Path(name) for name in names]).items()}
+    {'talks.de-en': ['de', 'en'], 'news': ['de', 'en'], '': ['fi']}
+    """
+    groups: dict[str, Group] = {}
+    names = {path: path.name.removesuffix(".gz") for path in files}
+    ends = {path: code for path, name in names.items() if (code := _language_at_end(name))}
+    stems = [names[path].rpartition(".")[0] for path in ends]
+    for path, name in names.items():
+        stem = name.rpartition(".")[0] or name
+        if path in ends and stems.count(stem) > 1:
+            add_file(groups.setdefault(stem, {}), normalize_language(ends[path]), path)
+            continue
+        prefix, _, code = stem.rpartition(".")
+        if is_language(stem):
+            add_file(groups.setdefault("", {}), normalize_language(stem), path)
+        elif prefix and is_language(code):
+            add_file(groups.setdefault(_SIDE.sub("", prefix), {}), normalize_language(code), path)
+    return groups
+
+
+def _language_at_end(name: str) -> str | None:
+    """The code that a name ends in: one of two letters, one of a pair in the name, or one with a script or region.
+
+    Three letters alone are none: `txt`, `xml`, `src` and `tgt` are languages, too.
+    """
+    stem, _, end = name.rpartition(".")
+    pair = _PAIR.fullmatch(stem)
+    named = pair is not None and end in pair.groups()
+    return end if stem and (named or len(end) == 2 or "_" in end or "-" in end) and is_language(end) else None
+
+
+def _read(group: Mapping[str, Path], name: str, folder: Path) -> ParallelPairs:
+    texts = {language: [line.strip() for line in read_lines(path)] for language, path in group.items()}
     reference = min(texts)
     for language, lines in texts.items():
         if len(lines) != len(texts[reference]):
@@ -30,44 +130,9 @@ def read_sentence_folder(folder: str | Path) -> ParallelPairs:
                 f"{folder}: {len(lines):,} lines in {language} and {len(texts[reference]):,} in {reference}; "
                 "line n of every file must be the same sentence"
             )
-    return ParallelPairs.from_rows(_rows(folder, texts), dataset=folder.resolve().name)
+    return ParallelPairs.from_rows(_rows(texts, name, folder), dataset=name)
 
 
-def _files_by_language(folder: Path) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if not path.is_file() or path.name.startswith("."):
-            continue
-        try:
-            language = normalize_language(path.stem)
-        except InputError:
-            continue
-        if language in found:
-            raise InputError(f'{path}: "{language}" is already in {found[language].name}; keep one file per language')
-        found[language] = path
-    if len(found) < 2:
-        raise InputError(
-            f"{folder}: {len(found)} files named by a language, 2 are the least; name files like deu.txt or de.txt"
-        )
-    return found
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise InputError(f"{path} line {line}: not UTF-8; save the file as UTF-8") from None
-    # Not splitlines: it parts at characters such as U+2028 that stand within sentences.
-    return [line.strip() for line in text.removesuffix("\n").split("\n")]
-
-
-def _rows(folder: Path, texts: dict[str, list[str]]) -> Iterator[dict[str, str]]:
-    name = folder.resolve().name
+def _rows(texts: dict[str, list[str]], name: str, folder: Path) -> Iterator[Row]:
     for number, sentences in enumerate(zip(*texts.values(), strict=True), start=1):
-        if not any(sentences):
-            continue
-        for language, sentence in zip(texts, sentences, strict=True):
-            if not sentence:
-                raise InputError(f"{folder} line {number}: empty in {language} only; it must hold the sentence")
-            yield {"id": f"{name}/{number}", "language": language, "query": sentence, "passage": sentence}
+        yield from aligned_rows(f"{name}/{number}", list(texts), list(sentences), f"{folder} line {number}")

@@ -15,28 +15,27 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from isoglot.common.errors import InputError
+from isoglot.evaluation.averages import BY_DISTANCE, MATTERS_OF_TASTE
+from isoglot.evaluation.averages import LOWER_IS_BETTER as LOWER_IS_BETTER
 from isoglot.evaluation.results import Results
 from isoglot.statistics import significance as stats
+from isoglot.statistics.grid import KEYS, Grid, Groups
+from isoglot.statistics.grid import SETTINGS as SETTINGS
 
 Values = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 _Runs = Sequence[Values]
-_Groups = dict[tuple[str, str | None], IntArray]  # by setting and query language (None for all): columns
+_Tables = list[list[dict[str, Values]]]  # by system, run and column: `(examples, cells)`
 
-SETTINGS = {"monolingual": "monolingual", "cross_lingual": "cross-lingual", "multilingual": "multilingual"}
-"""Settings as the tables and as sentences name them."""
 BIAS = ("rank_distance", "same_language_share@1")
 """Measures of language bias that are compared wherever the tables have them."""
-LOWER_IS_BETTER = ("rank_distance", "max_rank_norm", "same_language_share@1", "same_language_share@10")
 LEVEL = 0.05
 """A corrected p-value below it is called a difference in sentences."""
 NOT_SHOWN = "no difference shown"
 FEW_EXAMPLES = 50
 """With fewer, intervals of skewed measures cover less than they say (docs/statistics.md)."""
-KEYS = ("query", "example", "query_language", "setting", "corpus_language")
 
 
 @dataclass(frozen=True)
@@ -74,13 +73,15 @@ class Contrast:
         setting: `monolingual`, `cross_lingual` or `multilingual`.
         measure: the column of the per-query tables.
         language: query language; None for all.
-        difference: the system's score minus the baseline's, whichever is better.
+        difference: the system's score minus the baseline's, whichever is better; of a same-language share, and of its
+            bias, the scores are the distances from the fair share (`from_fair_share`).
         low: lower end of the difference's 95 % interval.
         high: upper end.
         p_value: two-sided.
         p_corrected: by Holm's method; over settings and systems where language is None, else over languages too.
         effect_size: d_z over examples, signed as the difference; nan where the difference has no spread.
-        better: share of examples on which the system is better; where lower is better that is the lower one.
+        better: share of examples on which the system is better; where lower is better that is the lower one, in
+            matters of taste the higher.
         worse: share of examples on which it is worse.
     """
 
@@ -100,9 +101,14 @@ class Contrast:
 
     @property
     def verdict(self) -> str:
-        """`better` or `worse` where the corrected p-value is below `LEVEL`, else `no difference shown`."""
+        """`better` or `worse` where the corrected p-value is below `LEVEL`, else `no difference shown`.
+
+        In matters of taste, such as the preference for the query's language, it is `higher` or `lower`.
+        """
         if not self.p_corrected < LEVEL:
             return NOT_SHOWN
+        if self.measure in MATTERS_OF_TASTE:
+            return "lower" if self.difference < 0 else "higher"
         return "better" if (self.difference < 0) == (self.measure in LOWER_IS_BETTER) else "worse"
 
 
@@ -172,26 +178,34 @@ def compare(
     called = _names(runs, names, baseline)
     chosen = _measures(runs, called, measures)
     standard = called[baseline]
-    grid = _Grid.of(runs[baseline][0], languages, standard)
+    grid = Grid.of(runs[baseline][0], languages, standard)
     if permutations is None:
         permutations = stats.enough_permutations((len(runs) - 1) * len(grid.groups))
     draws = _Draws(resamples, permutations, seed)
-    tables = [[grid.values(run, chosen, name) for run in system] for name, system in zip(called, runs, strict=True)]
+    columns = list(dict.fromkeys(column for measure in chosen for column in _columns_of(measure)))
+    tables: _Tables = [
+        [grid.values(run, columns, name) for run in system] for name, system in zip(called, runs, strict=True)
+    ]
     estimates: list[Estimate] = []
     contrasts: list[Contrast] = []
-    for n, measure in enumerate(chosen):
-        values = {name: [run[n] for run in system] for name, system in zip(called, tables, strict=True)}
-        groups = grid.measured(values[standard][0])
-        if not groups:
+    left_out: list[str] = []
+    for measure in chosen:
+        groups, lost = grid.comparable([[run[measure] for run in system] for system in tables], baseline)
+        if lost:
+            left_out.append(f"{measure} is left out in {', '.join(lost)}: not every system has a value there")
+        if not groups and measure in measures:
             raise InputError(f"{measure}: fewer than two examples have a value, so there is nothing to compare")
+        if not groups:
+            continue
+        scored = [_scored(measure, system) for system in tables]
         tested: list[Contrast] = []
-        for name, own in values.items():
-            estimates += _estimates(name, measure, own, groups, draws)
+        for name, system, own in zip(called, tables, scored, strict=True):
+            estimates += _estimates(name, measure, [run[measure] for run in system], groups, draws)
             if name != standard:
-                tested += _contrasts((name, standard), measure, own, values[standard], groups, draws)
+                tested += _contrasts((name, standard), measure, own, scored[baseline], groups, draws)
         contrasts += _corrected(tested)
     single = [name for name, system in zip(called, runs, strict=True) if len(system) == 1]
-    notes = _notes(single, len(runs), contrasts, len(grid.examples), permutations)
+    notes = (*_notes(single, len(runs), contrasts, len(grid.examples), permutations), *left_out)
     benchmark, scores, tests = str(runs[baseline][0].summary["benchmark"]), tuple(estimates), tuple(contrasts)
     return Comparison(benchmark, standard, tuple(called), scores, tests, seed, resamples, notes)
 
@@ -200,58 +214,6 @@ class _Draws(NamedTuple):
     resamples: int
     permutations: int
     seed: int
-
-
-@dataclass(frozen=True)
-class _Grid:
-    """What a benchmark asks: its examples, its cells, and where the rows of a table belong."""
-
-    examples: pa.Array
-    cells: pa.Array
-    groups: _Groups
-    asked: IntArray
-
-    @classmethod
-    def of(cls, results: Results, languages: bool, name: str) -> _Grid:
-        table = results.per_query
-        examples, cells = pc.unique(table["example"]), pc.unique(_cell(table))
-        named = [tuple(str(cell).split("\t")) for cell in cells.to_pylist()]
-        tags = sorted({language for _, language, _ in named})
-        groups = {}
-        for setting in SETTINGS:
-            for wanted in [None, *(tags if languages and len(tags) > 1 else [])]:
-                columns = [n for n, cell in enumerate(named) if cell[0] == setting and wanted in (None, cell[1])]
-                groups[setting, wanted] = np.array(columns, np.int64)
-        grid = cls(examples, cells, groups, np.empty(0, np.int64))
-        asked = np.sort(grid._flat(table))
-        if (np.diff(asked) == 0).any():
-            raise InputError(f"{name}: a query occurs twice in one setting; evaluate again")
-        return replace(grid, asked=asked)
-
-    def values(self, results: Results, measures: Sequence[str], name: str) -> Values:
-        """Measures as `(measures, examples, cells)`; the queries must be the baseline's."""
-        place = self._flat(results.per_query)
-        if not np.array_equal(np.sort(place), self.asked):
-            raise InputError(f"{name}: its queries differ from the baseline's; evaluate both on the same benchmark")
-        matrix = np.full((len(measures), len(self.examples) * len(self.cells)), np.nan)
-        for row, measure in zip(matrix, measures, strict=True):
-            row[place] = results.per_query[measure].cast(pa.float64()).to_numpy()
-        return matrix.reshape(len(measures), len(self.examples), len(self.cells))
-
-    def measured(self, values: Values) -> _Groups:
-        """The groups in which at least two examples have a value."""
-        present = ~np.isnan(values)
-        return {key: group for key, group in self.groups.items() if present[:, group].any(1).sum() > 1}
-
-    def _flat(self, table: pa.Table) -> IntArray:
-        example = pc.fill_null(pc.index_in(table["example"], value_set=self.examples), -1).to_numpy()
-        cell = pc.fill_null(pc.index_in(_cell(table), value_set=self.cells), -1).to_numpy()
-        return np.where((example < 0) | (cell < 0), -1, example.astype(np.int64) * len(self.cells) + cell)
-
-
-def _cell(table: pa.Table) -> Any:
-    corpus = pc.fill_null(table["corpus_language"].cast(pa.string()), "")
-    return pc.binary_join_element_wise(table["setting"], table["query_language"], corpus, "\t").combine_chunks()
 
 
 def _names(runs: Sequence[Sequence[Results]], names: Sequence[str] | None, baseline: int) -> list[str]:
@@ -283,19 +245,57 @@ def _measures(runs: Sequence[Sequence[Results]], names: Sequence[str], measures:
         numbers = [field.name for field in table.schema if pa.types.is_floating(field.type)]
         if unknown := [measure for measure in measures if measure not in numbers]:
             raise InputError(f"{name}: no measure {unknown[0]!r}; there are {', '.join(numbers)}")
-    shared = [name for name in BIAS if all(name in t.column_names and t[name].null_count < len(t) for _, t in tables)]
+        lacking = {measure: set(_columns_of(measure)) - set(numbers) for measure in measures}
+        if missing := [column for measure in measures for column in lacking[measure]]:
+            raise InputError(f"{name}: its per-query table has no column {missing[0]!r}; evaluate again")
+    shared = [measure for measure in BIAS if all(_has_values(table, measure) for _, table in tables)]
     return list(dict.fromkeys([*measures, *shared]))
+
+
+def _has_values(table: pa.Table, measure: str) -> bool:
+    return all(name in table.column_names and table[name].null_count < len(table) for name in _columns_of(measure))
+
+
+def _columns_of(measure: str) -> tuple[str, ...]:
+    """The columns that a measure is tested by: a share by the query's language needs its fair share."""
+    kind, _, cutoff = measure.partition("@")
+    return (measure, f"fair_share@{cutoff}") if kind == "same_language_share" else (measure,)
+
+
+def _scored(measure: str, runs: Sequence[dict[str, Values]]) -> _Runs:
+    """What is tested of a system's runs: the measure, or how far it lies from the fair share."""
+    if measure not in BY_DISTANCE:
+        return [run[measure] for run in runs]
+    own, *fair = _columns_of(measure)
+    return from_fair_share([run[own] - (run[fair[0]] if fair else 0.0) for run in runs])
+
+
+def from_fair_share(runs: _Runs) -> list[Values]:
+    """Deviations from the fair share, turned so that their macro score is the distance from it, on whichever side.
+
+    The distance is the mean over cells of `|mean over queries of share - fair share|`: too much in one language does
+    not make up for too little in another. Cells in which the runs' mean lies below the fair share are multiplied
+    by -1. Signs are taken as known when examples are drawn or swapped: exact where a system leans, a little too
+    cautious where it is fair.
+
+    Args:
+        runs: of one system, each `(examples, cells)`.
+
+    >>> [turned.tolist() for turned in from_fair_share([np.array([[0.5, -0.25], [0.25, -0.25]])])]
+    [[[0.5, 0.25], [0.25, 0.25]]]
+    """
+    mean = np.nan_to_num(np.mean(runs, axis=0)).sum(0)
+    return [run * np.where(mean < 0, -1.0, 1.0) for run in runs]
 
 
 def _intervals(runs: _Runs, standard: _Runs, groups: Sequence[IntArray], draws: _Draws) -> Sequence[stats.Interval]:
     """Differences of two systems: by the bootstrap, or as `SeedEffect` where either has several runs."""
     if len(runs) == len(standard) == 1:
-        difference = stats.differences(runs[0], standard[0])
-        return stats.bootstrap_intervals(difference, groups, resamples=draws.resamples, seed=draws.seed)
+        return stats.bootstrap_intervals(runs[0] - standard[0], groups, resamples=draws.resamples, seed=draws.seed)
     return [stats.seed_effect([run[:, g] for run in runs], [run[:, g] for run in standard]) for g in groups]
 
 
-def _estimates(system: str, measure: str, runs: _Runs, groups: _Groups, draws: _Draws) -> list[Estimate]:
+def _estimates(system: str, measure: str, runs: _Runs, groups: Groups, draws: _Draws) -> list[Estimate]:
     estimates = []
     intervals = _intervals(runs, [0.0 * runs[0]], list(groups.values()), draws)
     for (setting, language), found in zip(groups, intervals, strict=True):
@@ -306,10 +306,10 @@ def _estimates(system: str, measure: str, runs: _Runs, groups: _Groups, draws: _
 
 
 def _contrasts(
-    names: tuple[str, str], measure: str, runs: _Runs, standard: _Runs, groups: _Groups, draws: _Draws
+    names: tuple[str, str], measure: str, runs: _Runs, standard: _Runs, groups: Groups, draws: _Draws
 ) -> list[Contrast]:
     """A system against the baseline on one measure, not yet corrected."""
-    difference = stats.differences(np.mean(runs, axis=0), np.mean(standard, axis=0))
+    difference = np.mean(runs, axis=0) - np.mean(standard, axis=0)
     intervals = _intervals(runs, standard, list(groups.values()), draws)
     p_values = [found.p_value for found in intervals if isinstance(found, stats.SeedEffect)]
     if not p_values:
@@ -317,7 +317,7 @@ def _contrasts(
         p_values = stats.randomisation_p_values(added, permutations=draws.permutations, seed=draws.seed).tolist()
     contrasts = []
     for (setting, language), found, p_value in zip(groups, intervals, p_values, strict=True):
-        effect = stats.effect_of_differences(difference[:, groups[setting, language]])
+        effect = stats.effect_size(difference[:, groups[setting, language]])
         shares = (effect.lower, effect.higher) if measure in LOWER_IS_BETTER else (effect.higher, effect.lower)
         where, ends = (*names, setting, measure, language), (found.value, found.low, found.high)
         contrasts.append(Contrast(*where, *ends, p_value, p_value, effect.size, *shares))

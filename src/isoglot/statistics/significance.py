@@ -47,13 +47,11 @@ class Effect:
             fewer than two examples are compared, or all differ by the same amount other than 0.
         higher: share of examples on which the first system has the higher value.
         lower: share on which it has the lower.
-        equal: share on which both have the same.
     """
 
     size: float
     higher: float
     lower: float
-    equal: float
 
 
 @dataclass(frozen=True)
@@ -160,17 +158,6 @@ def bootstrap_intervals(
     ]
 
 
-def paired_bootstrap_interval(
-    a: Values, b: Values, *, resamples: int = 2000, confidence: float = 0.95, seed: int = 0
-) -> Interval:
-    """The difference of two systems' macro scores with a confidence interval, over the queries both answered.
-
-    >>> paired_bootstrap_interval(np.array([[0.75], [0.5]]), np.array([[0.5], [0.25]]))
-    Interval(value=0.25, low=0.25, high=0.25)
-    """
-    return bootstrap_interval(differences(a, b), resamples=resamples, confidence=confidence, seed=seed)
-
-
 def randomisation_test(a: Values, b: Values, *, permutations: int = 10_000, seed: int = 0) -> float:
     """Two-sided p-value of the difference between two systems, by swapping them example by example.
 
@@ -236,25 +223,22 @@ def holm(p_values: Sequence[float] | Values) -> Values:
     return corrected
 
 
-def effect_size(a: Values, b: Values) -> Effect:
+def effect_size(differences: Values) -> Effect:
     """How large the difference of two systems is beside its spread over examples, and how examples fall.
 
     An example's difference is its contribution to the difference of the scores, times the number of examples; examples
     without a common query are left out.
 
-    >>> effect_size(np.array([[0.5], [1.0], [0.0]]), np.array([[0.0], [0.0], [0.0]])).size  # .5 / .5
+    Args:
+        differences: `(examples, cells)`; of the two systems' values.
+
+    >>> effect_size(np.array([[0.5], [1.0], [0.0]])).size  # .5 / .5
     1.0
     """
-    return effect_of_differences(differences(a, b))
-
-
-def effect_of_differences(differences: Values) -> Effect:
-    """`effect_size` from the differences `(examples, cells)` of two systems."""
     compared = contributions(differences)[~np.isnan(differences).all(1)]
     mean, spread = compared.mean(), compared.std(ddof=1) if len(compared) > 1 else np.nan
     size = 0.0 if abs(mean) < TIE else (float(mean / spread) if spread > TIE * abs(mean) else float("nan"))
-    higher, lower = float((compared > TIE).mean()), float((compared < -TIE).mean())
-    return Effect(size, higher, lower, float((np.abs(compared) <= TIE).mean()))
+    return Effect(size, float((compared > TIE).mean()), float((compared < -TIE).mean()))
 
 
 def seed_effect(a_runs: Sequence[Values], b_runs: Sequence[Values], *, confidence: float = 0.95) -> SeedEffect:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from isoglot.evaluation.results import leaning_of
+from isoglot.report.sentences import said
 from isoglot.statistics.comparison import NOT_SHOWN, Contrast
 from isoglot.studies.curve import Optimum, pareto_front
-from isoglot.studies.figures import EVERYTHING, Figures, Part, consistency, contrasts, estimates, gains
-from isoglot.studies.phrases import by_language, by_view, leaders, optimum, place, said, sentences
+from isoglot.studies.figures import AGREEMENT, EVERYTHING, Figures, consistency, contrasts, gains, trade_off
+from isoglot.studies.phrases import by_language, by_view, leaders, optimum, place, sentences
 from isoglot.studies.recipe import BASE
-
-AGREEMENT = "ranking_agreement@10"
-"""The measure of consistency: how far the translations of a question get the same ranking."""
 
 
 def ranking(figures: Figures) -> list[str]:
@@ -19,7 +18,8 @@ def ranking(figures: Figures) -> list[str]:
     answer = []
     for benchmark, model, measure in _each(figures):
         answer.append(f"{benchmark}, {model}: {leaders(figures, benchmark, model, measure)}")
-        answer += sentences(_tests(figures, benchmark, model, (measure, "rank_distance")))
+        answer += sentences(_tests(figures, benchmark, model, (measure, "rank_distance", "same_language_share@1")))
+        answer += _leanings(figures, benchmark, model)
     return answer
 
 
@@ -28,8 +28,10 @@ def low_resource(figures: Figures) -> list[str]:
     answer = []
     for benchmark, model, measure in _each(figures):
         answer.append(f"{benchmark}, {model}.")
-        for view in dict.fromkeys(part.view for part in _parts(figures, benchmark, model, views=True)):
+        views = dict.fromkeys(part.view for part in figures.select(benchmark=benchmark, model=model))
+        for view in [view for view in views if view != EVERYTHING]:
             answer += sentences(_tests(figures, benchmark, model, (measure,), view), view)
+        answer += _leanings(figures, benchmark, model)
     for found in gains(figures):
         amounts = [f"{tag} {amount or 'unseen'} {gain:+.3f}" for tag, amount, gain in found.rows]
         answer += [f"{found.title}: {', '.join(amounts)}.", by_language(found.part, found.system, *found.figure)]
@@ -42,12 +44,13 @@ def mkqa(figures: Figures) -> list[str]:
     for benchmark, model, measure in _each(figures):
         answer.append(f"{benchmark}: {leaders(figures, benchmark, model, measure)}")
         answer += sentences(_tests(figures, benchmark, model, (measure,)))
-        for part in _parts(figures, benchmark, model):
+        answer += _leanings(figures, benchmark, model)
+        for part in figures.select(benchmark=benchmark, model=model, view=EVERYTHING):
             found = contrasts(part, measure)
             setting = "multilingual" if any(one.setting == "multilingual" for one in found) else "cross_lingual"
             for system in dict.fromkeys(one.system for one in found):
                 answer.append(by_language(part, system, setting, measure))
-                answer.append(by_view(figures, benchmark, part.baseline, model, (system, setting, measure)))
+                answer.append(by_view(figures, part, system, setting, measure))
     return [*answer, *_alignment(figures)]
 
 
@@ -68,6 +71,7 @@ def losses(figures: Figures) -> list[str]:
         for benchmark in figures.study.benchmarks:
             measure = figures.study.benchmarks[benchmark].measures[0]
             answer.append(f"{benchmark}: {leaders(figures, benchmark, model, measure)}")
+            answer += _leanings(figures, benchmark, model)
     return answer
 
 
@@ -77,17 +81,16 @@ def ratio(figures: Figures) -> list[str]:
     answer = [f"Places are of {study.x_title}."]
     answer += [_optimum(figures, found) for found in figures.optima if found.languages == EVERYTHING]
     for benchmark, model, measure in _each(figures):
-        part = figures.part(benchmark, model=model)
-        score = {one.system: one.value for one in estimates(part, "monolingual", measure)}
-        bias = {one.system: one.value for one in estimates(part, "multilingual", "rank_distance")}
-        names = [name for name in score if name in bias]
-        front = [names[n] for n in pareto_front([(score[name], bias[name]) for name in names])]
+        part = figures.select(benchmark=benchmark, model=model, view=EVERYTHING, baseline=BASE)[0]
+        found = trade_off(part, measure)
+        front = [list(found)[n] for n in pareto_front(list(found.values()))]
         if front:
             answer.append(
                 f"{benchmark}: by their means, on the front of monolingual score against rank distance: "
                 f"{', '.join(front)}."
             )
         answer += sentences(_tests(figures, benchmark, model, (measure, AGREEMENT)))
+        answer += _leanings(figures, benchmark, model)
         answer += _spreads(figures, benchmark, model)
     return answer
 
@@ -110,35 +113,34 @@ def _each(figures: Figures) -> Iterator[tuple[str, str, str]]:
             yield name, model, spec.measures[0]
 
 
-def _parts(figures: Figures, benchmark: str, model: str, *, views: bool = False) -> Iterator[Part]:
-    """Comparisons over everything, or those over views."""
-    for part in figures.parts:
-        if (part.benchmark, part.model) == (benchmark, model) and (part.view != EVERYTHING) == views:
-            yield part
-
-
 def _tests(
     figures: Figures, benchmark: str, model: str, measures: Sequence[str], view: str = EVERYTHING
 ) -> Iterator[Contrast]:
     """What is tested in these measures over one view, baseline by baseline."""
-    for part in figures.parts:
-        if (part.benchmark, part.model, part.view) == (benchmark, model, view):
-            for measure in measures:
-                yield from contrasts(part, measure)
+    for part in figures.select(benchmark=benchmark, model=model, view=view):
+        for measure in measures:
+            yield from contrasts(part, measure)
 
 
 def _against(figures: Figures, system: str, baseline: str, model: str) -> Iterator[tuple[str, Contrast, bool]]:
     """A system's contrasts with a baseline in main measures, with the benchmark and whether that is in one language."""
-    for benchmark, spec in figures.study.benchmarks.items():
-        try:
-            part = figures.part(benchmark, baseline, model)
-        except KeyError:
-            continue
+    for part in figures.select(model=model, baseline=baseline, view=EVERYTHING):
         alone = {one.setting for one in part.comparison.estimates} == {"monolingual"}
-        for measure in (*spec.measures, "rank_distance"):
+        for measure in (*figures.study.benchmarks[part.benchmark].measures, "rank_distance"):
             for one in contrasts(part, measure):
                 if one.system == system:
-                    yield benchmark, one, alone
+                    yield part.benchmark, one, alone
+
+
+def _leanings(figures: Figures, benchmark: str, model: str) -> Iterator[str]:
+    """How far, and which way, each system leans by the query's language, where that was measured."""
+    systems: dict[str, list[str]] = {}
+    for system in figures.study.systems:
+        if leaning := leaning_of(figures.means[benchmark][figures.study.label(system, model)]):
+            systems.setdefault(str(leaning), []).append(system)
+    if systems:
+        told = "; ".join(f"{', '.join(names)}: {leaning}" for leaning, names in systems.items())
+        yield f"{benchmark}, {model}, by the language of what stands first: {told}."
 
 
 def _alignment(figures: Figures) -> Iterator[str]:
@@ -170,7 +172,7 @@ def _spreads(figures: Figures, benchmark: str, model: str) -> Iterator[str]:
     """Mean and spread over languages of the consistency of rankings."""
     rows = []
     for system in figures.study.systems:
-        mean, spread = consistency(figures.means[benchmark][figures.label(system, model)], AGREEMENT)
+        mean, spread = consistency(figures.means[benchmark][figures.study.label(system, model)], AGREEMENT)
         if mean == mean:
             rows.append(f"{system} {mean:.3f} ± {spread:.3f}")
     if rows:

@@ -61,8 +61,8 @@ class Arm:
 
     @property
     def label(self) -> str:
-        """What tables call it: the system, with the initial model where there are several."""
-        return self.system if len(self.study.models) == 1 else f"{self.model} {self.system}"
+        """What tables call it."""
+        return self.study.label(self.system, self.model)
 
     @property
     def name(self) -> str:
@@ -143,14 +143,22 @@ def entry_key(entry: Content) -> str:
     return digest({"source": entry["source"], **_reading(entry)})
 
 
-def check_training(arm: Arm, folder: Path) -> None:
-    """Whether the arm's training configuration can be used.
+def config_of(arm: Arm, training: Content, folder: Path) -> TrainConfig:
+    """The configuration of an arm that is trained.
 
     Raises:
-        InputError: if not, naming the arm and the key.
+        InputError: if it cannot be used, naming the arm and the key.
     """
-    if arm.training:
-        _config(arm, arm.training, folder)
+    study = arm.study
+    given = {"max_tokens": study.max_tokens, **training}
+    try:
+        return TrainConfig.model_validate(
+            {**given, "model": study.models[arm.model], "output": str(folder / "run"), "seed": arm.seed}
+        )
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(str(part) for part in ("training", *problem["loc"]))
+        raise InputError(f"study {study.name}, arm {arm.system}: {where}: {problem['msg']}") from error
 
 
 def check_record(arm: Arm, folder: Path) -> None:
@@ -229,7 +237,7 @@ def _train(arm: Arm, sets: Mapping[str, RetrievalSet], folder: Path, data_folder
     training = _with_own_text(arm, data_folder)
     write_json(folder / "amounts.json", amounts(training["data"]))
     resume = (run / "run.json").exists()
-    return train(_config(arm, training, folder), resume=resume, checked=_overlap_found(arm, sets))
+    return train(config_of(arm, training, folder), resume=resume, checked=_overlap_found(arm, sets))
 
 
 def _overlap_found(arm: Arm, sets: Mapping[str, RetrievalSet]) -> list[OverlapFound]:
@@ -263,19 +271,6 @@ def _with_own_text(arm: Arm, data_folder: Path) -> Content:
 
 def _reading(entry: Content) -> Content:
     return {key: entry[key] for key in _READING if key in entry}
-
-
-def _config(arm: Arm, training: Content, folder: Path) -> TrainConfig:
-    study = arm.study
-    given = {"max_tokens": study.max_tokens, **training}
-    try:
-        return TrainConfig.model_validate(
-            {**given, "model": study.models[arm.model], "output": str(folder / "run"), "seed": arm.seed}
-        )
-    except ValidationError as error:
-        problem = error.errors()[0]
-        where = ".".join(str(part) for part in ("training", *problem["loc"]))
-        raise InputError(f"study {study.name}, arm {arm.system}: {where}: {problem['msg']}") from error
 
 
 def _portable(description: dict[str, Any]) -> dict[str, Any]:

@@ -6,20 +6,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import langcodes
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
+from isoglot.evaluation.averages import SECTIONS
 from isoglot.evaluation.results import Results
-from isoglot.report.systems import Column
+from isoglot.report.systems import Cell, Column, cells_of
 from isoglot.statistics import significance as stats
-from isoglot.statistics.comparison import BIAS, LOWER_IS_BETTER, SETTINGS, Comparison, Contrast, Estimate, compare
-from isoglot.studies.families import family_of
+from isoglot.statistics.comparison import LOWER_IS_BETTER, SETTINGS, Comparison, Contrast, Estimate, compare
+from isoglot.studies.curve import Optimum
 from isoglot.studies.recipe import BASE, ComparisonSpec, Study, ViewSpec
+from isoglot.studies.views import restrict, views_of
 
 EVERYTHING = "all"
 """The view that leaves nothing out."""
+AGREEMENT = "ranking_agreement@10"
+"""The measure of consistency: how far the translations of a question get the same ranking."""
 Runs = Mapping[str, Sequence[Results]]
 
 
@@ -42,6 +44,21 @@ class Part:
     baseline: str
     comparison: Comparison
 
+    @property
+    def title(self) -> str:
+        """What it is a part of."""
+        return f"{self.benchmark}, {self.model}" + ("" if self.view == EVERYTHING else f", {self.view}")
+
+    @property
+    def cells(self) -> list[list[Cell]]:
+        """Figures over all query languages, a row for each system, in order of measures, then settings."""
+        found = {place[:2]: cell for place, cell in cells_of(self.comparison).items() if place[2] is None}
+        columns = list(dict.fromkeys(column for _, column in found))
+        return [
+            [found.get((system, column), Cell(column, float("nan"))) for column in columns]
+            for system in self.comparison.systems
+        ]
+
 
 @dataclass(frozen=True)
 class Figures:
@@ -61,26 +78,12 @@ class Figures:
     parts: tuple[Part, ...]
     means: Mapping[str, Mapping[str, Mapping[str, Any]]]
     amounts: Mapping[str, Mapping[str, int]]
-    optima: tuple[Any, ...] = ()
+    optima: tuple[Optimum, ...] = ()
     against_best: tuple[Part, ...] = ()
 
-    def part(self, benchmark: str, baseline: str = BASE, model: str | None = None, view: str = EVERYTHING) -> Part:
-        """The comparison of these; of the first model where none is named.
-
-        Raises:
-            KeyError: if there is none.
-        """
-        model = next(iter(self.study.models)) if model is None else model
-        wanted = (benchmark, model, view, baseline)
-        for part in self.parts:
-            if (part.benchmark, part.model, part.view, part.baseline) == wanted:
-                return part
-        raise KeyError(wanted)
-
-    def label(self, system: str, model: str | None = None) -> str:
-        """What tables call a system."""
-        several = len(self.study.models) > 1
-        return f"{model or next(iter(self.study.models))} {system}" if several else system
+    def select(self, **wanted: str) -> list[Part]:
+        """The parts with these attributes, such as `view=EVERYTHING, baseline=BASE`."""
+        return [part for part in self.parts if all(getattr(part, name) == value for name, value in wanted.items())]
 
 
 @dataclass(frozen=True)
@@ -103,18 +106,15 @@ class Gains:
     def title(self) -> str:
         """What is held against what."""
         heading = Column(*self.figure).heading
-        named = f"{self.part.benchmark}, {self.part.model}"
-        return f"{named}: {heading} of {self.system} minus {self.part.baseline}, by pairs of training text"
+        return f"{self.part.title}: {heading} of {self.system} minus {self.part.baseline}, by pairs of training text"
 
 
 def gains(figures: Figures) -> Iterator[Gains]:
     """Gains of the systems under `gain_by_amount`, over every baseline that they are compared with."""
     for system in figures.study.gain_by_amount:
-        for part in figures.parts:
-            if part.view != EVERYTHING:
-                continue
+        for part in figures.select(view=EVERYTHING):
             measure = figures.study.benchmarks[part.benchmark].measures[0]
-            amounts = figures.amounts.get(figures.label(system, part.model), {})
+            amounts = figures.amounts.get(figures.study.label(system, part.model), {})
             rows = [
                 (str(one.language), amount_in(amounts, str(one.language)), one.difference)
                 for one in contrasts(part, measure, languages=True)
@@ -150,7 +150,7 @@ def compare_parts(study: Study, benchmark: str, runs: Runs, model: str) -> list[
     for wanted in (ComparisonSpec(baseline=BASE), *study.comparisons):
         others = [name for name in (wanted.systems or runs) if name != wanted.baseline]
         for view, restriction in {EVERYTHING: ViewSpec(), **views}.items():
-            seen = {name: [_restrict(run, restriction) for run in runs[name]] for name in (wanted.baseline, *others)}
+            seen = {name: [restrict(run, restriction) for run in runs[name]] for name in (wanted.baseline, *others)}
             if _too_few(seen[wanted.baseline][0]):
                 continue
             if view == EVERYTHING:
@@ -180,7 +180,7 @@ def compare_best(study: Study, benchmark: str, runs: Runs, model: str, parts: Se
     made = []
     for leader in dict.fromkeys(leaders):
         if leader not in done:
-            seen = {name: [_restrict(run, ViewSpec()) for run in runs[name]] for name in (leader, *runs)}
+            seen = {name: [restrict(run, ViewSpec()) for run in runs[name]] for name in (leader, *runs)}
             made.append(Part(benchmark, model, EVERYTHING, leader, _compare(seen, spec.measures[:1])))
     return made
 
@@ -191,37 +191,9 @@ def best_of(part: Part, setting: str, measure: str) -> Estimate | None:
     return max(estimates(part, setting, measure), key=lambda one: sign * one.value, default=None)
 
 
-def views_of(study: Study, languages: Sequence[str]) -> dict[str, ViewSpec]:
-    """The study's views of a benchmark in these languages, empty ones left out."""
-    views: dict[str, ViewSpec] = {}
-    for name, view in study.views.items():
-        asked, searched = (
-            tuple(tag for tag in languages if wanted is None or _is_in(tag, wanted))
-            for wanted in (view.queries, view.corpora)
-        )
-        if asked and searched:
-            kept = (asked if view.queries is not None else None, searched if view.corpora is not None else None)
-            views[name] = ViewSpec(queries=kept[0], corpora=kept[1])
-    for what in study.view_by:
-        groups: dict[str, list[str]] = {}
-        for tag in languages:
-            groups.setdefault(family_of(tag) if what == "family" else script_of(tag), []).append(tag)
-        views |= {f"{what} {name}": ViewSpec(queries=tuple(tags)) for name, tags in groups.items()}
-    return views
-
-
-def script_of(tag: str) -> str:
-    """The script that a language is usually written in, by its ISO 15924 code.
-
-    >>> script_of("ru"), script_of("zh-CN")
-    ('Cyrl', 'Hans')
-    """
-    return str(langcodes.Language.get(tag).maximize().script)
-
-
 def mean_figures(runs: Sequence[Results]) -> dict[str, Any]:
     """`results.json`'s figures, averaged over runs; what some run lacks is left out."""
-    keys = ("settings", "language_bias", "by_query_language", "alignment", "grid")
+    keys = ("queries", "settings", *SECTIONS, "by_query_language", "alignment", "grid")
     return {key: _mean([run.summary.get(key) for run in runs]) for key in keys}
 
 
@@ -229,6 +201,15 @@ def estimates(part: Part, setting: str, measure: str) -> list[Estimate]:
     """Every system's estimate over all query languages of the part."""
     wanted = (setting, measure, None)
     return [one for one in part.comparison.estimates if (one.setting, one.measure, one.language) == wanted]
+
+
+def trade_off(part: Part, measure: str) -> dict[str, tuple[float, float]]:
+    """Monolingual score and rank distance of each system that has both."""
+    score, bias = (
+        {one.system: one.value for one in estimates(part, *where)}
+        for where in (("monolingual", measure), ("multilingual", "rank_distance"))
+    )
+    return {name: (score[name], bias[name]) for name in score if name in bias}
 
 
 def contrasts(part: Part, measure: str, *, languages: bool = False) -> list[Contrast]:
@@ -260,32 +241,8 @@ def _compare(
     )
 
 
-def _restrict(run: Results, view: ViewSpec) -> Results:
-    """Results over a part of the queries and corpora, without what would be looked at twice.
-
-    In one language the pool is the corpus; and within languages a view of corpora is one of queries.
-    """
-    table = run.per_query
-    if len(run.summary["languages"]) == 1:
-        table = table.filter(pc.equal(table["setting"], "monolingual"))
-        table = table.drop_columns([name for name in BIAS if name in table.column_names])
-    if view.queries is not None:
-        table = table.filter(pc.is_in(table["query_language"], pa.array(list(view.queries), pa.string())))
-    if view.corpora is not None:
-        table = table.filter(pc.is_in(table["corpus_language"], pa.array(list(view.corpora), pa.string())))
-        if view.queries is None:
-            table = table.filter(pc.equal(table["setting"], "cross_lingual"))
-        table = table.drop_columns([name for name in BIAS if name in table.column_names])
-    return replace(run, per_query=table)
-
-
 def _too_few(run: Results) -> bool:
     return len(pc.unique(run.per_query["example"])) < 2
-
-
-def _is_in(tag: str, wanted: Sequence[str]) -> bool:
-    """Whether a benchmark's language is meant; `zh` means `zh-CN` too."""
-    return tag in wanted or tag.split("-")[0] in wanted
 
 
 def _corrected_over_views(parts: Sequence[Part]) -> list[Part]:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from isoglot.benchmarks import RetrievalSet, load_benchmark, load_xquad_r
 from isoglot.benchmarks.contamination import find_overlap, without_overlap
@@ -59,24 +58,7 @@ def every_nth_example(data: RetrievalSet, step: int) -> RetrievalSet:
     keep_passage = np.zeros(len(judged), bool)
     keep_passage[np.flatnonzero(~judged)[::step]] = True
     keep_passage[data.judgement_passage[keep_query[data.judgement_query]]] = True
-    queries, passages = np.flatnonzero(keep_query), np.flatnonzero(keep_passage)
-    asked, found = queries.tolist(), passages.tolist()
-    kept = keep_query[data.judgement_query]
-    ignored = keep_query[data.ignored_query] & keep_passage[data.ignored_passage]
-    return replace(
-        data,
-        query_example=[data.query_example[n] for n in asked],
-        query_language=data.query_language[queries],
-        query_texts=[data.query_texts[n] for n in asked],
-        passage_ids=[data.passage_ids[n] for n in found],
-        passage_language=data.passage_language[passages],
-        passage_texts=[data.passage_texts[n] for n in found],
-        judgement_query=np.searchsorted(queries, data.judgement_query[kept]),
-        judgement_passage=np.searchsorted(passages, data.judgement_passage[kept]),
-        judgement_grade=data.judgement_grade[kept],
-        ignored_query=np.searchsorted(queries, data.ignored_query[ignored]),
-        ignored_passage=np.searchsorted(passages, data.ignored_passage[ignored]),
-    )
+    return data.select(np.flatnonzero(keep_query), np.flatnonzero(keep_passage))
 
 
 def thin(pairs: ParallelPairs, keep: Mapping[str, float], seed: int) -> ParallelPairs:
@@ -87,16 +69,15 @@ def thin(pairs: ParallelPairs, keep: Mapping[str, float], seed: int) -> Parallel
     >>> pair = {"query": "q", "passage": "p"}
     >>> rows = [{"id": str(n), "language": tag, **pair} for n in range(10) for tag in ("de", "en")]
     >>> thinned = thin(ParallelPairs.from_rows(rows), {"de": 0.2}, seed=0)
-    >>> thinned.table["language"].to_pylist().count("de"), thinned.table["language"].to_pylist().count("en")
-    (2, 10)
+    >>> thinned.describe().languages
+    {'de': 2, 'en': 10}
     """
-    language = np.array(pairs.table["language"].to_pylist())
     kept = np.ones(len(pairs), bool)
     for tag, share in sorted(keep.items()):
-        rows = np.flatnonzero(language == tag)
+        rows = np.flatnonzero(np.isin(pairs.languages, tag)[pairs.language])
         order = np.random.default_rng([seed, *tag.encode()]).permutation(len(rows))
         kept[rows[order[round(share * len(rows)) :]]] = False
-    return ParallelPairs(pairs.table.filter(pa.array(kept)))
+    return pairs.select_rows(kept)
 
 
 def cleaned_file(
@@ -158,7 +139,7 @@ def amounts(sources: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     counts: Counter[str] = Counter()
     for source in sources:
         pairs = load_pairs(source["source"], languages=source.get("languages"))
-        counts.update(pairs.table["language"].to_pylist())
+        counts.update(pairs.describe().languages)
     return dict(sorted(counts.items()))
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from isoglot.report.systems import BIAS, Column, column_of
-from isoglot.report.tables import p_value, write_interval
+from isoglot.report.sentences import change, gain
+from isoglot.report.systems import Column, column_of
 from isoglot.statistics.comparison import NOT_SHOWN, SETTINGS, Contrast, Estimate
 from isoglot.studies.curve import Optimum
 from isoglot.studies.figures import EVERYTHING, Figures, Part, best_of, contrasts, estimates
@@ -13,21 +13,8 @@ from isoglot.studies.recipe import BASE
 
 CLAIMS = ("is better than", "is worse than", "better:", "worse:", "improves", "hinders")
 """Every way in which an answer says that there is a difference."""
+_SAID_ALREADY = ("one run", "p-values")  # beginnings of a comparison's notes of what limits say of the whole study
 _FEW = 4  # systems that are named with their figures
-_BIAS = {column.measure: column for column in BIAS}
-
-
-def said(contrast: Contrast, where: str = "") -> str:
-    """A contrast as a clause: a difference only where the verdict has one.
-
-    Args:
-        contrast: which.
-        where: the benchmark, if that is to be said.
-    """
-    what = f"{column_of(contrast).heading}{f' on {where}' if where else ''} ({_change(contrast)})"
-    if contrast.verdict == NOT_SHOWN:
-        return f"{NOT_SHOWN} between {contrast.system} and {contrast.baseline} in {what}"
-    return f"{contrast.system} is {contrast.verdict} than {contrast.baseline} in {what}"
 
 
 def sentences(found: Iterable[Contrast], whose: str = "") -> list[str]:
@@ -44,7 +31,7 @@ def sentences(found: Iterable[Contrast], whose: str = "") -> list[str]:
         figures.setdefault(column_of(one), {}).setdefault(one.baseline, []).append(one)
     lines = []
     for column, by_baseline in figures.items():
-        heading = f"{column.heading}{f' of {whose}' if whose else ''}"
+        heading = f"{column.compared}{f' of {whose}' if whose else ''}"
         said_of = [f"Against {baseline}: {_sorted_out(mine)}." for baseline, mine in by_baseline.items()]
         between = "\n" if len(said_of) > 1 else " "
         lines.append(between.join([f"{heading[0].upper()}{heading[1:]}.", *said_of]))
@@ -65,7 +52,7 @@ def leader(parts: Sequence[Part], setting: str, measure: str) -> str:
     found, best = estimates(parts[0], setting, measure), best_of(parts[0], setting, measure)
     if best is None:
         return ""
-    column = Column(setting, measure) if measure not in _BIAS else _BIAS[measure]
+    column = Column(setting, measure)
     tests = [one for part in parts for one in contrasts(part, measure) if one.setting == setting]
     tested = {frozenset((one.system, one.baseline)): one.verdict != NOT_SHOWN for one in tests}
     rivals = [
@@ -82,36 +69,29 @@ def leader(parts: Sequence[Part], setting: str, measure: str) -> str:
 
 def leaders(figures: Figures, benchmark: str, model: str, measure: str) -> str:
     """`leader` in all settings that were measured, and in rank distance."""
-    parts = (*figures.parts, *figures.against_best)
-    whole = [one for one in parts if (one.benchmark, one.model, one.view) == (benchmark, model, EVERYTHING)]
+    best = [part for part in figures.against_best if (part.benchmark, part.model) == (benchmark, model)]
+    whole = [*figures.select(benchmark=benchmark, model=model, view=EVERYTHING), *best]
     found = [leader(whole, setting, measure) for setting in SETTINGS]
     return " ".join(sentence for sentence in [*found, leader(whole, "multilingual", "rank_distance")] if sentence)
 
 
 def by_language(part: Part, system: str, setting: str, measure: str) -> str:
     """For which query languages a system improves on or hinders what the baseline does."""
-    found = [one for one in contrasts(part, measure, languages=True) if one.system == system and one.setting == setting]
-    return changes(
-        [(str(one.language), one) for one in found], f"{system} against {part.comparison.baseline}", "query languages"
-    )
+    found = [(str(one.language), one) for one in _of(part, system, setting, measure, languages=True)]
+    return changes(found, f"{system} against {part.baseline}", "query languages")
 
 
-def by_view(figures: Figures, benchmark: str, baseline: str, model: str, where: tuple[str, str, str]) -> str:
-    """For which views of the queries a system, by its name in `where`, improves on or hinders what the baseline does.
+def by_view(figures: Figures, part: Part, system: str, setting: str, measure: str) -> str:
+    """For which other views of the part's queries a system improves on or hinders what the baseline does."""
+    alike = figures.select(benchmark=part.benchmark, model=part.model, baseline=part.baseline)
+    views = [view for view in alike if view.view != EVERYTHING]
+    found = [(view.view, one) for view in views for one in _of(view, system, setting, measure)]
+    return changes(found, f"{system} against {part.baseline}", "groups of queries")
 
-    Args:
-        figures: of the study.
-        benchmark: the recipe's name.
-        baseline: of the comparisons.
-        model: short name of the initial model.
-        where: system, setting and measure.
-    """
-    found = []
-    for part in figures.parts:
-        if (part.benchmark, part.baseline, part.model) == (benchmark, baseline, model) and part.view != EVERYTHING:
-            mine = contrasts(part, where[2])
-            found += [(part.view, one) for one in mine if (one.system, one.setting) == where[:2]]
-    return changes(found, f"{where[0]} against {baseline}", "groups of queries")
+
+def _of(part: Part, system: str, setting: str, measure: str, *, languages: bool = False) -> list[Contrast]:
+    found = contrasts(part, measure, languages=languages)
+    return [one for one in found if (one.system, one.setting) == (system, setting)]
 
 
 def changes(found: Sequence[tuple[str, Contrast]], who: str, what: str) -> str:
@@ -126,17 +106,17 @@ def changes(found: Sequence[tuple[str, Contrast]], who: str, what: str) -> str:
             said_of.append(f"{word} {_range(mine) if len(mine) == len(found) > 3 else _each(mine)}")
     if rest := [name for name, one in found if one.verdict == NOT_SHOWN]:
         said_of.append(f"{NOT_SHOWN} in {_listed(rest)}")
-    return f"{who}, {column.heading}, by {what}: {'; '.join(said_of)}."
+    return f"{who}, {column.compared}, by {what}: {'; '.join(said_of)}."
 
 
 def optimum(found: Optimum) -> str:
     """Where an optimum lies, and how flat it is."""
-    column = _BIAS.get(found.measure) or Column(found.setting, found.measure)
+    column = Column(found.setting, found.measure)
     flat = ", ".join(f"{x:g}" for x in found.flat)
     return (
         f"{column.heading} has its best mean, {column.write(found.value)}, at {found.x:g} (95 % interval of the place "
         f"{found.low:g} to {found.high:g}); not told apart from it: {flat}; over the whole axis it moves by "
-        f"{_size(column, found)}."
+        f"{column.write(found.spread, '+').lstrip('+')}."
     )
 
 
@@ -172,15 +152,10 @@ def limits(figures: Figures) -> list[str]:
         "P-values are corrected (Holm) over systems and settings within a benchmark, a baseline and a measure, and "
         "apart from that over query languages or over groups of queries; not over measures, benchmarks or baselines."
     )
-    for part in figures.parts:
-        if (part.view, part.baseline) == (EVERYTHING, BASE):
-            lines += [f"{part.benchmark}: {note}." for note in part.comparison.notes if _is_of_examples(note)]
+    for part in figures.select(view=EVERYTHING, baseline=BASE):
+        notes = (note for note in part.comparison.notes if not note.startswith(_SAID_ALREADY))
+        lines += [f"{part.benchmark}: {note}." for note in notes]
     return [*dict.fromkeys(lines), *(" ".join(line.split()) for line in study.limits)]
-
-
-def _is_of_examples(note: str) -> bool:
-    """Whether a comparison's note is about too few examples; what the others say is said here already."""
-    return note[0].isdigit()
 
 
 def _sorted_out(found: Sequence[Contrast]) -> str:
@@ -191,7 +166,7 @@ def _sorted_out(found: Sequence[Contrast]) -> str:
         if not mine:
             continue
         if len(mine) <= _FEW:
-            named = ", ".join(f"{one.system} ({_change(one)})" for one in mine)
+            named = ", ".join(f"{one.system} ({change(one)})" for one in mine)
         elif verdict == NOT_SHOWN:
             named = _listed([one.system for one in mine])
         elif len(mine) == len(found):
@@ -204,7 +179,7 @@ def _sorted_out(found: Sequence[Contrast]) -> str:
 
 def _each(found: Sequence[tuple[str, Contrast]]) -> str:
     """Names with what each gains or loses."""
-    return _listed([f"{name} ({_gain(one)})" for name, one in found])
+    return _listed([f"{name} ({gain(one)})" for name, one in found])
 
 
 def _range(found: Sequence[tuple[str, Contrast]]) -> str:
@@ -215,18 +190,7 @@ def _range(found: Sequence[tuple[str, Contrast]]) -> str:
 def _ends(found: Sequence[tuple[str, Contrast]]) -> str:
     ordered = sorted(found, key=lambda row: abs(row[1].difference))
     (least, low), (most, high) = ordered[0], ordered[-1]
-    return f"from {least} ({_gain(low)}) to {most} ({_gain(high)})"
-
-
-def _gain(one: Contrast) -> str:
-    column = column_of(one)
-    return f"{column.write(one.difference, '+')} {write_interval(column, (one.low, one.high), '+')}"
-
-
-def _change(contrast: Contrast) -> str:
-    """A difference with its interval and corrected p-value."""
-    p = p_value(contrast.p_corrected)
-    return f"{_gain(contrast)}, p {p if p.startswith('<') else f'= {p}'}"
+    return f"from {least} ({gain(low)}) to {most} ({gain(high)})"
 
 
 def _overlap(one: Estimate, other: Estimate) -> bool:
@@ -234,11 +198,7 @@ def _overlap(one: Estimate, other: Estimate) -> bool:
 
 
 def _with_interval(column: Column, one: Estimate) -> str:
-    return f"{column.write(one.value)} {write_interval(column, (one.low, one.high))}"
-
-
-def _size(column: Column, found: Optimum) -> str:
-    return column.write(found.spread, "+").lstrip("+")
+    return f"{column.write(one.value)} {column.write_interval((one.low, one.high))}"
 
 
 def _listed(names: Sequence[str]) -> str:

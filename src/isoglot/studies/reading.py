@@ -7,21 +7,22 @@ for the folder of data, `$NAME` for the path of an entry under `data`.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from string import Template
-from typing import Any
+from typing import Any, TypeVar
 
-import yaml
 from pydantic import ValidationError
 
 from isoglot.common.errors import InputError
+from isoglot.common.paths import expanded_path
+from isoglot.common.settings import apply_override, first_problem, read_settings
 from isoglot.sources import load_pairs
-from isoglot.studies.recipe import Content, Study, merge
-from isoglot.training.config import apply_override
+from isoglot.studies.recipe import ArmSpec, BenchmarkSpec, Content, Study, merge
 
 _RECIPES = files("isoglot.studies") / "recipes"
+Entry = TypeVar("Entry", BenchmarkSpec, ArmSpec)
 
 
 def study_names() -> list[str]:
@@ -53,7 +54,7 @@ def load_study(name: str | Path, overrides: Sequence[str] = (), *, quick: bool =
     try:
         return Study.model_validate(_with_paths(content, folder))
     except ValidationError as error:
-        raise InputError(f"study {content['name']}: {_first_problem(error)}") from error
+        raise InputError(f"study {content['name']}: {first_problem(error, 'the recipe', 'docs/studies')}") from error
 
 
 def with_data_at_hand(study: Study) -> tuple[Study, list[str]]:
@@ -65,21 +66,22 @@ def with_data_at_hand(study: Study) -> tuple[Study, list[str]]:
         InputError: if other data is missing; the line says how to come by it.
     """
     notes: list[str] = []
-    benchmarks, arms = dict(study.benchmarks), dict(study.arms)
-    for name, spec in study.benchmarks.items():
-        lacking = _lacking(study, [spec.data] if spec.data else [])
-        if lacking and not spec.optional:
-            raise InputError(": ".join(lacking))
-        if lacking:
-            del benchmarks[name]
-            notes.append(f"{name} is left out: {lacking[1]}")
-    for name, arm in study.arms.items():
-        lacking = _lacking(study, sources_of(study.training_of(name)))
-        if lacking and not arm.optional:
-            raise InputError(": ".join(lacking))
-        if lacking:
-            del arms[name]
-            notes.append(f"{name} is left out: {lacking[1]}")
+
+    def at_hand(entries: Mapping[str, Entry], sources: Callable[[str], Sequence[str]]) -> dict[str, Entry]:
+        kept = {}
+        for name, entry in entries.items():
+            lacking = _lacking(study, sources(name))
+            if lacking and not entry.optional:
+                raise InputError(": ".join(lacking))
+            if lacking:
+                notes.append(f"{name} is left out: {lacking[1]}")
+            else:
+                kept[name] = entry
+        return kept
+
+    files = {name: [spec.data] if spec.data else [] for name, spec in study.benchmarks.items()}
+    benchmarks = at_hand(study.benchmarks, files.__getitem__)
+    arms = at_hand(study.arms, lambda name: sources_of(study.training_of(name)))
     if lacking := _lacking(study, [remedy.source for remedy in study.remedies.values()]):
         raise InputError(": ".join(lacking))
     if not benchmarks:
@@ -128,17 +130,11 @@ def _read(name: str | Path) -> Content:
     source: Any = own if own.suffix in (".yaml", ".yml") else _RECIPES / f"{name}.yaml"
     if not source.is_file():
         raise InputError(f"study {str(name)!r} is unknown; use one of {', '.join(study_names())} or a recipe's .yaml")
-    try:
-        content = yaml.safe_load(source.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{name}: not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{name}: a recipe is a mapping of keys such as benchmarks, training and arms")
-    return content
+    return read_settings(source, "a recipe is a mapping of keys such as benchmarks, training and arms")
 
 
 def _with_paths(content: Content, folder: str | None) -> Content:
-    known = {} if folder is None else {"DATA": str(Path(folder).expanduser())}
+    known = {} if folder is None else {"DATA": str(expanded_path(folder))}
     entries = _filled(content.get("data", {}), known)
     for entry in entries.values() if isinstance(entries, dict) else ():
         if isinstance(entry, dict) and isinstance(entry.get("path"), list) and entry["path"]:
@@ -163,11 +159,3 @@ def _filled(value: Any, known: Mapping[str, str]) -> Any:
         raise InputError(f"{value!r}: no entry {error.args[0]!r} under data; there are {', '.join(known)}") from None
     except ValueError as error:
         raise InputError(f"{value!r}: {error}") from None
-
-
-def _first_problem(error: ValidationError) -> str:
-    problem = error.errors()[0]
-    where = ".".join(str(part) for part in problem["loc"]) or "the recipe"
-    if problem["type"] == "extra_forbidden":
-        return f"unknown key {where}; docs/studies lists the keys"
-    return f"{where}: {problem['msg'].removeprefix('Value error, ')}"

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
 
 from isoglot.benchmarks.xquad_r import Candidate
+from isoglot.evaluation.averages import BY_DISTANCE, MATTERS_OF_TASTE
 from isoglot.models.debiasing import DEFAULT_DIRECTIONS, DEFAULT_EXAMPLES, Remedy
 
 BASE = "base"
@@ -55,6 +56,13 @@ class BenchmarkSpec(_Section):
     candidate: Candidate = "sentence"
     optional: bool = False
     measures: tuple[str, ...] = Field(default=("map",), min_length=1)
+
+    @field_validator("measures")
+    @classmethod
+    def _more_or_less_is_better(cls, measures: tuple[str, ...]) -> tuple[str, ...]:
+        if measures[0] in (*BY_DISTANCE, *MATTERS_OF_TASTE):
+            raise ValueError(f"{measures[0]}: neither high nor low is good, so it cannot be the main measure")
+        return measures
 
 
 class RemedySpec(_Section):
@@ -206,6 +214,10 @@ class Study(_Section):
     def systems(self) -> list[str]:
         """Names of everything that is scored: the base, the free remedies, the trained arms."""
         return [BASE, *self.remedies, *self.arms]
+
+    def label(self, system: str, model: str) -> str:
+        """What tables call a system made from an initial model: the model is said where there are several."""
+        return system if len(self.models) == 1 else f"{model} {system}"
 
     def training_of(self, arm: str) -> Content:
         """The training configuration of an arm, without model, output and seed."""

@@ -11,24 +11,16 @@ from typing import Any
 from isoglot.common.errors import InputError
 from isoglot.common.progress import console
 from isoglot.evaluation.results import Results
-from isoglot.report.markup import plot_library
-from isoglot.studies.answers import AGREEMENT, ANSWERS
-from isoglot.studies.arms import (
-    RECORD_FILE,
-    Arm,
-    amounts_of,
-    arms_of,
-    check_record,
-    check_training,
-    clean_text,
-    run_arm,
-)
+from isoglot.report.page import plot_library
+from isoglot.studies.answers import ANSWERS
+from isoglot.studies.arms import RECORD_FILE, Arm, amounts_of, arms_of, check_record, clean_text, config_of, run_arm
 from isoglot.studies.curve import Optimum, find_optimum
-from isoglot.studies.figures import EVERYTHING, Figures, compare_best, compare_parts, mean_figures, views_of
+from isoglot.studies.figures import AGREEMENT, EVERYTHING, Figures, compare_best, compare_parts, mean_figures
 from isoglot.studies.material import load_set
+from isoglot.studies.pages import write_study
 from isoglot.studies.reading import with_data_at_hand
 from isoglot.studies.recipe import Study
-from isoglot.studies.writing import write_study
+from isoglot.studies.views import views_of
 
 Outcome = dict[Arm, dict[str, Results]]
 _LOOKED_FOR = (
@@ -62,7 +54,8 @@ def run_study(study: Study, folder: Path) -> dict[str, Any]:
     plot_library()
     study, notes = with_data_at_hand(study)
     for arm in arms_of(study):
-        check_training(arm, folder)
+        if arm.training:
+            config_of(arm, arm.training, folder)
     sets = {name: load_set(name, spec) for name, spec in study.benchmarks.items()}
     console.print("Looking for text of the benchmarks in the training text")
     arms = arms_of(study, clean_text(study, sets, folder / "data"))
@@ -87,17 +80,13 @@ def figures_of(study: Study, outcome: Outcome, amounts: Mapping[str, Mapping[str
     parts, optima, against_best = [], [], []
     means: dict[str, dict[str, Any]] = {}
     for benchmark in study.benchmarks:
-        by_label: dict[str, list[Results]] = {}
-        for arm, results in outcome.items():
-            by_label.setdefault(arm.label, []).append(results[benchmark])
-        means[benchmark] = {label: mean_figures(runs) for label, runs in by_label.items()}
+        means[benchmark] = {}
         for model in study.models:
-            runs = {
-                system: [
-                    results[benchmark] for arm, results in outcome.items() if (arm.system, arm.model) == (system, model)
-                ]
-                for system in study.systems
-            }
+            runs: dict[str, list[Results]] = {system: [] for system in study.systems}
+            for arm, results in outcome.items():
+                if arm.model == model:
+                    runs[arm.system].append(results[benchmark])
+            means[benchmark] |= {study.label(system, model): mean_figures(some) for system, some in runs.items()}
             found = compare_parts(study, benchmark, runs, model)
             parts += found
             against_best += compare_best(study, benchmark, runs, model, found)

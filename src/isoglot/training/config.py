@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -22,6 +20,8 @@ from pydantic import (
 
 from isoglot.batching.plan import Strategy
 from isoglot.common.errors import InputError
+from isoglot.common.paths import expanded_path
+from isoglot.common.settings import apply_override, first_problem, read_settings
 from isoglot.models.debiasing import DEFAULT_DIRECTIONS, DEFAULT_EXAMPLES
 
 
@@ -29,18 +29,24 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def _put_in_variables(source: str) -> str:
-    filled = os.path.expandvars(source)
-    if "$" in filled:
-        raise ValueError(f"the environment variable in {source!r} is not set; export it or write the path out")
-    return filled
-
-
 def _as_list(names: Any) -> Any:
     return [names] if isinstance(names, str) else names
 
 
-Source = Annotated[str, AfterValidator(_put_in_variables)]
+def _quoted(tags: Any) -> Any:
+    """Language tags; `no` without quotes is false to YAML, and Norwegian to people."""
+    tags = [tags] if isinstance(tags, (str, bool)) else tags
+    for tag in tags if isinstance(tags, (list, tuple)) else ():
+        if isinstance(tag, bool):
+            word = "yes" if tag else "no"
+            raise ValueError(f'YAML reads {word} without quotes as {str(tag).lower()}; write it in quotes: "{word}"')
+    return tags
+
+
+Place = Annotated[str, AfterValidator(lambda name: str(expanded_path(name)) if {"~", "$"} & set(name) else name)]
+"""A path, or the name of something that is none; `~` and environment variables are filled in."""
+
+Languages = Annotated[tuple[str, ...], BeforeValidator(_quoted)]
 
 
 class DataSource(_Section):
@@ -55,8 +61,8 @@ class DataSource(_Section):
             that equal ids mean nothing: say false, or cross-lingual batches pair questions with strangers' answers.
     """
 
-    source: Source
-    languages: tuple[str, ...] | None = None
+    source: Place
+    languages: Languages | None = None
     examples: PositiveInt | None = None
     parallel: bool = True
 
@@ -66,15 +72,15 @@ class EvaluationSet(_Section):
 
     Attributes:
         benchmark: its name; see `isoglot.benchmarks`.
-        data: its files; None takes it from the hub, where it is there. Environment variables are put in.
+        data: its files; None takes it from the hub, where it is there.
         languages: look for the texts in these only; all where not given.
         on_overlap: what to do if training texts hold some of its queries or passages: `refuse` to train, `drop` the
             examples concerned in all languages, or `keep` them.
     """
 
     benchmark: str
-    data: Source | None = None
-    languages: tuple[str, ...] | None = None
+    data: Place | None = None
+    languages: Languages | None = None
     on_overlap: Literal["refuse", "drop", "keep"] = "refuse"
 
 
@@ -118,7 +124,7 @@ class Debias(_Section):
         examples: examples per language that it is fitted on.
     """
 
-    source: Source | None = None
+    source: Place | None = None
     remedy: Literal["lir", "leace"] = "lir"
     directions: PositiveInt = DEFAULT_DIRECTIONS
     examples: PositiveInt = DEFAULT_EXAMPLES
@@ -210,7 +216,7 @@ class Validation(_Section):
 
 
 class TrainConfig(_Section):
-    """A training run.
+    """A training run. In every path `~` and environment variables are filled in: `$DATA/ntrex`.
 
     Attributes:
         model: hub id, folder or `builtin:multilingual-e5-small`.
@@ -240,8 +246,8 @@ class TrainConfig(_Section):
             (`tensorboard`, `wandb`, `trackio`, `mlflow`, ...).
     """
 
-    model: str = "builtin:multilingual-e5-small"
-    output: Path
+    model: Place = "builtin:multilingual-e5-small"
+    output: Annotated[Path, AfterValidator(expanded_path)]
     data: tuple[DataSource, ...] = Field(min_length=1)
     evaluation_sets: tuple[EvaluationSet, ...] = ()
     batches: Batches = Batches()
@@ -298,55 +304,13 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> TrainConfig:
     Raises:
         InputError: in one line, naming the file, the key and what would be right.
     """
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such configuration; recipes/ holds examples") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: a configuration is a mapping of keys such as model, output and data")
+    path = expanded_path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such configuration; recipes/ holds examples")
+    content = read_settings(path, "a configuration is a mapping of keys such as model, output and data")
     for override in overrides:
         apply_override(content, override)
     try:
         return TrainConfig.model_validate(content)
     except ValidationError as error:
-        raise InputError(f"{path}: {_first_problem(error)}") from error
-
-
-def apply_override(content: dict[str, Any], override: str) -> None:
-    """Set a key of nested mappings, in place: `batches.alpha=0.3`. The value is YAML, null takes the key away.
-
-    Raises:
-        InputError: if the override is not of that form, or leads through a value.
-
-    >>> content = {"batches": {"alpha": 0.5}, "dropout": 0.0}
-    >>> apply_override(content, "batches.size=64"), apply_override(content, "dropout=null"), content
-    (None, None, {'batches': {'alpha': 0.5, 'size': 64}})
-    """
-    key, equals, text = override.partition("=")
-    if not equals or not key:
-        raise InputError(f"--set {override}: write key=value, for example --set seed=1")
-    *parents, last = key.split(".")
-    for parent in parents:
-        content = content.setdefault(parent, {})
-        if not isinstance(content, dict):
-            raise InputError(f"--set {override}: {parent} holds a value, not keys")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"--set {override}: the value is not YAML: {' '.join(str(error).split())}") from error
-    if value is None:
-        content.pop(last, None)
-    else:
-        content[last] = value
-
-
-def _first_problem(error: ValidationError) -> str:
-    problem = error.errors()[0]
-    where = ".".join(str(part) for part in problem["loc"]) or "the configuration"
-    if problem["type"] == "extra_forbidden":
-        return f"unknown key {where}; docs/training.md lists the keys"
-    given = problem["input"]
-    shown = "" if isinstance(given, (dict, list)) or problem["type"] == "missing" else f" (given {given!r})"
-    return f"{where}: {problem['msg'].removeprefix('Value error, ')}{shown}"
+        raise InputError(f"{path}: {first_problem(error, 'the configuration', 'docs/training.md')}") from error

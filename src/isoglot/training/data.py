@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
+from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -12,32 +17,58 @@ import numpy.typing as npt
 import pyarrow as pa
 import torch
 from datasets import Dataset
+from datasets.fingerprint import generate_random_fingerprint
+from datasets.table import InMemoryTable
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Transformer
 
-from isoglot.batching.plan import BatchPlan, Translations
+from isoglot.batching.plan import BatchPlan
 from isoglot.common.errors import InputError
 from isoglot.common.progress import progress
 from isoglot.models.embed import EmbeddingStore, embed
-from isoglot.models.encoders import Role, role_prompt
+from isoglot.models.encoders import TASKS, Role, role_prompt
 from isoglot.pairs import ParallelPairs
+from isoglot.pairs.duplicates import key_numbers, passage_key
 from isoglot.sources import load_pairs
 from isoglot.training.config import DataSource, Distillation
 
-IntArray = npt.NDArray[np.int64]
+IntArray = npt.NDArray[np.integer[Any]]
 FloatArray = npt.NDArray[np.float32]
 
 
 def read_sources(sources: Sequence[DataSource], seed: int) -> ParallelPairs:
     """All sources of a run as one table."""
-    parts = []
+    names, parts = names_apart([source.source for source in sources]), []
     for source in sources:
         pairs = load_pairs(source.source, languages=source.languages)
+        if source.source in names:
+            pairs = pairs.with_dataset_renamed(*names[source.source])
         if not source.parallel:
             pairs = pairs.without_translations()
         if source.examples is not None and source.examples < pairs.example_count:
             pairs = pairs.sample(source.examples, seed)
         parts.append(pairs)
     return ParallelPairs.concatenate(parts)
+
+
+def names_apart(sources: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """For files of one name in different folders, that name, and one with as much of the folder as tells them apart.
+
+    Pairs are called like their file, so that ids of two files of one name would seem to be of one data set.
+
+    >>> names_apart(["de/train.jsonl", "fr/train.jsonl", "dev.jsonl"])
+    {'de/train.jsonl': ('train', 'de/train'), 'fr/train.jsonl': ('train', 'fr/train')}
+    """
+    paths = {source: Path(os.path.abspath(source)) for source in sources}  # noqa: PTH100 (a link keeps its name)
+    found = {}
+    for source, path in paths.items():
+        name = path.name if path.is_dir() else path.stem
+        others = [other for other in paths.values() if other != path and name in (other.name, other.stem)]
+        folders = (path.parts[-n:-1] for n in range(2, 1 + len(path.parts)))
+        apart = next((end for end in folders if all(other.parts[-len(end) - 1 : -1] != end for other in others)), None)
+        if others:
+            found[source] = (name, path.name if apart is None else "/".join((*apart, name)))
+    return found
 
 
 @dataclass(frozen=True)
@@ -66,9 +97,10 @@ def planned_dataset(
 ) -> Dataset:
     """A data set whose row n is row n of the plan, or of a process's share of it.
 
-    Only row numbers are stored; texts are taken from the Arrow table batch by batch, so the plan of a long run costs
-    sixteen bytes a pair. The column `negatives` holds lists: those of the row that gives the query, because a mined
-    row's negatives are those that its own query confuses (see `isoglot.enrich.negatives`).
+    Only numbers are stored; texts are taken from the pairs' store batch by batch, so the plan of a long run costs eight
+    bytes a pair. Workers that load batches get numbers and the store's files, not texts. The column `negatives` holds
+    lists: those of the row that gives the query, because a mined row's negatives are those that its own query confuses
+    (see `isoglot.enrich.negatives`).
 
     Args:
         pairs: the table.
@@ -79,25 +111,70 @@ def planned_dataset(
         negatives: at most so many of each pair; all where not given.
         process: rank of the process and how many there are.
     """
-    translations, share = pairs.translations(), plan.share(*process)
-    query_rows, passage_rows = share.table_rows(translations)
-    table = pairs.table.select(["query", "passage", "negatives"]).combine_chunks()
-    with_negatives = negatives != 0 and table["negatives"].null_count < len(table)
+    query_rows, passage_rows = plan.share(*process).table_rows(pairs.translations())
+    with_negatives = negatives != 0 and bool((pairs.numbers.negatives_count > 0).any())
+    groups = text_groups(pairs) if with_negatives else None
+    fetch = _Fetch(pairs, targets, translated, negatives, groups)
+    table = pa.table({"query_row": query_rows, "passage_row": passage_rows})
+    return Dataset(InMemoryTable(table), fingerprint=generate_random_fingerprint()).with_transform(fetch)
 
-    def fetch(batch: dict[str, list[int]]) -> dict[str, Any]:
+
+@dataclass(frozen=True)
+class _Fetch:
+    """Row numbers of a batch to its columns; see `planned_dataset`."""
+
+    pairs: ParallelPairs
+    targets: Targets | None
+    translated: bool
+    negatives: int | None
+    groups: IntArray | None
+
+    def __call__(self, batch: dict[str, list[int]]) -> dict[str, Any]:
         queries, passages = np.array(batch["query_row"]), np.array(batch["passage_row"])
-        asked, found = table.take(pa.array(queries)), table.take(pa.array(passages))
-        columns: dict[str, Any] = {"query": asked["query"].to_pylist(), "passage": found["passage"].to_pylist()}
-        if translated and (queries != passages).all():
-            columns["translated_passage"] = asked["passage"].to_pylist()
-        if with_negatives:
-            columns["negatives"] = [(row or [])[:negatives] for row in asked["negatives"].to_pylist()]
-        if targets is not None:
-            sides = [targets.vectors[targets.query[queries]], targets.vectors[targets.passage[passages]]]
-            columns["target"] = list(torch.stack(sides, dim=1))
+        columns: dict[str, Any] = {
+            "query": self.pairs.texts("query", queries),
+            "passage": self.pairs.texts("passage", passages),
+            "group": self.pairs.translations().group[self.pairs.example[queries]].tolist(),
+        }
+        if self.translated and (queries != passages).all():
+            columns["translated_passage"] = self.pairs.texts("passage", queries)
+        if self.groups is not None:
+            columns["negatives"] = [texts[: self.negatives] for texts in self.pairs.negatives(queries)]
+            numbers = self.pairs.negative_numbers(queries)
+            columns["negative_groups"] = [self.groups[some[: self.negatives]].tolist() for some in numbers]
+        if self.targets is not None:
+            vectors, targets = self.targets.vectors, self.targets
+            columns["target"] = list(
+                torch.stack([vectors[targets.query[queries]], vectors[targets.passage[passages]]], dim=1)
+            )
         return columns
 
-    return Dataset.from_dict({"query_row": query_rows, "passage_row": passage_rows}).with_transform(fetch)
+    def __deepcopy__(self, _: object) -> _Fetch:
+        return self  # of which a data set makes a copy whenever it is handed on
+
+
+def text_groups(pairs: ParallelPairs) -> IntArray:
+    """`(texts,)`; the group of examples whose passage says what a text says, -1 where none does.
+
+    By it a batch knows a negative that answers another of its queries.
+    """
+    rows = pairs.numbers
+    key = key_numbers(pairs.store, np.concatenate([rows.passage, pairs.negative]), passage_key)
+    group = np.full(int(key.max(initial=-1)) + 1, -1, np.int64)
+    group[key[rows.passage]] = pairs.translations().group[rows.example]
+    return np.where(key >= 0, group[key], -1)
+
+
+def with_limit(model: SentenceTransformer, tokens: int | None) -> SentenceTransformer:
+    """The same model, its weights shared, with tokenizers of its own that cut at so many tokens, or at its limit.
+
+    A tokenizer keeps the limit it was last called with and saves it, and it must not be called from two threads.
+    """
+    copy = deepcopy(model, {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())})
+    for module in copy.modules():
+        if tokens is not None and isinstance(module, Transformer):
+            module.max_seq_length = min(tokens, module.max_seq_length or tokens)
+    return copy
 
 
 class Collator:
@@ -105,32 +182,39 @@ class Collator:
 
     Args:
         model: the model whose tokenizer is used.
-        limits: tokens by role.
+        limits: tokens by role; None for the model's own limit.
     """
 
     valid_label_columns = ("label",)  # read by the trainer
 
-    def __init__(self, model: SentenceTransformer, limits: dict[Role, int]) -> None:
-        self.model, self.limits = model, limits
-        self.prompts: dict[Role, str] = {"query": role_prompt(model, "query"), "passage": role_prompt(model, "passage")}
+    def __init__(self, model: SentenceTransformer, limits: Mapping[Role, int | None]) -> None:
+        readers = {tokens: with_limit(model, tokens) for tokens in {*limits.values()}}
+        self.readers = {role: readers[tokens] for role, tokens in limits.items()}
+        self.one_at_a_time = Lock()  # training's batches come from a thread, those of a look at held-out pairs do not
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
         """Tokenise columns of text, translations of the passages behind the passages; stack targets as the label."""
         columns = {name: [row[name] for row in rows] for name in rows[0]}
         columns["passage"] += columns.pop("translated_passage", [])
-        columns["negative"] = [text for texts in columns.pop("negatives", []) for text in texts]
+        columns["negative"] = list(chain.from_iterable(columns.pop("negatives", [])))
         batch: dict[str, Any] = {}
-        for name, values in columns.items():
-            if not values:
-                continue
-            if name == "target":
-                batch["label"] = torch.stack(values)
-                continue
-            role: Role = "query" if name == "query" else "passage"
-            self.model.max_seq_length = self.limits[role]
-            features = self.model.preprocess(values, prompt=self.prompts[role] or None)
-            batch.update({f"{name}_{key}": value for key, value in features.items()})
+        if "target" in columns:
+            batch["label"] = torch.stack(columns.pop("target"))
+        if "group" in columns:
+            batch["passage_group"] = torch.tensor(columns.pop("group"))
+        groups = list(chain.from_iterable(columns.pop("negative_groups", [])))
+        if groups:
+            batch["negative_group"] = torch.tensor(groups)
+        for name, texts in columns.items():
+            if texts:
+                features = self._tokens(texts, "query" if name == "query" else "passage")
+                batch.update({f"{name}_{key}": value for key, value in features.items()})
         return batch
+
+    def _tokens(self, texts: list[str], role: Role) -> dict[str, Any]:
+        reader = self.readers[role]
+        with self.one_at_a_time:
+            return dict(reader.preprocess(texts, prompt=role_prompt(reader, role) or None, task=TASKS[role]))
 
 
 def make_targets(
@@ -154,11 +238,12 @@ def make_targets(
     """
     translations = pairs.translations()
     query_rows, passage_rows = map(np.unique, plan.table_rows(translations))
-    source = _english_rows(translations, len(pairs)) if settings.target == "english" else np.arange(len(pairs))
+    source = _english_rows(pairs) if settings.target == "english" else np.arange(len(pairs))
     if settings.target == "translations":
-        aligned = translations.identical.any(1) & (translations.available.sum(1) > 1)
-        shared = translations.rows[aligned & np.isin(np.arange(len(aligned)), plan.example)]
-        shared_rows = np.sort(shared[shared >= 0])
+        several = translations.identical.any(1) & (translations.available.sum(1) > 1)
+        planned = np.zeros(pairs.example_count, np.bool_)
+        planned[plan.example] = True
+        shared_rows = np.flatnonzero((planned & several[translations.pattern])[pairs.example] & pairs.has_query)
         query_rows = np.setdiff1d(query_rows, shared_rows)
         passage_rows = np.union1d(passage_rows, shared_rows)
     asked, found = np.unique(source[query_rows]), np.unique(source[passage_rows])
@@ -170,10 +255,8 @@ def make_targets(
     query[query_rows] = np.searchsorted(asked, source[query_rows])
     passage[passage_rows] = len(asked) + np.searchsorted(found, source[passage_rows])
     if settings.target == "translations":
-        example = np.full(len(pairs), -1, np.int64)
-        example[translations.rows[translations.available]] = np.nonzero(translations.available)[0]
         at = passage[shared_rows]
-        vectors[at] = _means_by(vectors[at], example[shared_rows])
+        vectors[at] = _means_by(vectors[at], pairs.example[shared_rows])
         query[shared_rows] = at
     return Targets(torch.from_numpy(vectors), query, passage)
 
@@ -185,20 +268,21 @@ def check_targets(pairs: ParallelPairs, settings: Distillation | None) -> None:
         InputError: if the target is English and no pair is in English.
     """
     if settings is not None and settings.target == "english":
-        _english_rows(pairs.translations(), len(pairs))
+        _english_rows(pairs)
 
 
-def _english_rows(translations: Translations, rows: int) -> IntArray:
+def _english_rows(pairs: ParallelPairs) -> IntArray:
     """`(rows,)`; the row of each row's English translation, its own where there is none."""
-    columns = [number for number, tag in enumerate(translations.languages) if tag.split("-")[0] == "en"]
+    translations = pairs.translations()
+    columns = [number for number, tag in enumerate(pairs.languages) if tag.split("-")[0] == "en"]
     if not columns:
         raise InputError(
             "loss.distillation.target english: no training pair is in English; add English pairs or use another target"
         )
-    source = np.arange(rows)
+    source = np.arange(len(pairs))
     for english in reversed(columns):  # the first of several Englishes has the last word
-        has = translations.available & translations.available[:, [english]]
-        source[translations.rows[has]] = translations.rows[np.nonzero(has)[0], english]
+        row = translations.row_of(pairs.example, english)
+        source = np.where((row >= 0) & pairs.has_query, row, source)
     return source
 
 

@@ -181,14 +181,14 @@ def _some_steps(plan: BatchPlan, most: int) -> BatchPlan:
 
 def _tokens(fit: Fit, plan: BatchPlan) -> list[int]:
     """Tokens of each step, padding not counted."""
-    loss, limit = fit.config.loss, fit.model.max_seq_length
+    loss = fit.config.loss
     rows = planned_dataset(fit.prepared.pairs, plan, translated=loss.over_translations, negatives=loss.negatives)
     collate, counts = Collator(fit.model, fit.limits), []
     for start in range(0, len(rows), plan.batch_size):
         columns = rows[start : start + plan.batch_size]
         batch = collate([dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)])
-        counts.append(sum(int(value.sum()) for name, value in batch.items() if name.endswith("attention_mask")))
-    fit.model.max_seq_length = limit
+        read = sum(int(value.sum()) for name, value in batch.items() if name.endswith("attention_mask"))
+        counts.append(read or sum(value.numel() for name, value in batch.items() if name.endswith("input_ids")))
     return counts
 
 

@@ -19,6 +19,7 @@ from torch.nn.functional import cosine_similarity, log_softmax, normalize, softp
 from torch.utils.checkpoint import checkpoint
 
 from isoglot.common.errors import InputError
+from isoglot.training.lengths import by_length
 
 
 def info_nce(
@@ -28,6 +29,7 @@ def info_nce(
     *,
     temperature: float,
     symmetric: bool = False,
+    left_out: Tensor | None = None,
 ) -> Tensor:
     """InfoNCE (arXiv 1807.03748): every query is to find its passage among all passages of the batch.
 
@@ -41,6 +43,8 @@ def info_nce(
         negatives: `(any number, dimensions)`; further passages that answer none of the queries.
         temperature: `t`, above 0.
         symmetric: also let each passage find its query.
+        left_out: `(batch, passages + negatives)`; true where a candidate that is not the query's own passage answers it
+            all the same. It is left out of that query's sum, and the query out of that passage's.
 
     Returns:
         From 0; `log(passages + negatives)` for vectors that tell nothing apart.
@@ -53,6 +57,8 @@ def info_nce(
     """
     candidates = passages if negatives is None else torch.cat([passages, negatives])
     scores = _cosines(queries, candidates) / temperature
+    if left_out is not None:
+        scores = scores.masked_fill(left_out, -torch.inf)
     own = scores.diagonal()
     ways = torch.logsumexp(scores, 1)
     if symmetric:
@@ -182,6 +188,11 @@ class Objective(nn.Module):
     With `matryoshka` the sum is taken again over the first so many dimensions of all vectors, once for each size, and
     all are added up with equal weight (arXiv 2205.13147). Cosines make up for the length of what is left.
 
+    A candidate that says what a query's own passage says is not held against it: in a batch of `isoglot train` one of
+    the same group (see `Translations.group`), be it a mined negative of another query; else one of the same tokens.
+
+    Texts of unlike length are encoded apart; see `isoglot.training.lengths`.
+
     With `mini_batch` so many texts are encoded at a time and nothing of a pass is kept but the vectors; a pass is
     repeated, with the same random numbers, when its gradient is due. That is what gradient caching does (GradCache,
     arXiv 2101.06983): memory for activations is that of one mini-batch, gradients are those of the whole batch, and
@@ -234,42 +245,53 @@ class Objective(nn.Module):
         self.contrastive_weight, self.distillation_weight = contrastive_weight, distillation_weight
         self.semantic_weight, self.language_weight = semantic_weight, language_weight
         self.jensen_shannon_weight = jensen_shannon_weight
-        self.sizes = (None, *matryoshka)  # a slice up to None is the whole vector
+        self.sizes = (dimensions or None, *matryoshka)  # a slice up to None is the whole vector
 
     def forward(self, sentence_features: Iterable[dict[str, Any]], labels: Tensor | None) -> Tensor:
         """Loss of a batch.
 
         Args:
-            sentence_features: tokenised queries, passages and, if there are some, negatives. There are as many passages
-                as queries, or twice as many: their translations follow. Negatives may be any number.
+            sentence_features: tokenised queries, passages and any number of columns of negatives, each with any number
+                of rows. There are as many passages as queries, or twice as many: their translations follow. The key
+                `group` of a column holds a number for each text, equal where texts say the same.
             labels: `(batch, 2, dimensions)`, targets of the queries and the passages; None for none.
+
+        Raises:
+            InputError: if the columns are others.
         """
-        queries, both, *rest = [self._encode(features) for features in sentence_features]
-        negatives = rest[0] if rest else queries[:0]
-        passages, translated = both[: len(queries)], both[len(queries) :]
-        if not self.model.training:
-            return self._info_nce(queries, passages, negatives)
-        queries, passages, translated, negatives = map(_of_all_processes, (queries, passages, translated, negatives))
-        labels = None if labels is None else _of_all_processes(labels)
-        parts = [
-            self._sum(
-                queries[:, :size],
-                passages[:, :size],
-                negatives[:, :size],
-                translated[:, :size],
-                None if labels is None else labels[..., :size],
+        columns = [dict(features) for features in sentence_features]
+        if len(columns) < 2 or (labels is not None and labels.dim() != 3):
+            raise InputError(
+                "the objective takes a column of queries, one of passages, any number of columns of negatives, and as "
+                "labels targets of the shape (batch, 2, dimensions) or none; select such columns of the data set"
             )
-            for size in self.sizes
-        ]
-        return torch.stack(parts).sum()
+        groups = [_groups(column) for column in columns[1:]]
+        queries, both, *rest = [self._encode(column) for column in columns]
+        if len(both) not in (len(queries), 2 * len(queries)):
+            raise InputError(f"the objective takes a passage for each query; there are {len(both)} for {len(queries)}")
+        passages, translated = both[: len(queries)], both[len(queries) :]
+        negatives = torch.cat(rest) if rest else queries[:0]
+        said, also_said = groups[0][: len(queries)], torch.cat([groups[0][:0], *groups[1:]])
+        if not self.model.training:
+            return self._info_nce(queries, passages, negatives, _says_the_same(said, also_said))
+        sides = [queries, passages, negatives, translated, queries[:0] if labels is None else labels]
+        sides = [_of_all_processes(side) for side in sides]
+        left_out = _says_the_same(_of_all_processes(said), _of_all_processes(also_said))
+        return torch.stack([self._sum(left_out, *(side[..., :size] for side in sides)) for size in self.sizes]).sum()
 
     def _sum(
-        self, queries: Tensor, passages: Tensor, negatives: Tensor, translated: Tensor, targets: Tensor | None
+        self,
+        left_out: Tensor,
+        queries: Tensor,
+        passages: Tensor,
+        negatives: Tensor,
+        translated: Tensor,
+        targets: Tensor,
     ) -> Tensor:
         terms, three = [], (queries, passages, translated)
         if self.contrastive_weight:
-            terms.append(self.contrastive_weight * self._info_nce(queries, passages, negatives))
-        if targets is not None:
+            terms.append(self.contrastive_weight * self._info_nce(queries, passages, negatives, left_out))
+        if len(targets):
             terms.append(self.distillation_weight * distillation(torch.stack([queries, passages], 1), targets))
         if self.semantic_weight and len(translated):
             value = semantic_contrastive(passages, translated, temperature=self.temperature)
@@ -280,25 +302,44 @@ class Objective(nn.Module):
             terms.append(self.jensen_shannon_weight * jensen_shannon(*three, temperature=self.temperature))
         return torch.stack(terms).sum()
 
-    def _info_nce(self, queries: Tensor, passages: Tensor, negatives: Tensor) -> Tensor:
-        return info_nce(queries, passages, negatives, temperature=self.temperature, symmetric=self.symmetric)
+    def _info_nce(self, queries: Tensor, passages: Tensor, negatives: Tensor, left_out: Tensor) -> Tensor:
+        return info_nce(
+            queries, passages, negatives, temperature=self.temperature, symmetric=self.symmetric, left_out=left_out
+        )
 
     def _encode(self, features: dict[str, Any]) -> Tensor:
-        """Vectors of a column, `(rows, dimensions)`."""
+        """Vectors of a column, `(rows, dimensions)`, as `encode` gives them but for a normalisation of its own."""
+        parts = by_length(features, self.mini_batch)
         if self.mini_batch is None:
-            return self._vectors(features)
-        parts = []
-        for start in range(0, len(features["input_ids"]), self.mini_batch):
-            part = {
-                key: value[start : start + self.mini_batch] if isinstance(value, Tensor) else value
-                for key, value in features.items()
-            }
-            parts.append(cast(Tensor, checkpoint(self._vectors, part, use_reentrant=False)))
-        return torch.cat(parts)
+            vectors = torch.cat([self._vectors(part) for _, part in parts])
+        else:
+            kept = [checkpoint(self._vectors, part, use_reentrant=False) for _, part in parts]
+            vectors = torch.cat(cast(list[Tensor], kept))
+        rows = [rows for rows, _ in parts if rows is not None]
+        return vectors[torch.cat(rows).argsort()] if rows else vectors
 
     def _vectors(self, features: dict[str, Any]) -> Tensor:
         vectors: Tensor = self.model(dict(features))["sentence_embedding"]  # a copy: the model adds what it computes
-        return vectors
+        return vectors[:, : getattr(self.model, "truncate_dim", None)]
+
+
+def _groups(features: dict[str, Any]) -> Tensor:
+    """For each text of a column a number that texts which say the same share; -1 where that is not known."""
+    if "group" in features:
+        return cast(Tensor, features.pop("group"))
+    ids, mask = features.get("input_ids"), features.get("attention_mask")
+    if ids is None or mask is None:
+        rows = features.get("offsets", next(value for value in features.values() if isinstance(value, Tensor)))
+        return torch.full((len(rows),), -1, device=rows.device)
+    read = ids.masked_fill(mask == 0, -1).tolist()
+    return torch.tensor([hash(tuple(i for i in row if i >= 0)) & (2**63 - 1) for row in read], device=ids.device)
+
+
+def _says_the_same(passages: Tensor, negatives: Tensor) -> Tensor:
+    """`(passages, passages + negatives)`; true where another candidate is of a passage's group."""
+    same: Tensor = (passages[:, None] == torch.cat([passages, negatives])) & (passages[:, None] >= 0)
+    same.fill_diagonal_(False)
+    return same
 
 
 class _Gathered(torch.autograd.Function):

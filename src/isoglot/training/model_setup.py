@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from copy import deepcopy
+from typing import Any
+
 import torch
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Transformer
 from torch import nn
 
 from isoglot.common.cache import cache_folder
@@ -29,13 +34,25 @@ def in_bf16(config: TrainConfig, model: SentenceTransformer) -> bool:
 
 
 def initial_model(config: TrainConfig, pairs: ParallelPairs) -> SentenceTransformer:
-    """The model that training starts from, with its remedy if the run wants one.
+    """The model that training starts from, in float32, with its remedy if the run wants one.
+
+    Where half-precision weights were trained as they are, most steps would be too small to change them.
 
     Args:
         config: of the run.
         pairs: what a remedy is fitted on if the configuration names nothing else.
+
+    Raises:
+        InputError: if the model comes with adapters that the configuration cannot be followed with.
     """
-    model = load_encoder(config.model, max_tokens=config.max_tokens)
+    model = load_encoder(config.model, max_tokens=config.max_tokens).float()
+    if config.lora is not None and adapted(model):
+        raise InputError(
+            f"lora: {config.model} comes with adapters; leave lora out to train those on, or merge them into its "
+            "weights first, with isoglot.merge_adapters"
+        )
+    if adapted(model) and config.average < 1:
+        raise InputError(f"average {config.average}: the adapters of {config.model} cannot be averaged; leave it out")
     if config.debias is None:
         return model
     settings = config.debias
@@ -58,14 +75,31 @@ def make_trainable(model: SentenceTransformer, config: TrainConfig) -> Objective
         InputError: if the model is not made as the configuration wants it.
         MissingExtraError: if adapters are wanted and peft is not installed.
     """
-    freeze(model, config.freeze)
     if config.dropout is not None:
-        for module in model.modules():
-            if isinstance(module, nn.Dropout):
-                module.p = config.dropout
+        set_dropout(model, config.dropout)
     if config.lora is not None:
         add_adapters(model, config.lora, config.seed)
+    else:
+        train_adapters(model)
+    freeze(model, config.freeze)
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise InputError(f"freeze: nothing of {config.model} is left to train; freeze less")
     return objective(model, config)
+
+
+def set_dropout(model: nn.Module, probability: float) -> None:
+    """Set every dropout in a model but that of adapters; some transformers keep theirs as plain numbers."""
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Dropout) and "lora_dropout" not in name:
+            module.p = probability
+        for attribute, value in vars(module).items():
+            if "dropout" in attribute and isinstance(value, float):
+                setattr(module, attribute, probability)
+
+
+def transformers_of(model: SentenceTransformer) -> list[Any]:
+    """The transformers in a model; one that encodes queries and documents apart has several, others none."""
+    return [module.auto_model for module in model.modules() if isinstance(module, Transformer)]
 
 
 def freeze(model: SentenceTransformer, settings: Freeze) -> None:
@@ -77,18 +111,37 @@ def freeze(model: SentenceTransformer, settings: Freeze) -> None:
     if settings.head:
         for module in split_head(model)[1]:
             module.requires_grad_(False)
-    transformer = model[0].auto_model if hasattr(model[0], "auto_model") else None
-    if transformer is None:
-        return
-    if settings.word_embeddings or settings.layers:
-        transformer.get_input_embeddings().requires_grad_(False)
-    if settings.layers:
-        stack = getattr(getattr(transformer, "encoder", transformer), "layer", None)
-        if stack is None or settings.layers >= len(stack):
-            raise InputError(f"freeze.layers {settings.layers}: the model has {len(stack or [])} layers that can be")
-        transformer.embeddings.requires_grad_(False)
-        for layer in stack[: settings.layers]:
-            layer.requires_grad_(False)
+    transformers = transformers_of(model)
+    if settings.layers and not transformers:
+        raise InputError(f"freeze.layers {settings.layers}: the model has no transformer, so no layers")
+    for transformer in transformers:
+        if settings.word_embeddings:
+            transformer.get_input_embeddings().requires_grad_(False)
+        if settings.layers:
+            _freeze_first(transformer, settings.layers)
+
+
+def _freeze_first(transformer: nn.Module, count: int) -> None:
+    """Freeze the first blocks, and all weights that a text meets before them."""
+    blocks = max(_lists(transformer), key=len, default=nn.ModuleList())
+    if count >= len(blocks):
+        raise InputError(f"freeze.layers {count}: the model has {len(blocks)} layers; freeze fewer")
+    first = next(blocks[0].parameters())
+    for parameter in transformer.parameters():  # in the order in which a text meets them
+        if parameter is first:
+            break
+        parameter.requires_grad_(False)
+    for block in blocks[:count]:
+        block.requires_grad_(False)
+
+
+def _lists(module: nn.Module) -> Iterator[nn.ModuleList]:
+    """The lists of modules that are in no other list; in a transformer the longest is the stack of its blocks."""
+    for child in module.children():
+        if isinstance(child, nn.ModuleList):
+            yield child
+        else:
+            yield from _lists(child)
 
 
 def add_adapters(model: SentenceTransformer, settings: Lora, seed: int) -> None:
@@ -102,6 +155,9 @@ def add_adapters(model: SentenceTransformer, settings: Lora, seed: int) -> None:
         from peft import LoraConfig
     except ImportError as error:
         raise MissingExtraError("lora needs peft; install it with: pip install 'isoglot[lora]'") from error
+    transformers = transformers_of(model)
+    if not transformers:
+        raise InputError("lora: the model has no transformer to adapt; leave lora out")
     targets = settings.targets if isinstance(settings.targets, str) else list(settings.targets)
     adapters = LoraConfig(
         task_type="FEATURE_EXTRACTION",
@@ -112,12 +168,26 @@ def add_adapters(model: SentenceTransformer, settings: Lora, seed: int) -> None:
     )
     torch.manual_seed(seed)
     try:
-        model.add_adapter(adapters)
+        for transformer in transformers:
+            transformer.add_adapter(deepcopy(adapters))
     except ValueError as error:
         raise InputError(
             f"lora.targets {targets}: the model has no layers to adapt by that name; give names of its linear layers, "
             "such as query and value, or all-linear"
         ) from error
+
+
+def adapted(model: SentenceTransformer) -> list[Any]:
+    """The transformers that have adapters."""
+    return [found for found in transformers_of(model) if getattr(found, "_hf_peft_config_loaded", False)]
+
+
+def train_adapters(model: SentenceTransformer) -> None:
+    """Train the adapters that a model comes with, in place of the weights they stand beside."""
+    for transformer in adapted(model):
+        transformer.requires_grad_(False)
+        for _, layer in _adapted_layers(transformer):
+            layer.set_adapter(layer.active_adapters)
 
 
 def objective(model: SentenceTransformer, config: TrainConfig) -> Objective:
@@ -141,8 +211,8 @@ def objective(model: SentenceTransformer, config: TrainConfig) -> Objective:
     )
 
 
-def trained_weights(model: SentenceTransformer) -> dict[str, torch.Tensor]:
-    """Copies of the weights that `average` moves back to, by name.
+def trained_weights(model: SentenceTransformer, share: float) -> dict[str, torch.Tensor]:
+    """Copies of the weights that `average` moves back to, by name; none where it has nothing to do.
 
     Of the two factors of an adapter only the second is among them. It is zero at first, so that scaling it alone scales
     what the adapter adds.
@@ -150,28 +220,36 @@ def trained_weights(model: SentenceTransformer) -> dict[str, torch.Tensor]:
     return {
         name: parameter.detach().clone()
         for name, parameter in model.named_parameters()
-        if parameter.requires_grad and ".lora_A." not in name
+        if share < 1 and parameter.requires_grad and ".lora_A." not in name
     }
 
 
 @torch.no_grad()
 def average(model: SentenceTransformer, initial: dict[str, torch.Tensor], share: float) -> None:
     """Move the trained weights towards the initial ones, in place, so that `share` of the way is left."""
-    if share < 1:
-        for name, parameter in model.named_parameters():
-            if name in initial:
-                parameter.lerp_(initial[name].to(parameter.device), 1 - share)
+    for name, parameter in model.named_parameters():
+        if name in initial:
+            parameter.lerp_(initial[name].to(parameter.device), 1 - share)
 
 
 def merge_adapters(model: SentenceTransformer) -> None:
-    """Add the adapters to the weights they stand beside, in place; what is left is an ordinary model."""
+    """Add the adapters to the weights they stand beside, in place; what is left is an ordinary model.
+
+    Args:
+        model: any with LoRA adapters; others stay as they are.
+    """
+    for transformer in adapted(model):
+        for name, layer in _adapted_layers(transformer):
+            layer.merge()
+            parent, _, leaf = name.rpartition(".")
+            setattr(transformer.get_submodule(parent), leaf, layer.get_base_layer())
+        transformer._hf_peft_config_loaded = False  # or saving would look for adapters
+        transformer._weight_conversions = None  # or names would be saved as they were in the adapters' file
+        del transformer.peft_config
+        transformer.requires_grad_(True)
+
+
+def _adapted_layers(transformer: nn.Module) -> list[tuple[str, Any]]:
     from peft.tuners.tuners_utils import BaseTunerLayer
 
-    transformer = model[0].auto_model
-    adapted = [(name, module) for name, module in transformer.named_modules() if isinstance(module, BaseTunerLayer)]
-    for name, module in adapted:
-        module.merge()
-        parent, _, leaf = name.rpartition(".")
-        setattr(transformer.get_submodule(parent), leaf, module.get_base_layer())
-    transformer._hf_peft_config_loaded = False  # or saving would look for adapters
-    del transformer.peft_config
+    return [(name, module) for name, module in transformer.named_modules() if isinstance(module, BaseTunerLayer)]

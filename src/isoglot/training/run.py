@@ -8,8 +8,9 @@ state of the random numbers, which each keeps in the checkpoints.
 from __future__ import annotations
 
 import json
+import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import IO, Any
@@ -32,6 +33,7 @@ from isoglot.models.fingerprint import fingerprint
 from isoglot.training import processes
 from isoglot.training.card import model_card
 from isoglot.training.config import TrainConfig
+from isoglot.training.data import with_limit
 from isoglot.training.model_setup import embedding_store, in_bf16, initial_model, make_trainable, merge_adapters
 from isoglot.training.preparation import OverlapFound, Prepared, describe_data, describe_plan, plan_lines, prepare
 from isoglot.training.trainer import last_checkpoint, saving
@@ -108,7 +110,7 @@ def _is_finished(output: Path, config: TrainConfig) -> bool:
     """Whether a run is finished; if it was killed just before its end, what it no longer needs goes."""
     if not (output / "model").exists() or not (output / "run.json").exists():
         return False
-    _check_config(output, config)
+    _check_config(output, config, finished=True)
     shutil.rmtree(output / "checkpoints", ignore_errors=True)
     return True
 
@@ -158,21 +160,54 @@ def _record(config: TrainConfig, model: SentenceTransformer, prepared: Prepared)
 
 def _write_start(output: Path, config: TrainConfig, prepared: Prepared, record: dict[str, Any]) -> None:
     with write_whole(output / "plan.parquet") as temporary:
-        ids = pa.array(prepared.pairs.example_ids).take(pa.array(prepared.plan.example))
-        columns = {**prepared.plan.columns(), "example": ids}
-        pq.write_table(pa.table(columns), temporary, compression="zstd")
+        writer = None
+        for step, part in prepared.plan.parts():
+            ids = prepared.pairs.example_ids.gather(part.example)
+            table = pa.table({**part.columns(step), "example": ids})
+            writer = writer or pq.ParquetWriter(temporary, table.schema, compression="zstd")
+            writer.write_table(table)
+        if writer is not None:
+            writer.close()
     settings = config.model_dump(mode="json")
     write_text(output / "config.yaml", yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
     write_json(output / "run.json", record)  # last: with it, there is a run to resume
 
 
-def _check_config(output: Path, config: TrainConfig) -> None:
-    if yaml.safe_load((output / "config.yaml").read_text(encoding="utf-8")) != config.model_dump(mode="json"):
-        raise InputError(f"{output}: cannot resume, the configuration is not what the run began with; start a new one")
+def _check_config(output: Path, config: TrainConfig, *, finished: bool) -> None:
+    """Whether a run began with these settings; where it lies does not count.
+
+    Nor do the paths of the model and the data while the run goes on, for both are compared by what they hold.
+
+    Raises:
+        InputError: naming the first key that differs.
+    """
+    began = yaml.safe_load((output / "config.yaml").read_text(encoding="utf-8"))
+    for key, then, now in _differences(began, config.model_dump(mode="json")):
+        if key != "output" and (finished or not re.fullmatch(r"model|.+\.(source|data)", key)):
+            raise InputError(
+                f"{output}: cannot resume, the configuration is not what the run began with: {key} was {then} and is "
+                f"{now}; set it back, or choose another output"
+            )
+
+
+def _differences(then: Any, now: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """The keys, dotted, of values that differ, with both values.
+
+    >>> list(_differences({"a": [1, {"b": 2}], "c": 3}, {"a": [1, {"b": 4}], "c": 3}))
+    [('a.1.b', 2, 4)]
+    """
+    if isinstance(then, dict) and isinstance(now, dict):
+        for name in {**then, **now}:
+            yield from _differences(then.get(name), now.get(name), f"{key}.{name}" if key else str(name))
+    elif isinstance(then, list) and isinstance(now, list) and len(then) == len(now):
+        for number, pair in enumerate(zip(then, now, strict=True)):
+            yield from _differences(*pair, f"{key}.{number}")
+    elif then != now:
+        yield key, then, now
 
 
 def _check_same(output: Path, config: TrainConfig, record: dict[str, Any]) -> None:
-    _check_config(output, config)
+    _check_config(output, config, finished=False)
     earlier = json.loads((output / "run.json").read_text(encoding="utf-8"))
     for part, what in (("model", "the initial model"), ("data", "the training data"), ("plan", "the plan of batches")):
         # Data is what is left to train on, whatever evaluation sets were looked for in it.
@@ -189,6 +224,7 @@ def _evaluate_held_out(
     data = retrieval_set_of(prepared.held_out, "held-out pairs")
     results = {}
     for name, model in (("initial", load_encoder(config.model, max_tokens=config.max_tokens)), ("trained", trained)):
-        results[name] = evaluate(model, data, name=name, store=embedding_store(), bf16=in_bf16(config, model))
+        reader = with_limit(model, None)  # or the trained model's tokenizer would keep and save what it is called with
+        results[name] = evaluate(reader, data, name=name, store=embedding_store(), bf16=in_bf16(config, model))
         results[name].save(output / "results" / name)
     return results

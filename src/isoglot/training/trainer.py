@@ -1,8 +1,8 @@
 """The sentence-transformers trainer, following a plan.
 
 Everything that it does well is left to it: the loop, mixed precision, clipping, checkpoints, early stopping. What is
-added is small: rows come in the plan's order, processes share each batch, the loss is logged by kind of batch, a loss
-that is not a number stops the run, and a checkpoint counts only once it is whole.
+added is small: rows come in the plan's order and are tokenised while the model computes, processes share each batch,
+the loss is logged by kind of batch, a loss that is not a number stops the run, and a checkpoint counts only once whole.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import math
 import shutil
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,8 @@ class PlannedTrainer(SentenceTransformerTrainer):
         super().__init__(model=model, args=args, data_collator=collator, **kwargs)
         self.training_log = log
         self.plan, self.held_out_plan = plan, held_out_plan
+        self.reader = ThreadPoolExecutor(1)
+        self.coming: Future[Any] | None = None
         self.remove_callback(PrinterCallback)
 
     def train_from(self, checkpoint: Path | None) -> None:
@@ -101,9 +104,24 @@ class PlannedTrainer(SentenceTransformerTrainer):
 
     def _in_order(self, dataset: Dataset, batch_size: int) -> DataLoader[Any]:
         loader: DataLoader[Any] = DataLoader(
-            dataset, batch_size=batch_size, shuffle=False, drop_last=True, collate_fn=self.data_collator
+            dataset,
+            batch_size=batch_size,
+            shuffle=False,
+            drop_last=True,
+            collate_fn=self.data_collator,
+            pin_memory=self.args.dataloader_pin_memory,
         )
         return loader
+
+    def get_batch_samples(self, *args: Any) -> Any:
+        """The batch of the next step; a thread reads and tokenises the one behind it while the model computes.
+
+        Nothing random is drawn for it, so that a checkpoint is the same with one batch in hand.
+        """
+        coming = self.coming or self.reader.submit(super().get_batch_samples, *args)
+        batches = coming.result()
+        self.coming = self.reader.submit(super().get_batch_samples, *args) if batches[0] else None
+        return batches
 
     def override_model_in_loss(self, loss: nn.Module, model: nn.Module) -> nn.Module:
         """Leave the bare model in the loss: the wrapper of copies would exchange gradients at every pass of a step."""
@@ -149,9 +167,15 @@ class PlannedTrainer(SentenceTransformerTrainer):
             shutil.rmtree(folder / f"checkpoint-{step}", ignore_errors=True)
             raise
 
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        """The model alone; for a card the library would encode texts, and leave its limit in the saved tokenizer."""
+        self.model.save_pretrained(str(output_dir), create_model_card=False)
+
     def _load_best_model(self) -> None:
-        """Back to the best checkpoint; the library would go on with the last weights if that failed."""
-        self._load_from_checkpoint(self.state.best_model_checkpoint)
+        """Back to the best checkpoint, wherever the run was moved; the library would go on if that failed."""
+        self._load_from_checkpoint(
+            str(Path(str(self.args.output_dir)) / Path(str(self.state.best_model_checkpoint)).name)
+        )
 
     def _diverged(self, what: str, step: int) -> IsoglotError:
         last = last_checkpoint(Path(str(self.args.output_dir)))

@@ -22,7 +22,7 @@ from isoglot.models.embed import EmbeddingStore
 from isoglot.models.encoders import Role
 from isoglot.training import processes
 from isoglot.training.config import TrainConfig
-from isoglot.training.data import Collator, Targets, make_targets, planned_dataset
+from isoglot.training.data import Collator, Targets, make_targets, planned_dataset, with_limit
 from isoglot.training.losses import Objective
 from isoglot.training.model_setup import average, embedding_store, in_bf16, trained_weights
 from isoglot.training.preparation import Prepared
@@ -59,10 +59,9 @@ class Fit:
     prepared: Prepared
 
     @property
-    def limits(self) -> dict[Role, int]:
-        """Token limits by role."""
-        own, config = int(self.model.max_seq_length or 512), self.config
-        return {"query": min(own, config.query_tokens or own), "passage": min(own, config.passage_tokens or own)}
+    def limits(self) -> dict[Role, int | None]:
+        """Token limits by role; None for the model's own."""
+        return {"query": self.config.query_tokens, "passage": self.config.passage_tokens}
 
     def run(self, output: Path, checkpoint: Path | None) -> SentenceTransformer:
         """Train, from a checkpoint if there is one, and give the model averaged as the configuration wants it.
@@ -71,7 +70,7 @@ class Fit:
             output: the run's folder, where the log and the checkpoints go.
             checkpoint: the whole checkpoint to go on from.
         """
-        initial, own_limit = trained_weights(self.model), self.model.max_seq_length
+        initial = trained_weights(self.model, self.config.average)
         targets = processes.in_turn(lambda: self.targets(embedding_store()))
         # Only the first process writes; the null device takes the log of the others.
         log_file = output / "log.jsonl" if processes.rank() == 0 else Path(os.devnull)
@@ -82,20 +81,17 @@ class Fit:
         with quiet_transformers():
             trainer = self.trainer(output / "checkpoints", targets, log, callbacks)
             trainer.train_from(checkpoint)
-        self.model.max_seq_length = own_limit
         average(self.model, initial, self.config.average)
         return self.model.eval()
 
     def targets(self, store: EmbeddingStore | None) -> Targets | None:
         """Vectors that the model is held to; None without distillation."""
-        settings, model = self.config.loss.distillation, self.model
+        settings, limits = self.config.loss.distillation, self.limits.values()
         if settings is None:
             return None
-        own_limit, model.max_seq_length = model.max_seq_length, max(self.limits.values())
+        model = with_limit(self.model, None if None in limits else max(tokens for tokens in limits if tokens))
         pairs, plan = self.prepared.pairs, self.prepared.plan
-        targets = make_targets(model, pairs, plan, settings, store=store, bf16=in_bf16(self.config, model))
-        model.max_seq_length = own_limit
-        return targets
+        return make_targets(model, pairs, plan, settings, store=store, bf16=in_bf16(self.config, model))
 
     def trainer(
         self, folder: Path, targets: Targets | None, log: TrainingLog, callbacks: Sequence[TrainerCallback]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -121,12 +120,8 @@ def test_bad_calls_are_one_line_exit_code_2_and_write_nothing(
 
 
 @pytest.mark.parametrize("name", ENGINES)
-def test_the_page_names_every_engine_with_what_it_needs_and_its_licences(name: str) -> None:
+def test_the_page_names_every_engine(name: str) -> None:
     assert f"| `{name}`" in PAGE
-    for needs in re.findall(r"pip install 'isoglot.+?'|apt-get install \w+", ENGINES[name].install):
-        assert needs in PAGE
-    for licence in re.findall(r"A?GPL-[\w.-]+|CC BY[-NC]* [\d.]+|MIT|Apache-2\.0", ENGINES[name].licence):
-        assert licence in PAGE
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isoglot.common.errors import InputError
-from isoglot.enrich.translation.masking import mask, numbers_in, protected_parts, protected_spans, restore
+from isoglot.enrich.translation.masking import lost_numbers, mask, numbers_in, protected_parts, protected_spans, restore
 from isoglot.enrich.translation.protecting import Protector, has_words
 
 PROTECTED = [
@@ -41,6 +41,30 @@ PROTECTED = [
 ]
 WORDS = ["see", "the", "Datei", "naïve", "слово", "42", "3.5", "and", "XQ3Z", "«", "(", "50%"]
 
+DIALOGUE = [  # what people say, in the dashes and quotes of several languages
+    "-Hola -dijo Juan-. ¿Qué tal?",
+    "--No, she said.",
+    "-I don't know.",
+    "-Where are you going?\n-I don't know.\n-Me neither.",
+    "-Où vas-tu ? -demanda-t-il.",
+    "-A ver si viene.",
+    "-y tú, ¿qué?",
+    "Juan entró. -Hola -dijo.",
+    "Dijo: -Hola.",
+    "-Кто там? -спросил он.",
+    "--¿Y tú? --preguntó",
+    "C'est -peut-être- vrai",
+    '"-Tak" -powiedział.',
+    "<<Hola>>, dijo.",
+    "`Hello' he said, `what'",
+    "{he said something}",
+    "<so to speak>",
+    "It costs $5 million or $100,000.",
+    "30 €/mois, 5 $/day, 100%d'eau",
+    "и/или, हाँ/नहीं, בְּ/לְ",
+    "he said/she said.Then",
+]
+
 texts = st.lists(st.sampled_from(PROTECTED + WORDS), min_size=1, max_size=12).map(" ".join)
 anything = st.text(st.sampled_from("ab XQ0Z19.,/`{}<>%@-_$\n:é中"), max_size=40)
 
@@ -54,10 +78,39 @@ def test_each_kind_is_found_whole_wherever_it_stands(part: str, frame: str) -> N
 
 
 @pytest.mark.parametrize(
-    "text", ["and/or", "TCP/IP at 5 km/h", "a - b", "well-known", "5 < 6 > 4", "100 % sure", "i.e. so"]
+    "text", [*DIALOGUE, "and/or", "TCP/IP at 5 km/h", "a - b", "well-known", "5 < 6 > 4", "100 % sure", "i.e. so"]
 )
 def test_plain_prose_is_not_protected(text: str) -> None:
     assert protected_spans(text) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("-v, --verbose  print more", ["-v", "--verbose"]),
+        ("  --dry-run\tdo nothing", ["--dry-run"]),
+        ("-name PATTERN find it", ["-name"]),
+        ("Run ls -la with --verbose or --max-steps=3.", ["-la", "--verbose", "--max-steps=3"]),
+        ("gcc -Wall -O2", ["-Wall", "-O2"]),
+    ],
+)
+def test_lists_of_options_are_no_dialogue(text: str, options: list[str]) -> None:
+    assert [text[start:end] for start, end in protected_spans(text)] == options
+
+
+@pytest.mark.parametrize(
+    ("source", "translation", "lost"),
+    [
+        ("on 2020-01-02 at 10:30", "am 02.01.2020 um 10.30 Uhr", []),
+        ("on 1/2/2020", "2.1.2020", []),
+        ("1,234,567.5 of 12", "12 von 1.234.567,5", []),
+        ("1,234 and 3.50", "1234 und 3,50", []),
+        ("on 2020-01-02", "am 02.01.2021", ["01", "02", "2020"]),
+        ("3.50", "3.05", ["350"]),
+    ],
+)
+def test_numbers_written_another_way_are_not_lost(source: str, translation: str, lost: list[str]) -> None:
+    assert sorted(lost_numbers(source, translation)) == lost
 
 
 @given(text=texts | anything, numbers=st.booleans())

@@ -120,3 +120,17 @@ def test_human_translations_have_hardly_a_fault(pair: str) -> None:
     assert len(texts[0]) == 1012
     assert found.count("numbers") < 1012 * 0.16  # people write numbers as words; the engine gets a second chance
     assert len(found) - found.count("numbers") < 1012 * 0.01
+
+
+@pytest.mark.parametrize(
+    ("names", "language", "target"),
+    [
+        ("भारतीय रिज़र्व बैंक", "hi", "mr"),
+        ("নরেন্দ্র মোদী", "bn", "as"),
+        ("नरेंद्र मोदी", "hi", "ne"),
+        ("ಬೆಂಗಳೂರು ನಗರ", "kn", "tcy"),
+    ],
+)
+def test_names_that_languages_share_are_kept_in_every_script(names: str, language: str, target: str) -> None:
+    assert faults(names, names, language, target) == ()
+    assert faults(f"{names} {names}", f"{names} {names}", language, target) == ("untranslated",)

@@ -58,12 +58,12 @@ def test_every_row_gains_a_translation_under_its_id(pairs_path: Path, tmp_path: 
     assert (report.rows, report.kept, report.dropped, report.reasons) == (20, 20, 0, {})
     assert report.rows_per_second > 0
     assert after.languages == ("de", "en", "es")
-    assert after.example_ids == before.example_ids
-    assert after.filter_languages(["en"]).table.equals(before.table)
+    assert list(after.example_ids) == list(before.example_ids)
+    assert list(after.filter_languages(["en"]).rows()) == list(before.rows())
     german = after.filter_languages(["de"])
     assert german.texts("query")[3] == "erehW si eht retaw 3?"
     assert german.texts("passage")[3] == "ehT retaw si rednu `stone 3`. eeS https://e.org/3, oot."
-    assert set(german.table["dataset"].to_pylist()) == {"toy"}
+    assert german.datasets == ("toy",)
     assert {path.name for path in tmp_path.iterdir()} == {"pairs.jsonl", out.name, "all.translations.jsonl"}
 
 

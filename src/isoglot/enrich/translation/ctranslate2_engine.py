@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from isoglot.common.errors import InputError, MissingExtraError
+from isoglot.common.paths import expanded_path
 from isoglot.enrich.translation.seq2seq import Dialect, load_tokenizer
 
 
@@ -48,7 +49,7 @@ class CTranslate2Engine:
             ctranslate2 = import_module("ctranslate2")
         except ImportError:
             raise MissingExtraError("ctranslate2 needs an extra: pip install 'isoglot[translate]'") from None
-        path = Path(folder).expanduser()
+        path = expanded_path(folder)
         if not (path / "model.bin").is_file():
             raise InputError(f"{path}: holds no model.bin; make the folder with ct2-transformers-converter")
         self._dialect = Dialect(load_tokenizer(tokenizer or str(path)), str(path))

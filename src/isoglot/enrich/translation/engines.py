@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, Protocol
 
 from isoglot.common.errors import InputError
@@ -35,49 +35,13 @@ class Engine(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class EngineKind:
-    """One kind of engine.
-
-    Attributes:
-        spec: how it is asked for.
-        summary: what it is, in a line.
-        install: what makes it work.
-        licence: terms of the engine and of what it translates with.
-    """
-
-    spec: str
-    summary: str
-    install: str
-    licence: str
-
-
-ENGINES: Mapping[str, EngineKind] = {
-    "apertium": EngineKind(
-        spec="apertium",
-        summary="rules and dictionaries, on this machine, for related languages and some others",
-        install="apt-get install apertium and a language pair such as apertium-eng-spa",
-        licence="GPL-2.0-or-later, language pairs GPL-2.0-or-later or GPL-3.0-or-later",
-    ),
-    "ctranslate2": EngineKind(
-        spec="ctranslate2:FOLDER",
-        summary="a converted NLLB-200, M2M-100 or OPUS-MT model, fast on a CPU",
-        install="pip install 'isoglot[translate]'",
-        licence="MIT; models: NLLB-200 CC BY-NC 4.0, M2M-100 MIT, OPUS-MT CC BY 4.0 or Apache-2.0",
-    ),
-    "transformers": EngineKind(
-        spec="transformers:MODEL",
-        summary="the same models unconverted: a hub id or a folder",
-        install="nothing for NLLB-200; pip install 'isoglot[translate]' for M2M-100 and OPUS-MT",
-        licence="Apache-2.0; models as for ctranslate2",
-    ),
-    "http": EngineKind(
-        spec="http://HOST:PORT or https://HOST",
-        summary="a server with the interface of LibreTranslate",
-        install="nothing here; a server elsewhere",
-        licence="the server's terms; LibreTranslate is AGPL-3.0",
-    ),
+ENGINES: Mapping[str, str] = {
+    "apertium": "apertium",
+    "ctranslate2": "ctranslate2:FOLDER",
+    "transformers": "transformers:MODEL",
+    "http": "http://HOST:PORT or https://HOST",
 }
+"""The engines there are, and how each is asked for."""
 
 
 def load_engine(spec: str, **settings: Any) -> Engine:
@@ -98,8 +62,7 @@ def load_engine(spec: str, **settings: Any) -> Engine:
     name, _, rest = spec.partition(":")
     make = _MAKERS.get(name)
     if make is None or (bool(rest) is (name == "apertium")):
-        there_are = ", ".join(kind.spec for kind in ENGINES.values())
-        raise InputError(f'no engine "{spec}"; there are {there_are}')
+        raise InputError(f'no engine "{spec}"; there are {", ".join(ENGINES.values())}')
     try:
         return make(spec if name.startswith("http") else rest, settings)
     except TypeError as error:
@@ -108,35 +71,21 @@ def load_engine(spec: str, **settings: Any) -> Engine:
         raise InputError(f"{name}: no such setting ({str(error).rpartition(' ')[2]})") from None
 
 
-# Heavy libraries are imported when their engine is asked for.
-def _apertium(rest: str, settings: dict[str, Any]) -> Engine:
-    from isoglot.enrich.translation.apertium_engine import ApertiumEngine
+def _maker(module: str, kind: str) -> Callable[[str, dict[str, Any]], Engine]:
+    """Makes an engine whose module is imported only then, because some import much."""
 
-    return ApertiumEngine(**settings)
+    def make(rest: str, settings: dict[str, Any]) -> Engine:
+        engine = getattr(import_module(f"isoglot.enrich.translation.{module}"), kind)
+        made: Engine = engine(*([rest] if rest else []), **settings)
+        return made
 
-
-def _ctranslate2(rest: str, settings: dict[str, Any]) -> Engine:
-    from isoglot.enrich.translation.ctranslate2_engine import CTranslate2Engine
-
-    return CTranslate2Engine(rest, **settings)
-
-
-def _transformers(rest: str, settings: dict[str, Any]) -> Engine:
-    from isoglot.enrich.translation.transformers_engine import TransformersEngine
-
-    return TransformersEngine(rest, **settings)
-
-
-def _http(rest: str, settings: dict[str, Any]) -> Engine:
-    from isoglot.enrich.translation.http_engine import HttpEngine
-
-    return HttpEngine(rest, **settings)
+    return make
 
 
 _MAKERS: Mapping[str, Callable[[str, dict[str, Any]], Engine]] = {
-    "apertium": _apertium,
-    "ctranslate2": _ctranslate2,
-    "transformers": _transformers,
-    "http": _http,
-    "https": _http,
+    "apertium": _maker("apertium_engine", "ApertiumEngine"),
+    "ctranslate2": _maker("ctranslate2_engine", "CTranslate2Engine"),
+    "transformers": _maker("transformers_engine", "TransformersEngine"),
+    "http": _maker("http_engine", "HttpEngine"),
+    "https": _maker("http_engine", "HttpEngine"),
 }

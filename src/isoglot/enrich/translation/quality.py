@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections import Counter
 
 import langcodes
 import numpy as np
 
+from isoglot.common.text import words
 from isoglot.enrich.translation.masking import lost_numbers, protected_parts, protected_spans
 
 SHORTEST, LONGEST = 1 / 5, 5.0
@@ -103,7 +103,7 @@ def is_copy(source: str, translation: str) -> bool:
     >>> is_copy("GNU Emacs", "GNU Emacs"), is_copy("this is not translated", "This is not translated.")
     (False, True)
     """
-    before, after = _words(source), _words(translation)
+    before, after = words(_unprotected(source)), words(_unprotected(translation))
     if len(before) < _COPY_WORDS:
         return False
     if before == after:
@@ -153,10 +153,6 @@ def _scripts(language: str) -> tuple[str, ...] | None:
     if language in _TWO_SCRIPTS:
         return _TWO_SCRIPTS[language]
     return _SCRIPTS.get(langcodes.Language.get(language).maximize().script or "")
-
-
-def _words(text: str) -> list[str]:
-    return re.findall(r"\w+", _unprotected(text).casefold())
 
 
 def _unprotected(text: str) -> str:

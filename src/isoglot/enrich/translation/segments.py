@@ -6,21 +6,13 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from isoglot.common.text import sentence_spans
 from isoglot.enrich.translation.masking import protected_spans
 
 MOST_CHARACTERS = 400
 """Longest sentence that goes to an engine in one piece; models see 512 tokens and drop the rest without a word."""
 
 _LINE_START = re.compile(r"(?:\s*(?:[-*•+·]|\d{1,3}[.)])(?=\s))?\s*")
-_SENTENCE_END = re.compile(
-    r"""
-      (?:[.!?…]["'”’»)\]]*(?:\[\d+\])*)(?=\s+["'“‘«(\[¿¡`]?[^\W_a-z])  # and a reference such as [1]; no small letter
-    | [。！？｡][」』）”’]*(?=\s*[^\s」』）”’])                 # Chinese and Japanese need no space
-    | [।॥።؟۔](?=\s+\S)                                    # of India, Ethiopia and Arabic letters
-    """,
-    re.VERBOSE,
-)
-_NO_END = re.compile(r"(?:\b(?:e\.g|i\.e|cf|vs|approx|Dr|Mr|Mrs|Ms|Prof|St|No|Fig|resp|bzw|z\.B|d\.h)|(?<!\w)[A-Z])\.$")
 _BREATH = re.compile(r"[;:,、，；]\s*|\s+")
 _WITHOUT_SPACES = frozenset({"zh", "ja", "th", "lo", "km", "my", "bo", "yue"})
 
@@ -37,14 +29,14 @@ class Segment(NamedTuple):
     gap: str
 
 
-def split_text(text: str, limit: int = MOST_CHARACTERS) -> list[Segment]:
+def split_text(text: str, language: str, limit: int = MOST_CHARACTERS) -> list[Segment]:
     r"""Sentences of a text, with what is between them.
 
     A line break ends a sentence; what marks an item of a list is no part of one. A sentence of more than `limit`
     characters is parted at its last comma or space before that. Nothing is parted within what `protected_spans` finds.
-    Texts and gaps in their order are the whole text.
+    Texts and gaps in their order are the whole text. The language says which abbreviations end no sentence.
 
-    >>> split_text("One. Two!\n* three, e.g. Four")
+    >>> split_text("One. Two!\n* three, e.g. Four", "en")
     [Segment(text='One.', gap=' '), Segment(text='Two!', gap='\n* '), Segment(text='three, e.g. Four', gap='')]
     """
     segments: list[Segment] = []
@@ -53,7 +45,7 @@ def split_text(text: str, limit: int = MOST_CHARACTERS) -> list[Segment]:
         gap = ("\n" if number else "") + (start[0] if start else "")
         _append_gap(segments, gap)
         body = line[start.end() :] if start else line
-        for sentence, space in _sentences(body):
+        for sentence, space in _sentences(body, language):
             for piece, between in _pieces(sentence, limit):
                 segments.append(Segment(piece, between))
             _append_gap(segments, space)
@@ -90,20 +82,15 @@ def _append_gap(segments: list[Segment], gap: str) -> None:
         segments.append(Segment("", gap))
 
 
-def _sentences(line: str) -> Iterator[tuple[str, str]]:
-    """The sentences of a line, each with the space after it."""
-    spans, start = protected_spans(line), 0
-    for found in _SENTENCE_END.finditer(line):
-        end = found.end()
-        within = any(first < end < last for first, last in spans)
-        if within or _NO_END.search(line, start, end):
+def _sentences(line: str, language: str) -> Iterator[tuple[str, str]]:
+    """The sentences of a line, each with the space after it; none ends within what is protected."""
+    protected, start = protected_spans(line), 0
+    for _, end in sentence_spans(line, language):
+        if end < len(line) and any(first < end < last for first, last in protected):
             continue
-        space = len(line) - end - len(line[end:].lstrip())
-        yield line[start:end], line[end : end + space]
-        start = end + space
-    sentence = line[start:].rstrip()
-    if start < len(line):
-        yield sentence, line[start + len(sentence) :]
+        sentence = line[start:end].rstrip()
+        yield sentence, line[start + len(sentence) : end]
+        start = end
 
 
 def _pieces(sentence: str, limit: int) -> Iterator[tuple[str, str]]:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from isoglot.common.errors import InputError, MissingExtraError
+from isoglot.common.paths import expanded_path
 from isoglot.enrich.translation.codes import by_language, closest
 from isoglot.models.builtin import quiet_transformers
 
@@ -105,8 +105,7 @@ def load_model(model: str, settings: Mapping[str, Any]) -> Any:
 
 
 def _load(load: Callable[..., Any], model: str, settings: Mapping[str, Any]) -> Any:
-    if Path(model).expanduser().is_dir():
-        model = str(Path(model).expanduser())
+    model = str(expanded_path(model))
     try:
         with quiet_transformers():
             return load(model, trust_remote_code=False, **settings)

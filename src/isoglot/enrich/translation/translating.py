@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+import numpy as np
 
-from isoglot.common.atomic import write_whole
 from isoglot.common.errors import InputError
 from isoglot.common.languages import normalize_language
+from isoglot.common.paths import expanded_path
 from isoglot.common.progress import progress
 from isoglot.enrich.translation.codes import closest
 from isoglot.enrich.translation.engines import Engine, load_engine
@@ -25,6 +24,7 @@ from isoglot.enrich.translation.quality import faults
 from isoglot.enrich.translation.segments import join_segments, split_text
 from isoglot.enrich.translation.work import Record, WorkFile
 from isoglot.pairs import ParallelPairs
+from isoglot.pairs.files import write_rows
 from isoglot.sources import load_pairs
 
 PROVENANCE = ("engine", "model", "direction", "date")
@@ -101,7 +101,7 @@ def translate(
         InputError: if a language is unknown or the source itself, the engine does not do a direction or is not there,
             there is nothing to translate, or `out` exists.
     """
-    out = Path(out)
+    out = expanded_path(out)
     sidecar = out.with_name(f"{out.stem}.translations.jsonl")
     work_path = out.with_name(f".{out.stem}.translations.partial.jsonl")
     _check_places(out, sidecar, work_path)
@@ -161,20 +161,18 @@ def _targets(to: Sequence[str], source_language: str | None) -> list[str]:
 
 def _jobs(pairs: ParallelPairs, targets: list[str], source_language: str | None) -> list[_Job]:
     """What to translate, language by language."""
-    languages, ids = (pairs.table[name].to_pylist() for name in ("language", "id"))
     if source_language is not None and source_language not in pairs.languages:
         raise InputError(f'no rows in "{source_language}" to translate from; there are {", ".join(pairs.languages)}')
-    sources: dict[str, int] = {}
-    for row, (name, language) in enumerate(zip(ids, languages, strict=True)):
-        if language == source_language or (source_language is None and language not in targets):
-            sources.setdefault(name, row)
-    there = set(zip(ids, languages, strict=True))
-    return [
-        _Job(row, languages[row], target)
-        for target in targets
-        for name, row in sources.items()
-        if (name, target) not in there
-    ]
+    of_source = [tag not in targets if source_language is None else tag == source_language for tag in pairs.languages]
+    rows = np.flatnonzero(np.array(of_source)[pairs.language])
+    sources = rows[np.sort(np.unique(pairs.example[rows], return_index=True)[1])]  # the first of each example
+    jobs = []
+    for target in targets:
+        there = np.zeros(pairs.example_count, np.bool_)
+        there[pairs.example[np.isin(pairs.languages, target)[pairs.language]]] = True
+        for row in sources[~there[pairs.example[sources]]].tolist():
+            jobs.append(_Job(row, pairs.languages[pairs.language[row]], target))
+    return jobs
 
 
 def _check_directions(engine: Engine, directions: set[tuple[str, str]]) -> None:
@@ -196,7 +194,7 @@ def _do(jobs: list[_Job], pairs: ParallelPairs, engine: Engine, work: WorkFile) 
 
 def _translated(jobs: list[_Job], pairs: ParallelPairs, engine: Engine) -> list[Record]:
     """Records of the rows, in their order; one call of the engine for each direction among them."""
-    rows = pairs.table.take([job.row for job in jobs]).to_pylist()
+    rows = list(pairs.rows(np.array([job.row for job in jobs])))
     by_direction: dict[tuple[str, str], list[int]] = {}
     for number, job in enumerate(jobs):
         by_direction.setdefault((job.source, job.target), []).append(number)
@@ -221,7 +219,7 @@ def translate_texts(
     Raises:
         InputError: if the engine fails.
     """
-    split = [split_text(text) for text in texts]
+    split = [split_text(text, source_language) for text in texts]
     found = Protector(engine, source_language, target_language).translate(
         segment.text for segments in split for segment in segments
     )
@@ -269,28 +267,7 @@ def _write(pairs: ParallelPairs, work: WorkFile, out: Path) -> Counter[str]:
         if not record["reasons"]:
             counts["kept"] += 1
             kept.append(record)
-    # from_rows checks what an engine made as if it came from a file.
-    translated = ParallelPairs.from_rows(kept).table
-    for name in PROVENANCE:
-        translated = translated.append_column(name, pa.array([record[name] for record in kept], pa.string()))
-    original = pairs.table
-    for name in PROVENANCE:
-        original = original.append_column(name, pa.nulls(len(original), pa.string()))
-    table = pa.concat_tables([original, translated])
-    with write_whole(out) as temporary:
-        if out.suffix.lower() == ".parquet":
-            pq.write_table(table, temporary, compression="zstd")
-        else:
-            with temporary.open("w", encoding="utf-8", newline="\n") as file:
-                file.writelines(_lines(table))
+    ParallelPairs.from_rows(kept)  # checks what an engine made as if it came from a file
+    rows = chain(pairs.rows(), ({"negatives": None, **record} for record in kept))
+    write_rows(rows, out, PROVENANCE)
     return counts
-
-
-def _lines(table: pa.Table) -> Iterator[str]:
-    for batch in table.to_batches(max_chunksize=1 << 14):
-        for row in batch.to_pylist():
-            yield json.dumps(_without_nulls(row), ensure_ascii=False) + "\n"
-
-
-def _without_nulls(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if value is not None or name == "query"}

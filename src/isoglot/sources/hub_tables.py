@@ -1,9 +1,11 @@
-"""Tables of the Hugging Face hub, read with the `datasets` library and never by a data set's own code."""
+"""Tables and files of the Hugging Face hub, read with its own libraries and never by a data set's own code."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,34 @@ class HubTable:
         """How errors name the table."""
         return f"hub:{self.hub_id} {self.config or 'default'} {self.split}"
 
+    def rows(self, limit: int | None = None, cache_dir: str | Path | None = None) -> Iterator[dict[str, Any]]:
+        """The rows as they are; with a limit they are streamed and not downloaded whole.
+
+        Raises:
+            InputError: if the table is not there or cannot be fetched.
+        """
+        from datasets.exceptions import DatasetsError
+
+        try:
+            yield from islice(self._load(streaming=limit is not None, cache_dir=cache_dir), limit)
+        except (DatasetsError, *hub_errors()) as error:  # what is streamed may break off
+            raise _unreadable(str(self), error) from error
+
+    def _load(self, streaming: bool = False, cache_dir: str | Path | None = None) -> Any:
+        import datasets  # takes seconds to import
+        from datasets.exceptions import DatasetsError
+
+        cache = None if cache_dir is None else str(cache_dir)
+        if Path(self.hub_id).is_dir():
+            # The library knows a folder by its last name alone, and gives what another of that name held.
+            cache = str(Path(cache or datasets.config.HF_DATASETS_CACHE) / _identity(Path(self.hub_id)))
+        try:
+            return datasets.load_dataset(
+                self.hub_id, self.config, split=self.split, streaming=streaming, cache_dir=cache
+            )
+        except (DatasetsError, *hub_errors()) as error:
+            raise _unreadable(str(self), error) from error
+
 
 class HubRows:
     """The rows of a table, which stay on disk.
@@ -44,7 +74,7 @@ class HubRows:
 
     def __init__(self, table: HubTable, columns: Mapping[str, tuple[str, ...]]) -> None:
         self.table = table
-        self._data = _load(table)
+        self._data = table._load()
         names = list(self._data.column_names)
         self._columns = {ours: next((name for name in theirs if name in names), "") for ours, theirs in columns.items()}
         for ours, theirs in columns.items():
@@ -70,11 +100,13 @@ class HubRows:
 
 
 def fetch_file(hub_id: str, name: str) -> Path:
-    """A file of a data set on the hub, fetched to the hub's own cache if it is not there yet.
+    """A file of a data set on the hub, fetched to the hub's own cache if it is not there yet, or of a local folder.
 
     Raises:
         InputError: if there is no such file, or it cannot be fetched.
     """
+    if Path(hub_id).is_dir():
+        return Path(hub_id) / name
     from huggingface_hub import hf_hub_download
 
     try:
@@ -83,14 +115,11 @@ def fetch_file(hub_id: str, name: str) -> Path:
         raise _unreadable(f"hub:{hub_id} {name}", error) from error
 
 
-def _load(table: HubTable) -> Any:
-    import datasets  # takes seconds to import
-    from datasets.exceptions import DatasetsError
-
-    try:
-        return datasets.load_dataset(table.hub_id, table.config, split=table.split)
-    except (DatasetsError, *hub_errors()) as error:
-        raise _unreadable(str(table), error) from error
+def _identity(folder: Path) -> str:
+    """What stands for the content of a folder's files: their paths, sizes and times of change."""
+    files = sorted(path for path in folder.resolve().rglob("*") if path.is_file())
+    parts = (f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in files)
+    return sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
 def _unreadable(what: str, error: Exception) -> InputError:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isoglot.benchmarks.texts import ArrowTexts, places, select
+from isoglot.pairs.texts import ArrowTexts, places, select
 
 chunks = st.lists(st.lists(st.text(max_size=4), max_size=5), min_size=1, max_size=5)
 

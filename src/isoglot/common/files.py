@@ -1,0 +1,239 @@
+"""Files of lines, read one record at a time with its place, so that a file larger than memory can pass through.
+
+Text is UTF-8, with or without a byte order mark, perhaps gzipped. What is wrong is named with the file and the line.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from isoglot.common.errors import InputError
+from isoglot.common.languages import is_language, normalize_language
+
+Row = dict[str, Any]
+
+_LINES_BETWEEN_REPORTS = 1 << 12
+_CELL_LIMIT = 1 << 24  # characters of one cell; the csv module's own limit is less than a long passage
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+
+
+def read_lines(path: Path, on_read: Callable[[int], None] | None = None) -> Iterator[str]:
+    """The lines of a text file with their ends; they end at line feeds alone, for U+2028 stands within sentences.
+
+    Args:
+        path: a UTF-8 file, gzipped if its name ends in `.gz`.
+        on_read: called now and then with the number of bytes of the file just passed.
+
+    Raises:
+        InputError: if there is no such file, it cannot be unpacked, or a line is not UTF-8 or holds a NUL.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    number = seen = 0
+    with path.open("rb") as raw, nullcontext(raw) if path.suffix != ".gz" else gzip.open(raw) as file:
+        try:
+            for number, line in enumerate(file, start=1):
+                if on_read and number % _LINES_BETWEEN_REPORTS == 0:
+                    on_read(raw.tell() - seen)
+                    seen = raw.tell()
+                yield _decoded(line, path, number)
+        except (OSError, EOFError, zlib.error) as error:
+            raise InputError(f"{path} line {number + 1}: cannot be unpacked ({error}); fetch the file again") from error
+        if on_read:
+            on_read(raw.tell() - seen)
+
+
+def read_json_lines(
+    path: Path, *columns: str, needs: str = "", on_read: Callable[[int], None] | None = None
+) -> Iterator[tuple[int, Row]]:
+    """The objects of a file of JSON lines, each after the number of its line; blank lines are passed over.
+
+    Args:
+        path: the file.
+        columns: keys that every object must have.
+        needs: what a line must be, for errors; that it needs the columns if not given.
+        on_read: see `read_lines`.
+
+    Raises:
+        InputError: if a line is no object or lacks a key.
+    """
+    for number, line in enumerate(read_lines(path, on_read), start=1):
+        if not line.strip():
+            continue
+        where = f"{path} line {number}"
+        try:
+            row = json.loads(line)
+        except (json.JSONDecodeError, RecursionError) as error:
+            reason = f"{error.msg}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else "too deep"
+            raise InputError(f"{where}: not JSON ({reason}); each line must be one object") from None
+        if not isinstance(row, dict):
+            needs = needs or f"each line must be one object with {', '.join(columns)}"
+            raise InputError(f"{where}: not an object; {needs}")
+        if missing := [column for column in columns if column not in row]:
+            raise InputError(f'{where}: no "{missing[0]}"; it has {", ".join(row) or "no keys"}')
+        yield number, row
+
+
+def read_tab_lines(
+    path: Path, cells: int, what: str, on_read: Callable[[int], None] | None = None
+) -> Iterator[tuple[int, list[str]]]:
+    """The cells of a tab-separated file in which nothing is quoted, as IR collections have it, after the line's number.
+
+    Args:
+        path: the file.
+        cells: how many a line has.
+        what: how to call them in an error: "a query id and a query".
+        on_read: see `read_lines`.
+
+    Raises:
+        InputError: if a line has another number of cells; blank ones are passed over.
+    """
+    for number, line in enumerate(read_lines(path, on_read), start=1):
+        row = line.rstrip("\r\n").split("\t")
+        if len(row) == cells:
+            yield number, row
+        elif line.strip():
+            raise InputError(f"{path} line {number}: {len(row)} cells; a line holds {what}, with tabs between")
+
+
+def read_cells(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a CSV or TSV file in which cells may be quoted, each after the number of the line it begins at.
+
+    Raises:
+        InputError: if a quote is left open or closes amid a cell, naming the line where it opens.
+    """
+    csv.field_size_limit(_CELL_LIMIT)
+    reader = csv.reader(read_lines(path), delimiter=delimiter, strict=True)
+    first = 1
+    try:
+        for row in reader:
+            if row:
+                yield first, row
+            first = reader.line_num + 1
+    except csv.Error as error:
+        line = _open_quote(path, delimiter, first)
+        sign = "comma" if delimiter == "," else "tab"
+        wrong = f"the quote that opens here does not close before a {sign}" if line else f"no cells ({error})"
+        raise InputError(
+            f"{path} line {line or reader.line_num}: {wrong}; put cells with quotes, line breaks or a {sign} between "
+            'quotes, and write a quote within them twice: ""'
+        ) from None
+
+
+def read_parquet_rows(path: Path, *columns: str) -> Iterator[tuple[int, Row]]:
+    """The rows of a Parquet file as mappings, each after its number from 1.
+
+    Raises:
+        InputError: if the file is not Parquet or lacks a column.
+    """
+    try:
+        file = pq.ParquetFile(path)
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path}: not a readable Parquet file ({str(error).splitlines()[0]})") from None
+    with file:
+        names = file.schema_arrow.names
+        if missing := [column for column in columns if column not in names]:
+            raise InputError(f'{path}: no column "{missing[0]}"; it has {", ".join(names)}')
+        number = 0
+        for batch in file.iter_batches(batch_size=1 << 12):
+            for row in batch.to_pylist():
+                number += 1
+                yield number, row
+
+
+def files_by_language(folder: Path, *endings: str) -> dict[str, Path]:
+    """Files of a folder that are named by a language and one of the endings, `de.jsonl` or `mkqa-zh_cn.jsonl`.
+
+    Raises:
+        InputError: if there is none, or two of one language.
+    """
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        ending = next((ending for ending in endings if path.name.endswith(ending)), None)
+        if ending is not None and not path.name.startswith("."):
+            stem = path.name.removesuffix(ending)
+            code = next(filter(is_language, (stem, stem.partition("-")[2])), None)  # zh-TW, or mkqa-zh_tw
+            if code is not None:
+                add_file(found, normalize_language(code), path)
+    if not found:
+        raise InputError(f"{folder}: no language files such as de{endings[0]} here; name the folder that holds them")
+    return found
+
+
+def add_file(found: dict[str, Path], language: str, path: Path) -> None:
+    """Note the file of a language.
+
+    Raises:
+        InputError: if the language has one already.
+    """
+    if found.setdefault(language, path) != path:
+        raise InputError(f'{path}: "{language}" is already in {found[language].name}; keep one file per language')
+
+
+def some_text(value: object, where: str, name: str) -> str:
+    """The value, once it is known to be a text that holds something.
+
+    Raises:
+        InputError: if it is null, of another type, or empty.
+    """
+    if not isinstance(value, str) or not value.strip():
+        raise InputError(f'{where}: "{name}" must hold some text, got {value!r:.40}')
+    return value
+
+
+def texts_by_id(rows: Iterable[tuple[str, str, str]], what: str) -> dict[str, str]:
+    """Id to text of rows of place, id and text.
+
+    Raises:
+        InputError: if an id has two texts; the very same row twice is one.
+    """
+    found: dict[str, str] = {}
+    for where, key, text in rows:
+        if found.setdefault(key, text) != text:
+            raise InputError(f"{where}: the {what} id {key!r} has another text already; ids must be unique")
+    return found
+
+
+def _decoded(line: bytes, path: Path, number: int) -> str:
+    try:
+        text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+    except UnicodeDecodeError as error:
+        kind = "UTF-16, not UTF-8" if number == 1 and line.startswith(_UTF16) else ""
+        wrong = f"this file is {kind}" if kind else f"byte {error.start + 1} is not UTF-8"
+        raise InputError(f"{path} line {number}: {wrong}; save the file as UTF-8") from None
+    if "\0" in text:
+        raise InputError(f"{path} line {number}: holds a NUL character; take it out, or save a UTF-16 file as UTF-8")
+    return text
+
+
+def _open_quote(path: Path, delimiter: str, first: int) -> int | None:
+    """The line of the record from line `first` on where a quote opens that does not close before a delimiter."""
+    opened: int | None = None
+    for number, line in enumerate(read_lines(path), start=1):
+        if number < first:
+            continue
+        cell_begins, place = opened is None, 0
+        while place < len(line):
+            sign, after = line[place], line[place + 1 : place + 2]
+            if opened is None:
+                if sign == '"' and cell_begins:
+                    opened = number
+                cell_begins = sign == delimiter
+            elif sign == '"' and after == '"':
+                place += 1
+            elif sign == '"' and after in (delimiter, "\r", "\n", ""):
+                opened = None
+            elif sign == '"':
+                return opened
+            place += 1
+    return opened

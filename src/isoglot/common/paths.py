@@ -1,0 +1,35 @@
+"""Paths as people write them."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from isoglot.common.errors import InputError
+
+_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+
+
+def expanded_path(path: str | Path) -> Path:
+    """A path with `~` and environment variables filled in; a shell leaves them as they are in quotes and in files.
+
+    A path that is there under the very name stays as it is.
+
+    Raises:
+        InputError: if a variable is not set, or there is no such user.
+
+    >>> os.environ["EXAMPLE"] = "/data"
+    >>> expanded_path("$EXAMPLE/pairs.jsonl").as_posix()
+    '/data/pairs.jsonl'
+    """
+    written = str(path)
+    if ("~" not in written and "$" not in written) or os.path.lexists(written):
+        return Path(path)
+    for braced, bare in _VARIABLE.findall(written):
+        if (braced or bare) not in os.environ:
+            raise InputError(f"{path}: the environment variable {braced or bare} is not set; set it, or write the path")
+    try:
+        return Path(os.path.expandvars(written)).expanduser()
+    except RuntimeError:
+        raise InputError(f"{path}: there is no such user; write the folder's full path") from None

@@ -1,0 +1,85 @@
+r"""What text is, whatever the script: words, sentences, and the characters that nobody sees.
+
+Words of scripts with vowel signs hold characters that Python's `re` takes for no part of a word, so whoever looks for
+words uses the `regex` library, whose `\w` and `\b` are Unicode's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import regex
+import sentencex
+
+# Unicode's Default_Ignorable_Code_Point, as a part of a character class: Arrow's expressions do not know the property.
+INVISIBLE = (
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
+    "\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+"""Characters that are not shown: soft hyphens, joiners, marks of direction, variation selectors and the like."""
+
+_WORD = regex.compile(r"\w+")
+# What the splitter takes for an end before a capital letter: initials, and abbreviations that names follow.
+_NO_END = regex.compile(r"(?:(?<!\w)(?:e\.g|i\.e|cf|vs|approx|z\.B|d\.h|bzw|[\p{Lu}\p{Lo}]))\.\s*$")
+_SPACE = regex.compile(r"\s")
+_LINE = regex.compile(r"[^\n]*\n|[^\n]+")  # U+2028 and the like stand within sentences
+
+
+def is_blank(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    r"""Whether texts hold nothing that is seen; null stays null.
+
+    >>> is_blank(pa.chunked_array([["a", " \u200b\n", ""]])).to_pylist()
+    [False, True, True]
+    """
+    return pc.match_substring_regex(texts, rf"^[\s\pZ\p{{Cc}}{INVISIBLE}]*$")
+
+
+def comparable(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    r"""Texts without case, invisible characters and differences that Unicode's NFKC form removes; null stays null.
+
+    Joiners go too, which tell some words of Persian and Hindi apart: people leave them out as often as not.
+
+    >>> comparable(pa.chunked_array([["Stra\u00adße", "ＡＢＣ", "می\u200cخواهم"]])).to_pylist()
+    ['straße', 'abc', 'میخواهم']
+    """
+    seen = pc.replace_substring_regex(texts, f"[{INVISIBLE}]+", "")
+    return pc.utf8_lower(pc.utf8_normalize(seen, form="NFKC"))
+
+
+def words(text: str) -> list[str]:
+    """The words of a text, in lower case.
+
+    >>> words("नरेंद्र मोदी: It's 3 words")
+    ['नरेंद्र', 'मोदी', 'it', 's', '3', 'words']
+    """
+    found: list[str] = _WORD.findall(text.casefold())
+    return found
+
+
+def sentence_spans(text: str, language: str) -> Iterator[tuple[int, int]]:
+    r"""Where each sentence of a text begins and ends, the space after it included; the spans in order are all of it.
+
+    A line break ends a sentence. Thai and Khmer mark no ends: there a line is one sentence.
+
+    Args:
+        text: any text.
+        language: its tag; which abbreviations end no sentence depends on it.
+
+    >>> text = "Dr. Wu came. Why?\nNobody knows."
+    >>> [text[start:end] for start, end in sentence_spans(text, "en")]
+    ['Dr. Wu came. ', 'Why?\n', 'Nobody knows.']
+    """
+    start = place = 0
+    for line in _LINE.findall(text):
+        place += len(line)
+        plain = _SPACE.sub(" ", line)  # at a wider space before a full stop the splitter breaks
+        ends = [part["end_index"] for part in sentencex.get_sentence_boundaries(language.partition("-")[0], plain)]
+        for end in (place - len(line) + end for end in ends[:-1]):
+            end += len(text[end:place]) - len(text[end:place].lstrip())
+            if end < place and not _NO_END.search(text, start, end):
+                yield start, end
+                start = end
+        yield start, place
+        start = place

@@ -1,0 +1,268 @@
+"""The rows of a table as numbers: who is whose translation, in which language, with which texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from isoglot.batching.translations import smallest
+from isoglot.common.errors import InputError
+from isoglot.pairs.numbers import Column, blocks, first_places, numbered
+from isoglot.pairs.texts import BoolArray, IntArray, hashes
+
+_SORTED_AT_A_TIME = 1 << 25
+
+TEXT_COLUMNS = ("query", "passage", "negatives")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Columns of numbers, `(rows,)` each.
+
+    Attributes:
+        example: examples, by first appearance.
+        language: languages.
+        dataset: data sets.
+        query: texts; -1 where there is no query.
+        passage: texts.
+        negatives_from: where a row's negatives begin in the list of all negatives.
+        negatives_count: how many there are; -1 where none are known.
+    """
+
+    example: IntArray
+    language: IntArray
+    dataset: IntArray
+    query: IntArray
+    passage: IntArray
+    negatives_from: IntArray
+    negatives_count: IntArray
+
+    def __len__(self) -> int:  # noqa: D105
+        return len(self.example)
+
+    def parts(self) -> Iterator[tuple[slice, Rows]]:
+        """The rows block by block, and where each block stands."""
+        for at, *part in blocks(*(getattr(self, field.name) for field in fields(self))):
+            yield at, Rows(*part)
+
+    def where(self, chosen: BoolArray | IntArray) -> Rows:
+        """The rows that a mask or their numbers choose."""
+        return Rows(*(getattr(self, field.name)[chosen] for field in fields(self)))
+
+    def negative_places(self) -> IntArray:
+        """Where the negatives of these rows stand in the list of all, row after row."""
+        counts = np.maximum(self.negatives_count, 0)
+        ends = np.cumsum(counts)
+        return np.asarray(np.arange(counts.sum()) + np.repeat(self.negatives_from - (ends - counts), counts))
+
+
+class RowColumns:
+    """Rows that grow block by block, in memory or on disk.
+
+    Args:
+        languages: how many languages there are.
+        datasets: how many data sets.
+    """
+
+    def __init__(self, languages: int, datasets: int) -> None:
+        kinds = (np.int32, smallest(languages), smallest(datasets), np.int32, np.int32, np.int64, np.int32)
+        self._columns = [Column(kind) for kind in kinds]
+
+    def append(self, rows: Rows) -> None:
+        """Add rows at the end."""
+        for column, field in zip(self._columns, fields(rows), strict=True):
+            column.append(getattr(rows, field.name))
+
+    def finish(self) -> Rows:
+        """All the rows."""
+        return Rows(*(column.finish() for column in self._columns))
+
+
+def rows_of_batches(
+    batches: Sequence[pa.RecordBatch], languages: Sequence[str], datasets: Sequence[str]
+) -> tuple[Rows, IntArray, IntArray]:
+    """The rows of checked batches, in numbers of the texts of `TEXT_COLUMNS`, batch by batch.
+
+    Args:
+        batches: with the columns of `SCHEMA`.
+        languages: all their language tags.
+        datasets: all their data sets.
+
+    Returns:
+        The rows; the text numbers of all negatives; and the row in which each example stands first.
+
+    Raises:
+        InputError: if there are more texts than a number counts.
+    """
+    example, firsts = _examples(batches)
+    columns, negatives, text, row = RowColumns(len(languages), len(datasets)), Column(np.int32), 0, 0
+    listed = 0
+    for batch in batches:
+        count, items = len(batch), batch["negatives"].flatten()
+        own = np.arange(text, text + count)
+        has = batch["query"].is_valid().to_numpy(zero_copy_only=False)
+        same = pc.fill_null(pc.equal(batch["query"], batch["passage"]), False).to_numpy(zero_copy_only=False)
+        counts = pc.fill_null(pc.list_value_length(batch["negatives"]), -1).to_numpy()
+        before = np.cumsum(np.maximum(counts, 0)) - np.maximum(counts, 0)
+        columns.append(
+            Rows(
+                example=example[row : row + count],
+                language=pc.index_in(batch["language"], pa.array(languages, pa.large_string())).to_numpy(),
+                dataset=pc.index_in(batch["dataset"], pa.array(datasets, pa.large_string())).to_numpy(),
+                query=np.where(has, np.where(same, own + count, own), -1),
+                passage=own + count,
+                negatives_from=np.where(counts > 0, listed + before, 0),
+                negatives_count=counts,
+            )
+        )
+        negatives.append(np.arange(len(items)) + text + 2 * count)
+        text, row, listed = text + 2 * count + len(items), row + count, listed + len(items)
+        if text > np.iinfo(np.int32).max:
+            raise InputError(
+                f"more than {np.iinfo(np.int32).max:,} texts, which is the most; sample them, or read parts"
+            )
+    return columns.finish(), negatives.finish(), firsts
+
+
+def _examples(batches: Sequence[pa.RecordBatch]) -> tuple[IntArray, IntArray]:
+    """The example number of each row, by first appearance of its id, and the row in which each stands first.
+
+    Rows of one id most often follow each other, so only the first of each run is looked at.
+    """
+    begins, keys, last = Column(np.bool_), Column(np.uint64), None
+    for batch in batches:
+        ids = batch["id"]
+        if len(ids):
+            new = np.ones(len(ids), np.bool_)
+            new[1:] = pc.not_equal(ids[1:], ids[:-1]).to_numpy(zero_copy_only=False)
+            new[0] = ids[0].as_py() != last
+            last = ids[-1].as_py()
+            begins.append(new)
+            keys.append(hashes(ids.filter(pa.array(new))))
+    begin = begins.finish()
+    number, first_run = numbered(keys.finish())
+    example, runs, done = Column(np.int32), Column(np.int32), 0
+    for at, some in blocks(begin):
+        example.append(number[done + np.cumsum(some) - 1])
+        runs.append(at.start + np.flatnonzero(some))
+        done += int(some.sum())
+    return example.finish(), runs.finish()[first_run]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows that become part of another table.
+
+    Attributes:
+        rows: all rows of the table they are of.
+        chosen: `(rows,)`; which of them; all if None.
+        example: the new number of each example.
+        language: the new number of each language.
+        dataset: the new number of each data set.
+        text: what is added to text numbers.
+        listed: what is added to places in the list of negatives.
+    """
+
+    rows: Rows
+    chosen: BoolArray | None
+    example: IntArray
+    language: IntArray
+    dataset: IntArray
+    text: int = 0
+    listed: int = 0
+
+
+def put_together(parts: Sequence[Part], languages: int, datasets: int) -> Rows:
+    """The rows of all parts, of so many languages and data sets."""
+    columns = RowColumns(languages, datasets)
+    for part in parts:
+        for at, some in part.rows.parts():
+            some = some if part.chosen is None else some.where(part.chosen[at])
+            columns.append(
+                Rows(
+                    part.example[some.example],
+                    part.language[some.language],
+                    part.dataset[some.dataset],
+                    np.where(some.query >= 0, some.query + part.text, -1),
+                    some.passage + part.text,
+                    some.negatives_from + np.where(some.negatives_count > 0, part.listed, 0),
+                    some.negatives_count,
+                )
+            )
+    return columns.finish()
+
+
+def selected(rows: Rows, chosen: BoolArray, sizes: tuple[int, int, int]) -> tuple[Rows, list[IntArray]]:
+    """The rows that a mask chooses, renumbered, and which examples, languages and data sets are left."""
+    first = first_places(rows.example, sizes[0], chosen)
+    examples = np.flatnonzero(first >= 0)
+    left: list[IntArray] = [examples[np.argsort(first[examples], kind="stable")].astype(np.int32)]
+    for column, size in ((rows.language, sizes[1]), (rows.dataset, sizes[2])):
+        left.append(np.flatnonzero(first_places(column, size, chosen) >= 0))
+    new: list[IntArray] = [np.zeros(size, np.int32) for size in sizes]
+    for number, old in zip(new, left, strict=True):
+        number[old] = np.arange(len(old))
+    return put_together([Part(rows, chosen, new[0], new[1], new[2])], len(left[1]), len(left[2])), left
+
+
+def patterns(rows: Rows, languages: int) -> tuple[IntArray, npt.NDArray[np.int32]]:
+    """What each example has, as a number of what several have.
+
+    Returns:
+        `(examples,)`, the pattern of each; `(patterns, languages, 3)`, of its rows in each language how many have no
+        query, another text as the query, the passage itself as the query.
+    """
+    examples, kinds = int(rows.example.max(initial=-1)) + 1, 3 * languages
+    # The sum of a random number for each thing that an example has tells what it has, but for one chance in 2^64.
+    number_of = np.random.default_rng(0).integers(1 << 64, size=kinds, dtype=np.uint64)
+    sums = np.zeros(examples, np.uint64)
+    for _, part in rows.parts():
+        np.add.at(sums, part.example, number_of[_kinds(part)])
+    known = np.zeros(0, np.uint64)
+    for _, some in blocks(sums):
+        known = np.union1d(known, some)
+    pattern = Column(smallest(len(known)))
+    for _, some in blocks(sums):
+        pattern.append(np.searchsorted(known, some))
+    found = pattern.finish()
+    stands_for = first_places(found, len(known))
+    is_one = np.zeros(examples, np.bool_)
+    is_one[stands_for] = True
+    table = np.zeros((len(known), kinds), np.int32)
+    for _, part in rows.parts():
+        some = part.where(is_one[part.example])
+        np.add.at(table, (found[some.example], _kinds(some)), 1)
+    return found, table.reshape(len(known), languages, 3)
+
+
+def _kinds(part: Rows) -> IntArray:
+    kind = np.where(part.query < 0, 0, np.where(part.query == part.passage, 2, 1))
+    return part.language.astype(np.int64) * 3 + kind
+
+
+def by_example(rows: Rows, languages: int) -> IntArray | None:
+    """The rows with a query by example and within one by language, `(rows,)`; None where all stand so."""
+    last, in_order = -1, True
+    for _, part in rows.parts():
+        key = part.example.astype(np.int64) * languages + part.language
+        in_order = in_order and key[0] > last and bool((np.diff(key) > 0).all() and (part.query >= 0).all())
+        last = key[-1]
+    if in_order:
+        return None
+    ends = np.cumsum(np.bincount(rows.example)) if len(rows) else np.zeros(0, np.int64)
+    order, first = Column(np.int32), 0
+    for bound in range(_SORTED_AT_A_TIME, len(rows) + _SORTED_AT_A_TIME, _SORTED_AT_A_TIME):
+        last_example = int(np.searchsorted(ends, bound, side="right"))
+        keys, places = [], []
+        for at, part in rows.parts():
+            chosen = (part.example >= first) & (part.example < last_example) & (part.query >= 0)
+            places.append(at.start + np.flatnonzero(chosen))
+            keys.append(part.example[chosen].astype(np.int64) * languages + part.language[chosen])
+        order.append(np.concatenate(places)[np.argsort(np.concatenate(keys), kind="stable")])
+        first = last_example
+    return order.finish()

@@ -1,0 +1,82 @@
+"""What a study leaves: study.json, answer.md, page.md with its plots, and report.html, each written whole."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from isoglot.common.atomic import write_json, write_text
+from isoglot.evaluation.results import versions
+from isoglot.report.page import Section, html_page, plot_svg, render
+from isoglot.studies.drawing import grids_of, plots_of
+from isoglot.studies.figures import Figures
+from isoglot.studies.phrases import limits
+from isoglot.studies.recipe import Study
+from isoglot.studies.tables import origins, tables_of
+
+STUDY_FILE = "study.json"
+
+
+def write_study(
+    figures: Figures, answer: Sequence[str], notes: Sequence[str], arms: Sequence[Mapping[str, Any]], folder: Path
+) -> dict[str, Any]:
+    """Write all files.
+
+    Args:
+        figures: of the study.
+        answer: its paragraphs; lines below the first of one are a list.
+        notes: what was left out.
+        arms: record and results of every arm.
+        folder: where to.
+
+    Returns:
+        What `study.json` holds.
+    """
+    study, known = figures.study, [*limits(figures), *notes]
+    record: dict[str, Any] = {
+        "study": study.model_dump(mode="json"),
+        "quick": study.quick,
+        "question": " ".join(study.question.split()),
+        "answer": list(answer),
+        "limits": known,
+        "comparisons": [
+            {"benchmark": p.benchmark, "model": p.model, "view": p.view, **p.comparison.as_dict()}
+            for p in (*figures.parts, *figures.against_best)
+        ],
+        "optima": [asdict(one) for one in figures.optima],
+        "amounts": {label: dict(counts) for label, counts in figures.amounts.items()},
+        "means": figures.means,
+        "arms": list(arms),
+        "versions": versions(),
+    }
+    title = study.title + (" (quick form)" if study.quick else "")
+    plots, tables, sources = list(plots_of(figures)), tables_of(figures), origins(arms)
+    drawn = {f"plots/{number:02}.svg": plot for number, plot in enumerate(plots, 1)}
+    for name, plot in drawn.items():
+        write_text(folder / name, plot_svg(plot.spec))
+    shown = {**record, "title": title, "command": command(study), "plots": drawn, "tables": tables, "origins": sources}
+    for name in ("answer.md", "page.md"):
+        write_text(folder / name, render(name, "isoglot.studies", **shown))
+    sections = [
+        Section("answer", "Answer", "answer", {"question": record["question"], "paragraphs": answer}),
+        Section("limits", "Limits", "list", {"lines": known}),
+        Section("plots", "Plots", "plots", {"plots": [*plots, *grids_of(figures)]}),
+        Section("tables", "Tables", "folded_tables", {"tables": tables}),
+        Section("arms", "Where this comes from", "tables", {"tables": sources}),
+    ]
+    write_text(folder / "report.html", html_page(title, sections))
+    write_json(folder / STUDY_FILE, json.loads(json.dumps(record), parse_constant=lambda _: None))
+    return record
+
+
+def command(study: Study) -> str:
+    """The command that repeats a study.
+
+    >>> command(Study.model_construct(name="ratio", command=("ratio", "--quick", "--set=seeds=[0]")))
+    "isoglot study ratio --quick '--set=seeds=[0]' --out studies/ratio"
+    """
+    return shlex.join(["isoglot", "study", *(study.command or [study.name]), "--out", f"studies/{study.name}"])

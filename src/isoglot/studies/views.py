@@ -1,0 +1,95 @@
+"""Parts of the queries that a study looks at apart: by language, family or script."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import langcodes
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from isoglot.evaluation.results import Results
+from isoglot.statistics.comparison import BIAS
+from isoglot.studies.recipe import Study, ViewSpec
+
+_MEMBERS = {
+    "Afro-Asiatic": "am ar arz ha he mt om so ti",
+    "Austroasiatic": "km vi",
+    "Austronesian": "ceb fil haw id jv mg mi ms su tl",
+    "Basque": "eu",
+    "Dravidian": "kn ml ta te",
+    "Indo-European": "af as be bg bn bs ca cs cy da de el en es fa fo fr fy ga gd gl gu hi hr hy is it ku lb lt lv mk "
+    "mr nb ne nl nn no or pa pl ps pt ro ru sd si sk sl sq sr sv tg uk ur yi",
+    "Japonic": "ja",
+    "Kartvelian": "ka",
+    "Koreanic": "ko",
+    "Kra-Dai": "lo th",
+    "Mongolic": "mn",
+    "Niger-Congo": "ig rn rw sn sw wo xh yo zu",
+    "Sino-Tibetan": "bo my yue zh",
+    "Turkic": "az ba kk ky tk tr tt ug uz",
+    "Uralic": "et fi hu",
+}
+_FAMILY = {tag: family for family, tags in _MEMBERS.items() for tag in tags.split()}
+
+
+def views_of(study: Study, languages: Sequence[str]) -> dict[str, ViewSpec]:
+    """The study's views of a benchmark in these languages, empty ones left out."""
+    views: dict[str, ViewSpec] = {}
+    for name, view in study.views.items():
+        asked, searched = (
+            tuple(tag for tag in languages if wanted is None or _is_in(tag, wanted))
+            for wanted in (view.queries, view.corpora)
+        )
+        if asked and searched:
+            kept = (asked if view.queries is not None else None, searched if view.corpora is not None else None)
+            views[name] = ViewSpec(queries=kept[0], corpora=kept[1])
+    for what in study.view_by:
+        groups: dict[str, list[str]] = {}
+        for tag in languages:
+            groups.setdefault(family_of(tag) if what == "family" else script_of(tag), []).append(tag)
+        views |= {f"{what} {name}": ViewSpec(queries=tuple(tags)) for name, tags in groups.items()}
+    return views
+
+
+def restrict(run: Results, view: ViewSpec) -> Results:
+    """Results over a part of the queries and corpora, without what would be looked at twice.
+
+    In one language the pool is the corpus; and within languages a view of corpora is one of queries.
+    """
+    table = run.per_query
+    if len(run.summary["languages"]) == 1:
+        table = table.filter(pc.equal(table["setting"], "monolingual"))
+        table = table.drop_columns([name for name in BIAS if name in table.column_names])
+    if view.queries is not None:
+        table = table.filter(pc.is_in(table["query_language"], pa.array(list(view.queries), pa.string())))
+    if view.corpora is not None:
+        table = table.filter(pc.is_in(table["corpus_language"], pa.array(list(view.corpora), pa.string())))
+        if view.queries is None:
+            table = table.filter(pc.equal(table["setting"], "cross_lingual"))
+        table = table.drop_columns([name for name in BIAS if name in table.column_names])
+    return replace(run, per_query=table)
+
+
+def script_of(tag: str) -> str:
+    """The script that a language is usually written in, by its ISO 15924 code.
+
+    >>> script_of("ru"), script_of("zh-CN")
+    ('Cyrl', 'Hans')
+    """
+    return str(langcodes.Language.get(tag).maximize().script)
+
+
+def family_of(tag: str) -> str:
+    """The family of a language as linguists group them at the top; `other` for one that is not listed here.
+
+    >>> family_of("zh-CN"), family_of("fi")
+    ('Sino-Tibetan', 'Uralic')
+    """
+    return _FAMILY.get(tag.split("-")[0], "other")
+
+
+def _is_in(tag: str, wanted: Sequence[str]) -> bool:
+    """Whether a benchmark's language is meant; `zh` means `zh-CN` too."""
+    return tag in wanted or tag.split("-")[0] in wanted

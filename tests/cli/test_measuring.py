@@ -1,0 +1,81 @@
+"""What the measuring commands print, and runs of other systems from evaluation to report."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from rich.table import Table
+
+from command import run
+from isoglot.cli import shared
+
+
+@pytest.fixture
+def model(tiny_encoder_folder: Path) -> str:
+    return str(tiny_encoder_folder)
+
+
+def figures_table() -> Table:
+    table = Table(title="differences to intfloat/multilingual-e5-small")
+    for heading in ("system", "measure", "difference", "95 % interval", "verdict"):
+        table.add_column(heading)
+    for name in ("intfloat/multilingual-e5-base", "intfloat/multilingual-e5-large"):
+        table.add_row(name, "multilingual mAP", "-0.123", "[-0.456, +0.789]", "no difference shown")
+    return table
+
+
+@pytest.mark.parametrize("width", [20, 40, 79, 80, 120, shared.WIDE])
+def test_no_figure_is_cut_however_narrow_the_terminal(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    file = io.StringIO()
+    monkeypatch.setattr(shared, "out", Console(file=file, width=width, force_terminal=True, color_system=None))
+    shared.show_table(figures_table())
+    text = file.getvalue()
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= width
+    for word in ("-0.123", "[-0.456,", "+0.789]", "difference", "shown"):
+        assert text.count(word) >= 2
+    assert "intfloat/multilingual-e5-large" in text.replace("\n", "")
+
+
+def test_a_pipe_has_no_width() -> None:
+    assert shared.out.width == shared.WIDE
+
+
+def test_a_shallow_run_is_compared_and_reported_without_what_it_lacks(
+    model: str, pairs_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call = ["evaluate", model, "--benchmark", "parallel", "--data", pairs_file, "--trec-depth", "1000000"]
+    assert run(monkeypatch, *call, "--out", tmp_path / "deep") == 0
+    lines = (tmp_path / "deep" / "run.trec").read_text().splitlines()
+    assert len(lines) == 180 * 180  # as deep as the pool
+    shallow = tmp_path / "shallow.trec"
+    shallow.write_text("".join(f"{line}\n" for line in lines if int(line.split()[3]) <= 2))
+    call[1] = f"run:{shallow}"
+    assert run(monkeypatch, *call, "--out", tmp_path / "shallow", "--name", "bm25") == 0
+    assert json.loads((tmp_path / "shallow" / "results.json").read_text())["language_bias"]["rank_distance"] is None
+    for pair in (("deep", "shallow"), ("shallow", "deep")):
+        folders = [tmp_path / name for name in pair]
+        capsys.readouterr()
+        assert run(monkeypatch, "compare", *folders) == 0
+        said = capsys.readouterr().out
+        assert "multilingual mAP" in said
+        assert "rank distance" not in said
+        for page in ("r.html", "r.md"):
+            assert run(monkeypatch, "report", *folders, "--out", tmp_path / page) == 0
+
+
+def test_compare_takes_what_it_is_asked_to_test(
+    model: str, pairs_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call = ["evaluate", model, "--benchmark", "parallel", "--data", pairs_file, "--out"]
+    assert run(monkeypatch, *call, tmp_path / "a") == 0
+    assert run(monkeypatch, *call, tmp_path / "b", "--remedy", "lir", "--directions", "2", "--fit-on", pairs_file) == 0
+    asked = "ndcg@20,semantic_error,preference_rate,same_language_bias@10,mrc@20,tlr@20"
+    capsys.readouterr()
+    assert run(monkeypatch, "compare", tmp_path / "a", tmp_path / "b", "--measures", asked, "--json") == 0
+    contrasts = json.loads(capsys.readouterr().out)["contrasts"]
+    assert {row["measure"] for row in contrasts} == {*asked.split(","), "rank_distance", "same_language_share@1"}
