@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from isoglot.evaluation.results import leaning_of
 from isoglot.report.sentences import said
+from isoglot.report.systems import Column
 from isoglot.statistics.comparison import NOT_SHOWN, Contrast
 from isoglot.studies.curve import Optimum, pareto_front
 from isoglot.studies.figures import AGREEMENT, EVERYTHING, Figures, consistency, contrasts, gains, trade_off
@@ -34,7 +35,7 @@ def low_resource(figures: Figures) -> list[str]:
         answer += _leanings(figures, benchmark, model)
     for found in gains(figures):
         amounts = [f"{tag} {amount or 'unseen'} {gain:+.3f}" for tag, amount, gain in found.rows]
-        answer += [f"{found.title}: {', '.join(amounts)}.", by_language(found.part, found.system, *found.figure)]
+        answer += [f"{found.title}: {', '.join(amounts)}.", by_language(found.part, found.system, found.column)]
     return answer
 
 
@@ -47,10 +48,10 @@ def mkqa(figures: Figures) -> list[str]:
         answer += _leanings(figures, benchmark, model)
         for part in figures.select(benchmark=benchmark, model=model, view=EVERYTHING):
             found = contrasts(part, measure)
-            setting = "multilingual" if any(one.setting == "multilingual" for one in found) else "cross_lingual"
+            pooled = any(one.setting == "multilingual" for one in found)
+            column = Column("multilingual" if pooled else "cross_lingual", measure)
             for system in dict.fromkeys(one.system for one in found):
-                answer.append(by_language(part, system, setting, measure))
-                answer.append(by_view(figures, part, system, setting, measure))
+                answer += [by_language(part, system, column), by_view(figures, part, system, column)]
     return [*answer, *_alignment(figures)]
 
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from isoglot.report.sentences import change, gain
 from isoglot.report.systems import Column, column_of
-from isoglot.statistics.comparison import NOT_SHOWN, SETTINGS, Contrast, Estimate
+from isoglot.statistics.comparison import NOT_SHOWN, Contrast, Estimate
 from isoglot.studies.curve import Optimum
-from isoglot.studies.figures import EVERYTHING, Figures, Part, best_of, contrasts, estimates
+from isoglot.studies.figures import EVERYTHING, Figures, Part, best_of, contrasts, estimates, main_columns
 from isoglot.studies.recipe import BASE
 
 CLAIMS = ("is better than", "is worse than", "better:", "worse:", "improves", "hinders")
@@ -46,7 +46,7 @@ def leader(parts: Sequence[Part], setting: str, measure: str) -> str:
 
     Args:
         parts: comparisons of the same systems over the same queries, one for each baseline.
-        setting: one of `SETTINGS`.
+        setting: `monolingual`, `cross_lingual` or `multilingual`.
         measure: any.
     """
     found, best = estimates(parts[0], setting, measure), best_of(parts[0], setting, measure)
@@ -71,27 +71,26 @@ def leaders(figures: Figures, benchmark: str, model: str, measure: str) -> str:
     """`leader` in all settings that were measured, and in rank distance."""
     best = [part for part in figures.against_best if (part.benchmark, part.model) == (benchmark, model)]
     whole = [*figures.select(benchmark=benchmark, model=model, view=EVERYTHING), *best]
-    found = [leader(whole, setting, measure) for setting in SETTINGS]
-    return " ".join(sentence for sentence in [*found, leader(whole, "multilingual", "rank_distance")] if sentence)
+    found = [leader(whole, column.setting, column.measure) for column in main_columns(measure)]
+    return " ".join(sentence for sentence in found if sentence)
 
 
-def by_language(part: Part, system: str, setting: str, measure: str) -> str:
+def by_language(part: Part, system: str, column: Column) -> str:
     """For which query languages a system improves on or hinders what the baseline does."""
-    found = [(str(one.language), one) for one in _of(part, system, setting, measure, languages=True)]
-    return changes(found, f"{system} against {part.baseline}", "query languages")
+    found = [(str(one.language), one) for one in contrasts(part, column.measure, languages=True)]
+    return _of(system, column, found, part.baseline, "query languages")
 
 
-def by_view(figures: Figures, part: Part, system: str, setting: str, measure: str) -> str:
+def by_view(figures: Figures, part: Part, system: str, column: Column) -> str:
     """For which other views of the part's queries a system improves on or hinders what the baseline does."""
     alike = figures.select(benchmark=part.benchmark, model=part.model, baseline=part.baseline)
-    views = [view for view in alike if view.view != EVERYTHING]
-    found = [(view.view, one) for view in views for one in _of(view, system, setting, measure)]
-    return changes(found, f"{system} against {part.baseline}", "groups of queries")
+    found = [(view.view, one) for view in alike if view.view != EVERYTHING for one in contrasts(view, column.measure)]
+    return _of(system, column, found, part.baseline, "groups of queries")
 
 
-def _of(part: Part, system: str, setting: str, measure: str, *, languages: bool = False) -> list[Contrast]:
-    found = contrasts(part, measure, languages=languages)
-    return [one for one in found if (one.system, one.setting) == (system, setting)]
+def _of(system: str, column: Column, found: Sequence[tuple[str, Contrast]], baseline: str, what: str) -> str:
+    mine = [(name, one) for name, one in found if (one.system, one.setting) == (system, column.setting)]
+    return changes(mine, f"{system} against {baseline}", what)
 
 
 def changes(found: Sequence[tuple[str, Contrast]], who: str, what: str) -> str:
