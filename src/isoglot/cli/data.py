@@ -21,13 +21,12 @@ from isoglot.cli.shared import (
     RemoteCode,
     encoder,
     listed,
-    out,
     say,
-    show_table,
     store,
 )
 from isoglot.common.errors import InputError
 from isoglot.common.paths import expanded_path
+from isoglot.common.progress import out, show_table
 
 data_app = typer.Typer(no_args_is_help=True, help="Training data and benchmarks.")
 

@@ -20,13 +20,12 @@ from isoglot.cli.shared import (
     RemoteCode,
     encoder,
     listed,
-    out,
     say,
     show,
-    show_table,
     store,
 )
 from isoglot.common.errors import InputError
+from isoglot.common.progress import out, show_table
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

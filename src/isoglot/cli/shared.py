@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
+
+from isoglot.common.progress import out, show_table
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
     from isoglot.models.embed import EmbeddingStore
-
-WIDE = 10_000
-out = Console(width=None if sys.stdout.isatty() else WIDE)
-"""Standard output, for results; people are spoken to through `isoglot.common.progress.console`.
-
-A pipe, a file or a log has no width, so nothing is wrapped or cut there.
-"""
 
 Model = Annotated[
     str, typer.Argument(help="Hub id, folder, or builtin:multilingual-e5-small", show_default=False, metavar="MODEL")
@@ -39,20 +31,6 @@ Languages = Annotated[str | None, typer.Option(help="Only these, comma-separated
 def say(line: str) -> None:
     """Print a line as it is: paths may hold square brackets, and must not be broken."""
     out.print(line, highlight=False, markup=False, soft_wrap=True)
-
-
-def show_table(table: Table) -> None:
-    """Print a table; on a terminal too narrow for it row by row in words, so that no figure is ever cut."""
-    if table.title:  # by itself, for a table breaks its title to its own width
-        out.print(table.title, highlight=False)
-        table.title = None
-    if out.measure(table, options=out.options.update(width=WIDE)).maximum <= out.width:
-        out.print(table)
-        return
-    headings = [str(column.header) for column in table.columns]
-    for row in zip(*(column.cells for column in table.columns), strict=True):
-        first, *rest = (f"{heading} {cell}".strip() for heading, cell in zip(headings, row, strict=True))
-        out.print(f"{first}: {'; '.join(rest)}", highlight=False)
 
 
 def show(results: Any, as_json: bool) -> None:
