@@ -11,21 +11,8 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from isoglot.cli.shared import (
-    Bf16,
-    Json,
-    Languages,
-    MaxTokens,
-    PassagePrompt,
-    QueryPrompt,
-    RemoteCode,
-    encoder,
-    listed,
-    out,
-    say,
-    show_table,
-    store,
-)
+from isoglot.cli import shared
+from isoglot.cli.shared import Encoding, Json, Languages, encodes, listed, out, say, show_table
 from isoglot.common.errors import InputError
 from isoglot.common.paths import expanded_path
 
@@ -180,10 +167,12 @@ def data_translate(
 
 
 @data_app.command("negatives")
+@encodes
 def data_negatives(
     source: Pairs,
     model: Annotated[str, typer.Option(help="Encoder to mine with: hub id, folder, or builtin:multilingual-e5-small")],
     target: Annotated[Path, typer.Option("--out", help="Where to write: .jsonl, .csv, .tsv or .parquet")],
+    encoding: Encoding,
     number: Annotated[int, typer.Option(help="Negatives per row, at most")] = 4,
     language: Annotated[str, typer.Option(help="Where they are looked for: query, passage or any")] = "query",
     margin: Annotated[float, typer.Option(help="Share of the right passage's score above which none is taken")] = 0.95,
@@ -195,11 +184,6 @@ def data_negatives(
     work_dir: Annotated[
         Path | None, typer.Option(help="Keep finished parts here, so that the same call goes on after a stop")
     ] = None,
-    max_tokens: MaxTokens = None,
-    query_prompt: QueryPrompt = None,
-    passage_prompt: PassagePrompt = None,
-    bf16: Bf16 = False,
-    trust_remote_code: RemoteCode = False,
 ) -> None:
     """Mine hard negatives: wrong passages that a model scores near the right one."""
     from isoglot.enrich.negatives import mine_negatives
@@ -212,7 +196,7 @@ def data_negatives(
         raise InputError(f"{target}: exists already; choose another file to write, or delete it")
     pairs = mine_negatives(
         load_pairs(source),
-        encoder(model, max_tokens, query_prompt, passage_prompt, trust_remote_code),
+        encoding.load(model),
         number=number,
         language=language,  # type: ignore[arg-type]
         margin=margin,
@@ -220,8 +204,8 @@ def data_negatives(
         draw_from=draw_from,
         seed=seed,
         work_dir=None if work_dir is None else expanded_path(work_dir),
-        store=store() if work_dir is None else None,
-        bf16=bf16,
+        store=shared.store() if work_dir is None else None,
+        bf16=encoding.bf16,
     )
     write_pairs(pairs, target)
     counts = pairs.numbers.negatives_count[pairs.numbers.negatives_count > 0]

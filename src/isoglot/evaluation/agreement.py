@@ -11,13 +11,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 
+from isoglot.common.arrays import BoolArray, FloatArray, IntArray, Values
 from isoglot.common.errors import InputError
-from isoglot.evaluation.measures import Values
 
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float32]
 Scores = Callable[[IntArray, IntArray], FloatArray]
 """From numbers of queries `(n,)` and of passages `(m,)` to their scores `(n, m)`."""
 
@@ -28,13 +25,8 @@ def rank_biased_overlap(first: IntArray, second: IntArray, persistence: float = 
     `RBO = X_k / k p^k + (1 - p) / p sum_d X_d / d p^d` with X_d the number of passages that the first d places of
     both hold (Webber, Moffat and Zobel, TOIS 2010, equation 30). A reader goes on from a place to the next with
     chance p, the persistence: with 0.9 the first ten places carry 86 % of the weight. Beyond the k places the
-    agreement is taken to stay what it is at k.
-
-    Args:
-        first: `(rankings, k)`; passage numbers, best first, none twice; -1 where a ranking ends, which matches
-            nothing.
-        second: `(rankings, k)`; the rankings to compare with, row by row.
-        persistence: p, between 0 and 1.
+    agreement is taken to stay what it is at k. Rankings `(rankings, k)` are compared row by row: passage numbers, best
+    first, none twice; -1 where a ranking ends, which matches nothing.
 
     Example:
         Two places, swapped: X is 0, then 2.
@@ -53,10 +45,7 @@ def rank_biased_overlap(first: IntArray, second: IntArray, persistence: float = 
 def ranking_agreement(top: IntArray, example: IntArray, persistence: float = 0.9) -> Values:
     """How alike the pooled rankings of a question's translations are: mean `rank_biased_overlap` with the others.
 
-    A retriever that goes by meaning gives every translation of a question the same ranking of the same pool. Needs
-    no judgements. The mean over the queries of an example is the mean over its pairs of languages. A query without
-    another of its example gives nan. It cannot tell a good ranking from a bad one: a constant ranking agrees with
-    itself.
+    The mean over the queries of an example is the mean over its pairs of languages.
 
     Args:
         top: `(queries, k)`; the first k passages of the pool, best first, -1 where there is none.
@@ -85,12 +74,11 @@ def mean_rank_correlation(top: IntArray, example: IntArray, scores: Scores, cuto
 
     Spearman's correlation of the scores that both give to the union of their first k passages, mean over the other
     translations of the question (Yang et al., MRL 2024, arXiv 2509.06195; as MIMO, arXiv 2605.31171, computes it, who
-    give it times 100). Range -1 to 1, higher is better. A pair of which one scores all alike is left out; a query
-    without any other gives nan. Like `ranking_agreement` it sees no quality.
+    give it times 100). Range -1 to 1, higher is better. A pair of which one scores all alike is left out.
 
     Args:
-        top: `(queries, k)`; the first passages of the pool, best first, -1 where there is none.
-        example: `(queries,)`; numbers that translations of a question share.
+        top: as for `ranking_agreement`.
+        example: likewise.
         scores: from numbers of queries `(n,)` and of passages `(m,)` to their scores `(n, m)`; any that order alike.
             A passage of which one of two queries has no score, nan, does not count between them.
         cutoffs: each k to take it at.
@@ -123,7 +111,7 @@ def mean_rank_correlation(top: IntArray, example: IntArray, scores: Scores, cuto
     return [_with_translations(example, partial(correlation, cutoff=cutoff)) for cutoff in cutoffs]
 
 
-def _spearman(first: FloatArray, second: FloatArray, present: npt.NDArray[np.bool_]) -> Values:
+def _spearman(first: FloatArray, second: FloatArray, present: BoolArray) -> Values:
     """Spearman's correlation row by row over the columns that are present; nan where one side is constant."""
     from scipy.stats import rankdata  # type: ignore[import-untyped]
 

@@ -7,17 +7,16 @@ averaged over the queries of a language (or pair of languages), then over langua
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from isoglot.benchmarks.answers import has_answer
 from isoglot.benchmarks.retrieval_set import RetrievalSet
+from isoglot.common.arrays import BoolArray, FloatArray, IntArray, Values, mean_present, plain
 from isoglot.common.errors import InputError
-from isoglot.common.languages import ordered_pairs
 from isoglot.evaluation.agreement import Scores, mean_rank_correlation, ranking_agreement
 from isoglot.evaluation.language_bias import (
     fair_share,
@@ -29,11 +28,6 @@ from isoglot.evaluation.language_bias import (
 from isoglot.evaluation.measures import MEASURES, best_rank, success, worst_rank
 from isoglot.evaluation.preference import first_result, preference, semantic_error
 from isoglot.evaluation.ranking import UNRANKED, Ranks
-
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float32]
-BoolArray = npt.NDArray[np.bool_]
-Values = npt.NDArray[np.float64]
 
 SETTINGS = ("monolingual", "cross_lingual", "multilingual")
 SECTIONS = ("language_bias", "preference", "semantic_error", "first_result")
@@ -84,22 +78,18 @@ def summarise(data: RetrievalSet, ranks: Ranks, scores: Scores | None = None) ->
     if data.answers is not None:
         return _summarise_answers(data, ranks)
     corpus_of = data.passage_language[data.judgement_passage]
-    blocks = []
-    by_pair: dict[str, Values] = {name: np.full((len(data.languages),) * 2, np.nan) for name in MEASURES}
-    for corpus in range(len(data.languages)):
-        chosen = np.flatnonzero(corpus_of == corpus)
-        if not len(chosen):
-            continue
-        queries, values, table = _measure(data, ranks.in_language, chosen)
+    blocks, by_pair = [], _pairs_of_languages(data, MEASURES)
+    for corpus in np.unique(corpus_of).tolist():
+        queries, values, table = _measure(data, ranks.in_language, np.flatnonzero(corpus_of == corpus))
         blocks.append(_per_query(data, queries, table, values, corpus))
-        for name, language, mean in _by_language(values, data.query_language[queries]):
-            by_pair[name][language, corpus] = mean
+        for name, means in _by_language(data, queries, values).items():
+            by_pair[name][:, corpus] = means
     queries, values, table = _measure(data, ranks.pooled, np.arange(len(data.judgement_query)))
     sections = _pooled_sections(data, ranks, scores, queries, table)
     for section in sections.values():
         values |= section
     blocks.append(_per_query(data, queries, table, values, None))
-    pooled = _nested(_by_language(values, data.query_language[queries]), len(data.languages))
+    pooled = _by_language(data, queries, values)
     per_query = pa.concat_tables(blocks, promote_options="default")
     names = {section: list(measures) for section, measures in sections.items()}
     for k in (1, TOP):  # of the means: a single query is never at its fair share
@@ -116,14 +106,12 @@ def _summarise_answers(data: RetrievalSet, ranks: Ranks) -> tuple[pa.Table, dict
     table = _answer_ranks(data, ranks)
     values = {f"answer_recall@{k}": success(table, k) for k in ANSWER_CUTOFFS}
     queries = np.arange(len(data.query_texts))
-    by_pair = {name: np.full((len(data.languages),) * 2, np.nan) for name in values}
-    for name, language, mean in _by_language(values, data.query_language):
-        by_pair[name][language, corpora[0]] = mean
+    by_pair = _pairs_of_languages(data, values)
+    for name, means in _by_language(data, queries, values).items():
+        by_pair[name][:, corpora[0]] = means
+    summary = _summary(data, by_pair, {}, dict.fromkeys(SECTIONS, ()))
     per_query = _per_query(data, queries, table, values, corpora[0])
-    return per_query, {
-        **_summary(data, by_pair, {}, dict.fromkeys(SECTIONS, ())),
-        "language_mix": language_mix(data, ranks),
-    }
+    return per_query, {**summary, "language_mix": language_mix(data, ranks)}
 
 
 def _answer_ranks(data: RetrievalSet, ranks: Ranks) -> IntArray:
@@ -277,30 +265,21 @@ def _found(ranks: IntArray) -> pa.Array:
     return pa.array(ranks, mask=(ranks < 1) | (ranks >= UNRANKED))
 
 
-def _by_language(values: dict[str, Values], language: IntArray) -> Iterator[tuple[str, int, float]]:
-    """Means over the queries of each language; nan where no query has a value."""
-    for name, column in values.items():
-        for number in np.unique(language):
-            mine = column[(language == number) & ~np.isnan(column)]
-            yield name, int(number), float(mine.mean()) if len(mine) else float("nan")
+def _pairs_of_languages(data: RetrievalSet, names: Iterable[str]) -> dict[str, Values]:
+    """By name room for means `(query languages, corpus languages)`, nan where nothing is measured."""
+    return {name: np.full((len(data.languages),) * 2, np.nan) for name in names}
 
 
-def _nested(means: Iterator[tuple[str, int, float]], languages: int) -> dict[str, Values]:
-    nested: dict[str, Values] = {}
-    for name, language, mean in means:
-        nested.setdefault(name, np.full(languages, np.nan))[language] = mean
-    return nested
+def _by_language(data: RetrievalSet, queries: IntArray, values: dict[str, Values]) -> dict[str, Values]:
+    """Means over the queries of each language, `(languages,)`; nan where no query has a value."""
+    mine = [data.query_language[queries] == n for n in range(len(data.languages))]
+    return {name: np.array([mean_present(column[those]) for those in mine]) for name, column in values.items()}
 
 
 def _summary(
-    data: RetrievalSet,
-    by_pair: dict[str, Values],
-    pooled: dict[str, Values],
-    sections: Mapping[str, Sequence[str]],
+    data: RetrievalSet, by_pair: dict[str, Values], pooled: dict[str, Values], sections: Mapping[str, Sequence[str]]
 ) -> dict[str, Any]:
-    number = {tag: n for n, tag in enumerate(data.languages)}
-    pairs = [(number[a], number[b]) for a, b in ordered_pairs(data.languages)]
-    across = tuple(np.array(pairs, np.int64).reshape(-1, 2).T)
+    across = ~np.eye(len(data.languages), dtype=bool)
     settings = {
         "monolingual": {name: _mean(np.diag(grid)) for name, grid in by_pair.items()},
         "cross_lingual": {name: _mean(grid[across]) for name, grid in by_pair.items()},
@@ -319,15 +298,15 @@ def _summary(
             "measure": main,
             "rows": "query language",
             "columns": "corpus language",
-            "values": [[_number(value) for value in row] for row in grid],
+            "values": [[plain(value) for value in row] for row in grid],
         },
         "by_query_language": {
             tag: {
                 "queries": int(asked[n]),
-                f"monolingual_{main}": _number(grid[n, n]),
+                f"monolingual_{main}": plain(grid[n, n]),
                 f"cross_lingual_{main}": _mean(np.delete(grid[n], n)),
-                **({f"multilingual_{main}": _number(pooled[main][n])} if pooled else {}),
-                **{name: _number(pooled[name][n]) for names in sections.values() for name in names},
+                **({f"multilingual_{main}": plain(pooled[main][n])} if pooled else {}),
+                **{name: plain(pooled[name][n]) for names in sections.values() for name in names},
             }
             for n, tag in enumerate(data.languages)
             if not np.isnan(grid[n]).all()
@@ -336,10 +315,4 @@ def _summary(
 
 
 def _mean(values: Values) -> float | None:
-    """Mean of what was measured; None, which JSON can hold, if nothing was."""
-    present = values[~np.isnan(values)]
-    return _number(float(present.mean())) if len(present) else None
-
-
-def _number(value: float) -> float | None:
-    return None if np.isnan(value) else round(float(value), 6)
+    return plain(mean_present(values))

@@ -2,8 +2,7 @@
 
 A rank is one plus the number of passages that come before; counting them is a comparison and a sum, so no pool is
 ever sorted, and a corpus of any size can be counted part by part. Within a part passages are laid out language by
-language, so the same comparisons give a passage's rank in the pool of all languages and its rank in the corpus of its
-own.
+language, so the same comparisons give a rank in the pool of all languages and one in the corpus of its own.
 
 Ties are broken by place: of passages with equal scores those of the language with the smaller number come first, and
 within a language those that stand first in the pool. Scores are float32, by the similarity that the model declares;
@@ -19,13 +18,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from isoglot.common.arrays import BoolArray, FloatArray, IntArray
 from isoglot.models.similarity import Similarity, as_declared, prepare, score_block, score_pairs
 
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float32]
 Part = tuple[FloatArray, IntArray]
 """Vectors `(passages, dimensions)` and language numbers `(passages,)` of a run of the corpus."""
 
@@ -99,6 +96,7 @@ def rank_relevant(
         ([2], [1], [[0, 1]])
     """
     starts = range(0, len(passages), part_passages)
+    judged = judgement_query, judgement_passage
     return rank_in_parts(
         queries,
         ((passages[n : n + part_passages], passage_language[n : n + part_passages]) for n in starts),
@@ -106,9 +104,7 @@ def rank_relevant(
         judgement_query=judgement_query,
         judgement_passage=judgement_passage,
         judgement_language=passage_language[judgement_passage],
-        thresholds=scores_of_pairs(queries, passages, judgement_query, judgement_passage, similarity)
-        if len(starts) > 1
-        else None,
+        thresholds=None if len(starts) < 2 else scores_of_pairs(queries, passages, *judged, similarity),
         top_k=min(top_k, len(passages)),
         block_bytes=block_bytes,
         on_progress=on_progress,
@@ -130,18 +126,10 @@ def rank_in_parts(
 ) -> Ranks:
     """`rank_relevant` over a corpus that comes part by part, of which only one is held at a time.
 
-    Args:
-        queries: `(queries, dimensions)`, float32.
-        parts: the corpus in order, each part once.
-        similarity: how a query and a passage are scored.
-        judgement_query: `(judgements,)`; the query of each judged pair.
-        judgement_passage: `(judgements,)`; the passage of each judged pair, by its place in the whole corpus.
-        judgement_language: `(judgements,)`; the language of that passage.
-        thresholds: `(judgements,)`; the scores of the judged pairs, which must be known before the first part is
-            counted. None will do where there is one part only.
-        top_k: how many of the pool's first passages to return; at most as many as there are passages.
-        block_bytes: memory for scores.
-        on_progress: called with the number of scores just computed.
+    The parts come in order, each once. A judged passage is named by its place in the whole corpus, and beside it
+    stands its language. The thresholds `(judgements,)` are the scores of the judged pairs (`scores_of_pairs`), which
+    must be known before the first part is counted; None will do where there is one part only. `top_k` is at most the
+    number of passages. All else is as for `rank_relevant`.
     """
     order = np.argsort(judgement_query, kind="stable")
     bounds = np.searchsorted(judgement_query[order], np.arange(len(queries) + 1))
@@ -190,45 +178,6 @@ def scores_of_pairs(
     return scores
 
 
-def without_ignored(
-    ranks: Ranks,
-    judgement_query: IntArray,
-    judgement_language: IntArray,
-    ignored_query: IntArray,
-    ignored_passage: IntArray,
-    ignored_language: IntArray,
-) -> Ranks:
-    """Take passages out of the rankings of single queries, such as a query's own text from the pool.
-
-    Args:
-        ranks: of the judged pairs and, behind them, of the ignored ones; `top` deeper than wanted by as many as one
-            query ignores at most.
-        judgement_query: `(judgements,)`.
-        judgement_language: `(judgements,)`; of the passages.
-        ignored_query: `(ignored,)`; the query that a passage is taken from.
-        ignored_passage: `(ignored,)`; the passage.
-        ignored_language: `(ignored,)`; its language.
-    """
-    count = len(judgement_query)
-    pooled, in_language = ranks.pooled[:count].copy(), ranks.in_language[:count].copy()
-    if not len(ignored_query):
-        return Ranks(pooled, in_language, ranks.top, ranks.top_scores)
-    order = np.argsort(judgement_query, kind="stable")
-    low, high = (np.searchsorted(judgement_query[order], ignored_query, side) for side in ("left", "right"))
-    for n in range(len(ignored_query)):
-        mine = order[low[n] : high[n]]
-        pooled[mine] -= ranks.pooled[mine] > ranks.pooled[count + n]
-        same = judgement_language[mine] == ignored_language[n]
-        in_language[mine] -= same & (ranks.in_language[mine] > ranks.in_language[count + n])
-    dropped = np.zeros(ranks.top.shape, bool)
-    for query, passage in zip(ignored_query.tolist(), ignored_passage.tolist(), strict=True):
-        dropped[query] |= ranks.top[query] == passage
-    kept = np.argsort(dropped, axis=1, kind="stable")[:, : ranks.top.shape[1] - int(np.bincount(ignored_query).max())]
-    return Ranks(
-        pooled, in_language, np.take_along_axis(ranks.top, kept, 1), np.take_along_axis(ranks.top_scores, kept, 1)
-    )
-
-
 def _in_threads(work: Callable[[list[int]], None], starts: list[int]) -> None:
     """Let each thread score blocks of its own.
 
@@ -245,14 +194,8 @@ def _in_threads(work: Callable[[list[int]], None], starts: list[int]) -> None:
 class _LaidOut:
     """A part of the corpus, language by language and in the original order within each.
 
-    Columns of a language are filled up to a multiple of a word's, and all to one of a chunk's, with gaps.
-
-    Attributes:
-        vectors: `(columns, dimensions)`; zeros in gaps.
-        key: `(columns,)`; where each passage stands in the whole corpus, with its language before it: sorts as ties are
-            broken.
-        known: `(passages,)`; the keys without the gaps.
-        gaps: `(gaps,)`; columns.
+    Columns of a language are filled up to a multiple of a word's, and all to one of a chunk's, with gaps. A passage's
+    key is its place in the whole corpus with its language before it, so it sorts as ties are broken.
     """
 
     def __init__(self, vectors: FloatArray, language: IntArray, first: int) -> None:
@@ -274,16 +217,13 @@ class _LaidOut:
         self._first_piece = np.searchsorted(self._pieces, self._starts)
 
     def count_before(
-        self, scores: FloatArray, row: IntArray, key: IntArray, limit: FloatArray, flags: npt.NDArray[np.bool_]
+        self, scores: FloatArray, row: IntArray, key: IntArray, limit: FloatArray, flags: BoolArray
     ) -> tuple[IntArray, IntArray]:
         """Count this part's passages before each judged one: of the judged one's language, and of the others.
 
-        Args:
-            scores: `(rows, columns)`; of a block of queries.
-            row: `(judged,)`; the query of each, rising.
-            key: `(judged,)`; the passage of each.
-            limit: `(judged,)`; its score. For a passage of this part the score as computed here is what counts.
-            flags: `(_COMPARED, columns)`; room to work in.
+        Scores are `(rows, columns)`, of a block of queries. Each judged pair has its row, rising, the key of its
+        passage, and its score as a limit; for a passage of this part the score as computed here is what counts. The
+        flags, `(_COMPARED, columns)`, are room to work in.
         """
         at = np.searchsorted(self.known, key)
         column = np.append(self._column, scores.shape[1])[at]
@@ -321,11 +261,7 @@ class _LaidOut:
 
 
 class _Top:
-    """The best passages so far of every query.
-
-    Attributes:
-        scores: `(queries, k)`; falling.
-    """
+    """The best passages so far of every query, with falling scores `(queries, k)`."""
 
     def __init__(self, queries: int, k: int) -> None:
         self.scores = torch.full((queries, k), -torch.inf)

@@ -7,15 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from isoglot.common.arrays import IntArray, Values
 from isoglot.common.errors import InputError
 from isoglot.evaluation.results import Results
 
-Values = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 Runs = Sequence[Values]
 Groups = dict[tuple[str, str | None], IntArray]
 """By setting and query language (None for all) the numbers of cells."""
@@ -29,11 +27,8 @@ KEYS = ("query", "example", "query_language", "setting", "corpus_language")
 class Grid:
     """What a benchmark asks: its examples, its cells, and where the rows of a table belong.
 
-    Attributes:
-        examples: ids of the examples.
-        cells: setting, query language and corpus language of each cell, in one string.
-        groups: the cells of each setting and query language.
-        asked: places of all rows in a matrix `(examples, cells)`, sorted.
+    A cell is a setting, a query language and a corpus language, in one string. `asked` are the places of all rows in a
+    matrix `(examples, cells)`, sorted.
     """
 
     examples: pa.Array
