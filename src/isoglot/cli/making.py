@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
+import isoglot
 from isoglot.cli import shared
-from isoglot.cli.shared import Encoding, Json, Languages, Model, NewModel, RemoteCode, encodes, listed, say
+from isoglot.cli.shared import Encoding, Json, Languages, Model, NewModel, RemoteCode, encodes, given, listed, say
 from isoglot.common.errors import InputError
 
 
@@ -35,18 +36,17 @@ def train(
     as_json: Annotated[bool, typer.Option("--json", help="With --dry-run: print JSON for scripts")] = False,
 ) -> None:
     """Train a model by a configuration."""
-    from isoglot.training import estimate, load_config, processes
-    from isoglot.training import train as run
+    from isoglot.training import processes
 
     if as_json and not dry_run:
         raise InputError("--json goes with --dry-run; a run keeps its figures in its folder")
     processes.join()
     with processes.one_voice():
         if dry_run:
-            found = estimate(load_config(config, override or ()))
+            found = isoglot.estimate(isoglot.load_config(config, override or ()))
             say(json.dumps(found.to_json(), ensure_ascii=False) if as_json else found.text())
             return
-        model = run(load_config(config, override or ()), resume=resume)
+        model = isoglot.train(isoglot.load_config(config, override or ()), resume=resume)
     if processes.rank() == 0:
         say(f"The model is in {model}")
 
@@ -64,18 +64,11 @@ def debias(
     languages: Languages = None,
 ) -> None:
     """Take most of the language bias out of a model in seconds, without training."""
-    from isoglot.models.debiasing import DEFAULT_DIRECTIONS, DEFAULT_EXAMPLES
-    from isoglot.models.debiasing import debias as run
-    from isoglot.sources import load_pairs
-
-    texts = load_pairs(pairs, languages=listed(languages))
-    result = run(
+    texts = isoglot.load_pairs(pairs, languages=listed(languages))
+    result = isoglot.debias(
         encoding.load(model),
         texts,
-        remedy=remedy,  # type: ignore[arg-type]
-        directions=DEFAULT_DIRECTIONS if directions is None else directions,
-        examples=DEFAULT_EXAMPLES if examples is None else examples,
-        source_language=source_language,
+        **given(remedy=remedy, directions=directions, examples=examples, source_language=source_language),
         store=shared.store(),
         bf16=encoding.bf16,
     )
@@ -97,17 +90,13 @@ def trim(
     as_json: Json = False,
 ) -> None:
     """Drop the part of a model's vocabulary that your languages do not need; most of a small model is vocabulary."""
-    from isoglot.models.encoders import load_encoder
-    from isoglot.models.trimming import DEFAULT_SPARE
-    from isoglot.models.trimming import trim as run
-    from isoglot.sources import load_pairs
-
-    texts = load_pairs(pairs, languages=listed(languages))
-    result, report = run(
-        load_encoder(model, dtype=None, trust_remote_code=trust_remote_code),  # in the precision that it is saved in
+    texts = isoglot.load_pairs(pairs, languages=listed(languages))
+    result, report = isoglot.trim(
+        isoglot.load_encoder(
+            model, dtype=None, trust_remote_code=trust_remote_code
+        ),  # in the precision that it is saved in
         texts,
-        spare=DEFAULT_SPARE if spare is None else spare,
-        keep_all_of=listed(keep_all_of) or (),
+        **given(spare=spare, keep_all_of=listed(keep_all_of)),
     )
     where = shared.save_model(result, folder)
     if as_json:

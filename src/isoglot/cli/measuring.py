@@ -10,8 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
+import isoglot
 from isoglot.cli import shared
-from isoglot.cli.shared import Encoding, Json, Languages, Model, encodes, listed, out, say, show, show_table
+from isoglot.cli.shared import Encoding, Json, Languages, Model, encodes, given, listed, out, say, show, show_table
 from isoglot.common.errors import InputError
 
 
@@ -44,7 +45,6 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Measure retrieval in three settings, and language bias, on a benchmark."""
-    from isoglot.benchmarks import load_benchmark
     from isoglot.evaluation.trec import RUN_PREFIX, evaluate_run, run_depth, write_trec
 
     if candidate not in ("sentence", "sentence+context"):
@@ -55,10 +55,10 @@ def evaluate(
         raise InputError("--directions goes with --remedy lir")
     if model.startswith(RUN_PREFIX):
         of_models = {"without_debias": without_debias, "remedy": remedy, **asdict(encoding)}
-        for option, given in of_models.items():
-            if given:
+        for option, value in of_models.items():
+            if value:
                 raise InputError(f"--{option.replace('_', '-')} goes with a model; {model} is a ranking already")
-    retrieval_set = load_benchmark(
+    retrieval_set = isoglot.load_benchmark(
         benchmark,
         data,
         candidate=candidate,  # type: ignore[arg-type]
@@ -69,31 +69,19 @@ def evaluate(
     if model.startswith(RUN_PREFIX):
         file = model.removeprefix(RUN_PREFIX)
         results = evaluate_run(file, retrieval_set, name=name or model, top_k=depth, on_ranks=keep)
-        results.save(folder)
-        show(results, as_json)
-        return
-
-    from isoglot.evaluation.evaluate import evaluate as run
-    from isoglot.models.debiasing import DEFAULT_DIRECTIONS, debias, passages_of
-    from isoglot.models.debiasing import without_debias as strip
-    from isoglot.sources import load_pairs
-
-    loaded = encoding.load(model)
-    if without_debias:
-        loaded = strip(loaded)
-    vectors: dict[str, Any] = {"store": shared.store(), "bf16": encoding.bf16}
-    if remedy is not None and fit_on is not None:
-        loaded = debias(
-            loaded,
-            passages_of(retrieval_set) if fit_on == "benchmark" else load_pairs(fit_on),
-            remedy=remedy,  # type: ignore[arg-type]
-            directions=DEFAULT_DIRECTIONS if directions is None else directions,
-            **vectors,
-        )
-    called = name or (model if remedy is None else f"{model} + {remedy}")
-    results = run(loaded, retrieval_set, name=called, top_k=depth, on_ranks=keep, **vectors)
-    if remedy is not None:
-        results.summary["model"]["remedy"] = {"name": remedy, "fitted_on": fit_on, "directions": directions}
+    else:
+        loaded = encoding.load(model)
+        if without_debias:
+            loaded = isoglot.without_debias(loaded)
+        vectors: dict[str, Any] = {"store": shared.store(), "bf16": encoding.bf16}
+        if remedy is not None and fit_on is not None:
+            texts = isoglot.passages_of(retrieval_set) if fit_on == "benchmark" else isoglot.load_pairs(fit_on)
+            settings = given(remedy=remedy, directions=directions)
+            loaded = isoglot.debias(loaded, texts, **settings, **vectors)
+        called = name or (model if remedy is None else f"{model} + {remedy}")
+        results = isoglot.evaluate(loaded, retrieval_set, name=called, top_k=depth, on_ranks=keep, **vectors)
+        if remedy is not None:
+            results.summary["model"]["remedy"] = {"name": remedy, "fitted_on": fit_on, "directions": directions}
     results.save(folder)
     show(results, as_json)
 
@@ -110,22 +98,20 @@ def compare(
 ) -> None:
     """Test whether systems differ: intervals, paired tests by question, Holm's correction, effect sizes."""
     from isoglot.common.atomic import write_json
-    from isoglot.evaluation.results import Results, load_results
     from isoglot.report import comparison_table, language_findings
-    from isoglot.statistics.comparison import compare as run
 
-    results = [load_results(each) for each in folders]
+    results = [isoglot.load_results(each) for each in folders]
     names = [str(result.summary["model"]["name"]) for result in results]
     for longer in ([each.resolve().name for each in folders], [str(each) for each in folders]):
         if not seeds and len(set(names)) < len(names):
             names = longer
-    systems: dict[str, list[Results]] = {}
+    systems: dict[str, list[isoglot.Results]] = {}
     for name, result in zip(names, results, strict=True):
         systems.setdefault(name, []).append(result)
     if not seeds and len(systems) < len(folders):
         raise InputError("one folder is given twice; give each once")
     asked = listed(measures) or ()
-    comparison = run(list(systems.values()), names=list(systems), measures=asked, languages=by_language)
+    comparison = isoglot.compare(list(systems.values()), names=list(systems), measures=asked, languages=by_language)
     if folder is not None:
         write_json(folder, comparison.as_dict())
     if as_json:
@@ -149,20 +135,16 @@ def audit(
     as_json: Json = False,
 ) -> None:
     """Say in plain words how far a model ranks by language on your own parallel texts."""
-    from isoglot.evaluation.audit import audit as run
-    from isoglot.evaluation.audit import verdict
-    from isoglot.sources import load_pairs
-
-    texts = load_pairs(pairs, languages=listed(languages))
+    texts = isoglot.load_pairs(pairs, languages=listed(languages))
     loaded = encoding.load(model)
-    results = run(loaded, texts, name=model, store=shared.store(), bf16=encoding.bf16)
+    results = isoglot.audit(loaded, texts, name=model, store=shared.store(), bf16=encoding.bf16)
     if folder is not None:
         results.save(folder)
     if as_json:
-        print(json.dumps({**results.summary, "verdict": verdict(results)}, ensure_ascii=False))
+        print(json.dumps({**results.summary, "verdict": isoglot.verdict(results)}, ensure_ascii=False))
         return
     show(results, as_json=False)
-    for sentence in verdict(results):
+    for sentence in isoglot.verdict(results):
         out.print(sentence, highlight=False, markup=False)
 
 
@@ -173,8 +155,8 @@ def report(
     to: Annotated[Path, typer.Option("--out", help="A file that ends in .html, .md or .tex")],
 ) -> None:
     """Several systems' results on one page."""
-    from isoglot.report import load_run, save_report
+    from isoglot.report import load_run
 
     loaded = [pair for folder in folders for pair in load_run(folder)]
-    save_report([results for results, _ in loaded], to, logs=[log for _, log in loaded])
+    isoglot.save_report([results for results, _ in loaded], to, logs=[log for _, log in loaded])
     say(f"The report is in {to}")

@@ -15,12 +15,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+import isoglot
+from isoglot.common.cache import cache_folder
 from isoglot.common.errors import InputError
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
-
-    from isoglot.models.embed import EmbeddingStore
 
 WIDE = 10_000
 out = Console(width=None if sys.stdout.isatty() else WIDE)
@@ -60,9 +60,7 @@ class Encoding:
 
     def load(self, model: str) -> SentenceTransformer:
         """The model, as the options describe it."""
-        from isoglot.models.encoders import load_encoder
-
-        return load_encoder(
+        return isoglot.load_encoder(
             model,
             max_tokens=self.max_tokens,
             query_prompt=self.query_prompt,
@@ -117,17 +115,19 @@ def show(results: Any, as_json: bool) -> None:
         show_table(grid_table(results))
 
 
+def given(**options: Any) -> dict[str, Any]:
+    """The options that were given; what was not is left to the library's own default."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
 def listed(languages: str | None) -> list[str] | None:
     """The parts of a comma-separated list; None for none."""
     return [tag.strip() for tag in languages.split(",") if tag.strip()] if languages else None
 
 
-def store() -> EmbeddingStore:
+def store() -> isoglot.EmbeddingStore:
     """Where vectors are kept between runs."""
-    from isoglot.common.cache import cache_folder
-    from isoglot.models.embed import EmbeddingStore
-
-    return EmbeddingStore(cache_folder() / "embeddings")
+    return isoglot.EmbeddingStore(cache_folder() / "embeddings")
 
 
 def save_model(model: SentenceTransformer, folder: Path) -> str:

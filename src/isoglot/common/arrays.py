@@ -1,4 +1,4 @@
-"""Names for the arrays that everything is counted and measured in."""
+"""The arrays that everything is counted and measured in, and what is often asked of them."""
 
 from __future__ import annotations
 
@@ -24,3 +24,15 @@ def mean_present(values: Values) -> float:
 def plain(value: float) -> float | None:
     """A figure as JSON holds it, to six places; None for nan."""
     return None if np.isnan(value) else round(float(value), 6)
+
+
+def place_in_group(group: IntArray) -> IntArray:
+    """Place of each number among those equal to it, from 0, in the order given.
+
+    >>> place_in_group(np.array([7, 3, 7, 7])).tolist()
+    [0, 0, 1, 2]
+    """
+    order = np.argsort(group, kind="stable")
+    place = np.empty(len(group), np.int64)
+    place[order] = np.arange(len(group)) - np.searchsorted(group[order], group[order])
+    return place

@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from isoglot.common.arrays import BoolArray, FloatArray, IntArray, Values
+from isoglot.common.arrays import BoolArray, FloatArray, IntArray, Values, place_in_group
 from isoglot.common.errors import InputError
 
 Scores = Callable[[IntArray, IntArray], FloatArray]
@@ -92,15 +92,12 @@ def mean_rank_correlation(top: IntArray, example: IntArray, scores: Scores, cuto
         [-0.5, -0.5]
     """
     depth = min(max(cutoffs), top.shape[1])
+    place = place_in_group(example)  # of a query among the translations of its question
+    given = np.zeros((len(example), place.max(initial=-1) + 1, depth), np.float32)
     order = np.argsort(example, kind="stable")
-    starts = np.flatnonzero(np.diff(example[order], prepend=-1, append=-1))
-    sizes = np.diff(starts)
-    place = np.empty(len(example), np.int64)  # of a query among the translations of its question
-    place[order] = np.arange(len(example)) - np.repeat(starts[:-1], sizes)
-    given = np.zeros((len(example), int(sizes.max(initial=0)), depth), np.float32)
-    for start, size in zip(starts[:-1].tolist(), sizes.tolist(), strict=True):
-        mine = order[start : start + size]  # each scores what any of them finds, in one product
-        given[mine, :size] = scores(mine, top[mine, :depth].ravel()).reshape(size, size, -1)
+    for mine in np.split(order, np.flatnonzero(np.diff(example[order])) + 1):
+        # Each scores what any of them finds, in one product.
+        given[mine, : len(mine)] = scores(mine, top[mine, :depth].ravel()).reshape(len(mine), len(mine), depth)
 
     def correlation(one: IntArray, other: IntArray, cutoff: int) -> Values:
         first, second = top[one, :cutoff], top[other, :cutoff]

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from isoglot.benchmarks.answers import has_answer
 from isoglot.benchmarks.retrieval_set import RetrievalSet
-from isoglot.common.arrays import BoolArray, FloatArray, IntArray, Values, mean_present, plain
+from isoglot.common.arrays import BoolArray, FloatArray, IntArray, Values, mean_present, place_in_group, plain
 from isoglot.common.errors import InputError
 from isoglot.evaluation.agreement import Scores, mean_rank_correlation, ranking_agreement
 from isoglot.evaluation.language_bias import (
@@ -135,7 +135,7 @@ def language_mix(data: RetrievalSet, ranks: Ranks) -> dict[str, Any]:
         "cutoff": TOP,
         "rows": [data.languages[n] for n in asked],
         "columns": list(data.languages),
-        "values": [[round(float(share), 6) for share in cells[n] / cells[n].sum()] for n in asked],
+        "values": [[plain(share) for share in cells[n] / cells[n].sum()] for n in asked],
     }
 
 
@@ -148,11 +148,10 @@ def _measure(data: RetrievalSet, rank: IntArray, chosen: IntArray) -> tuple[IntA
 
 def _rank_table(query: IntArray, rank: IntArray, grade: IntArray) -> tuple[IntArray, IntArray, IntArray]:
     """Ranks and grades as one row per query, padded with 0; and first which query each row is."""
-    order = np.argsort(query, kind="stable")
-    queries, starts, counts = np.unique(query[order], return_index=True, return_counts=True)
-    cell = np.repeat(np.arange(len(queries)), counts), np.arange(len(order)) - np.repeat(starts, counts)
-    table, grades = (np.zeros((len(queries), counts.max(initial=0)), np.int64) for _ in range(2))
-    table[cell], grades[cell] = rank[order], grade[order]
+    queries, row = np.unique(query, return_inverse=True)
+    place = place_in_group(query)
+    table, grades = (np.zeros((len(queries), place.max(initial=-1) + 1), np.int64) for _ in range(2))
+    table[row, place], grades[row, place] = rank, grade
     return queries, table, grades
 
 
@@ -240,20 +239,16 @@ def _per_query(
     """Rows of `per_query.parquet` for the queries that were asked of one corpus, or of the pool."""
     tags = np.array(data.languages)
     language = data.query_language[queries]
-    if corpus is None:
-        setting = pa.array(["multilingual"] * len(queries))
-    else:
-        setting = pa.array(np.where(language == corpus, "monolingual", "cross_lingual"))
+    corpus_language = None if corpus is None else data.languages[corpus]
+    setting = np.where(language == corpus, "monolingual", "cross_lingual" if corpus is not None else "multilingual")
     ids = data.query_ids
     return pa.table(
         {
             "query": pa.array([ids[n] for n in queries]),
             "example": pa.array([data.query_example[n] for n in queries]),
             "query_language": pa.array(tags[language]),
-            "setting": setting,
-            "corpus_language": pa.array(
-                [None if corpus is None else data.languages[corpus]] * len(queries), pa.string()
-            ),
+            "setting": pa.array(setting),
+            "corpus_language": pa.array([corpus_language] * len(queries), pa.string()),
             "best_rank": _found(best_rank(table)),
             "worst_rank": _found(worst_rank(table)),
             **{name: pa.array(column, from_pandas=True) for name, column in values.items()},

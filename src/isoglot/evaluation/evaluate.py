@@ -124,20 +124,16 @@ def assembled(
     return Results({**head, **summary, **tail}, per_query, top_passages(data, ranks))
 
 
-def encode_set(
-    model: SentenceTransformer,
-    data: RetrievalSet,
-    *,
-    store: EmbeddingStore | None = None,
-    batch_size: int = 32,
-    bf16: bool = False,
-) -> EncodedSet:
-    """Encode a benchmark's queries and passages, each distinct text once per role."""
+def encode_set(model: SentenceTransformer, data: RetrievalSet, **settings: Any) -> EncodedSet:
+    """Encode a benchmark's queries and passages, each distinct text once per role.
+
+    The settings are `store`, `batch_size` and `bf16`, as for `evaluate`.
+    """
     start = time.perf_counter()
-    encode = _encoder(model, data, batch_size, bf16)
+    encode = _encoder(model, data, **settings)
     with progress(f"Encoding {data.name}", len(data.query_texts) + len(data.passage_texts)) as advance:
-        queries = encode("query", np.arange(len(data.query_texts)), store, advance)
-        passages = encode("passage", np.arange(len(data.passage_texts)), store, advance)
+        queries = encode("query", np.arange(len(data.query_texts)), advance)
+        passages = encode("passage", np.arange(len(data.passage_texts)), advance)
     return EncodedSet(queries, passages, time.perf_counter() - start, model.similarity_fn_name)
 
 
@@ -159,13 +155,7 @@ def rank_set(data: RetrievalSet, encoded: EncodedSet, *, top_k: int | None = Non
 
 
 def rank_while_encoding(
-    model: SentenceTransformer,
-    data: RetrievalSet,
-    *,
-    store: EmbeddingStore | None = None,
-    batch_size: int = 32,
-    bf16: bool = False,
-    top_k: int | None = None,
+    model: SentenceTransformer, data: RetrievalSet, *, top_k: int | None = None, **settings: Any
 ) -> tuple[float, Ranks]:
     """Rank the relevant passages of a corpus whose vectors need not fit in memory.
 
@@ -173,9 +163,9 @@ def rank_while_encoding(
     With a store every part is kept on disk as soon as it is encoded, so that an interrupted run goes on there.
 
     Returns:
-        Seconds spent encoding, and the ranks.
+        Seconds spent encoding, with the settings of `encode_set`, and the ranks.
     """
-    encode = _encoder(model, data, batch_size, bf16)
+    encode = _encoder(model, data, **settings)
     query, passage, depth = ranked_pairs(data, top_k)
     spent = 0.0
 
@@ -184,15 +174,15 @@ def rank_while_encoding(
         for first in range(0, len(data.passage_texts), PART_PASSAGES):
             start = time.perf_counter()
             rows = np.arange(first, min(first + PART_PASSAGES, len(data.passage_texts)))
-            vectors = encode("passage", rows, store.part(f"{first}") if store else None, advance)
+            vectors = encode("passage", rows, advance, part=f"{first}")
             spent += time.perf_counter() - start
             yield vectors, data.passage_language[rows]
 
     with progress(f"Encoding {data.name}", len(data.query_texts) + len(data.passage_texts)) as advance:
         start = time.perf_counter()
-        queries = encode("query", np.arange(len(data.query_texts)), store, advance)
+        queries = encode("query", np.arange(len(data.query_texts)), advance)
         judged, number = np.unique(passage, return_inverse=True)
-        vectors = encode("passage", judged, store, lambda _: None)
+        vectors = encode("passage", judged, lambda _: None)
         spent += time.perf_counter() - start
         ranks = rank_in_parts(
             queries,
@@ -307,21 +297,26 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _encoder(model: SentenceTransformer, data: RetrievalSet, batch_size: int, bf16: bool) -> Callable[..., FloatArray]:
-    """A function that encodes queries or passages of the set by their numbers."""
+def _encoder(
+    model: SentenceTransformer,
+    data: RetrievalSet,
+    *,
+    store: EmbeddingStore | None = None,
+    batch_size: int = 32,
+    bf16: bool = False,
+) -> Callable[..., FloatArray]:
+    """A function that encodes queries or passages of the set by their numbers, into a part of the store if named."""
     tags = np.array(data.languages)
     sides = {"query": (data.query_texts, data.query_language), "passage": (data.passage_texts, data.passage_language)}
 
-    def encode(
-        role: Role, rows: IntArray, store: EmbeddingStore | None, on_progress: Callable[[int], None]
-    ) -> FloatArray:
+    def encode(role: Role, rows: IntArray, on_progress: Callable[[int], None], part: str | None = None) -> FloatArray:
         texts, language = sides[role]
         return embed(
             model,
             [texts[n] for n in rows.tolist()],
             role,
             tasks=tags[language[rows]].tolist(),
-            store=store,
+            store=store if store is None or part is None else store.part(part),
             batch_size=batch_size,
             bf16=bf16,
             on_progress=on_progress,

@@ -107,8 +107,7 @@ def worst_rank(ranks: IntArray) -> IntArray:
     >>> worst_rank(np.array([[7, 3, 0]])).tolist()
     [7]
     """
-    worst: IntArray = ranks.max(1, initial=0)
-    return worst
+    return np.asarray(ranks.max(1, initial=0), np.int64)
 
 
 def measure(name: str) -> Measure:

@@ -19,7 +19,7 @@ from urllib.parse import quote
 import numpy as np
 
 from isoglot.benchmarks.retrieval_set import RetrievalSet
-from isoglot.common.arrays import FloatArray, IntArray
+from isoglot.common.arrays import FloatArray, IntArray, place_in_group
 from isoglot.common.atomic import write_whole
 from isoglot.common.errors import InputError
 from isoglot.evaluation.agreement import Scores
@@ -41,17 +41,12 @@ def write_trec(folder: str | Path, data: RetrievalSet, ranks: Ranks, *, depth: i
     next smaller number in single precision, as which trec_eval reads it. White space in an id, which parts the fields
     of a line, is written as in addresses: `%20`.
 
-    Args:
-        folder: where to.
-        data: what was searched.
-        ranks: as deep as they are, the run goes at most.
-        depth: how many passages a query gets; as many as were ranked where None.
+    A query gets as many passages as the depth says, and as many as were ranked at most.
 
     Raises:
         InputError: if two ids are the same once they are written so.
     """
     query_ids, passage_ids = _fields(data.query_ids, "query"), _fields(data.passage_ids, "passage")
-
     top, scores = ranks.top[:, :depth], ranks.top_scores[:, :depth].astype(np.float32)
     for column in range(1, scores.shape[1]):
         scores[:, column] = np.minimum(scores[:, column], np.nextafter(scores[:, column - 1], np.float32(-np.inf)))
@@ -102,8 +97,8 @@ def evaluate_run(
             `EXAMPLE@LANGUAGE` for queries and the set's passage ids. As with trec_eval the order is that of the scores.
         data: the benchmark that was searched.
         name: what to call the system; `run:` and the file's name where None.
-        top_k: how many of the first passages to keep at least, for `on_ranks`.
-        on_ranks: called with the ranks, which results do not hold, to keep them as `write_trec` does.
+        top_k: as for `evaluate`.
+        on_ranks: likewise.
 
     Raises:
         InputError: if a line is not of that form, or names a query or passage that the benchmark lacks.
@@ -129,10 +124,8 @@ def _rank_run(data: RetrievalSet, query: IntArray, passage: IntArray, score: Flo
     order = np.lexsort((-by_id[number], -score, query))  # ties as trec_eval breaks them: larger ids, as bytes, first
     query, passage, score = query[order], passage[order], score[order]
     language = data.passage_language[passage]
-    pooled = _position(query)
-    by_language = np.lexsort((pooled, language, query))
-    own = np.empty_like(pooled)
-    own[by_language] = _position((query * len(data.languages) + language)[by_language])
+    pooled = place_in_group(query) + 1
+    own = place_in_group(query * len(data.languages) + language) + 1
     *wanted, depth = ranked_pairs(data, top_k)
     at, found = look_up_pairs(data, query, passage)(*wanted)
     shown = pooled <= depth
@@ -182,20 +175,12 @@ def _read_run(path: Path, data: RetrievalSet) -> tuple[IntArray, IntArray, Float
     if not score:
         raise InputError(f"{path}: holds no ranking")
     ranked = np.array(query), np.array(passage), np.array(score)
-    order = np.lexsort((np.array(line_number), ranked[1], ranked[0]))
-    again = order[1:][(np.diff(ranked[0][order]) == 0) & (np.diff(ranked[1][order]) == 0)]
+    again = np.flatnonzero(place_in_group(ranked[0] * len(passages) + ranked[1]))
     if len(again):
-        n = int(again.min())
+        n = int(again[0])
         ids = data.passage_ids[passage[n]], data.query_ids[query[n]]
         raise InputError(f"{path}, line {line_number[n]}: {ids[0]!r} is ranked twice for {ids[1]!r}")
     return ranked
-
-
-def _position(group: IntArray) -> IntArray:
-    """Place of each within its run of equal neighbours, from 1."""
-    starts = np.flatnonzero(np.diff(group, prepend=group[0] - 1))
-    position: IntArray = np.arange(len(group)) - np.repeat(starts, np.diff(np.append(starts, len(group)))) + 1
-    return position
 
 
 def _fingerprint(path: Path) -> str:

@@ -207,14 +207,12 @@ def _names(runs: Sequence[Sequence[Results]], names: Sequence[str] | None, basel
 def _measures(runs: Sequence[Sequence[Results]], names: Sequence[str], measures: Sequence[str]) -> list[str]:
     """The measures to compare, the bias measures that all tables have behind those asked for."""
     tables = [(name, run.per_query) for name, system in zip(names, runs, strict=True) for run in system]
+    behind = [column for measure in measures for column in _columns_of(measure) if column != measure]
     for name, table in tables:
-        if missing := [key for key in KEYS if key not in table.column_names]:
-            raise InputError(f"{name}: its per-query table has no column {missing[0]!r}; evaluate again")
         numbers = [field.name for field in table.schema if pa.types.is_floating(field.type)]
         if unknown := [measure for measure in measures if measure not in numbers]:
             raise InputError(f"{name}: no measure {unknown[0]!r}; there are {', '.join(numbers)}")
-        lacking = {measure: set(_columns_of(measure)) - set(numbers) for measure in measures}
-        if missing := [column for measure in measures for column in lacking[measure]]:
+        if missing := [column for column in (*KEYS, *behind) if column not in table.column_names]:
             raise InputError(f"{name}: its per-query table has no column {missing[0]!r}; evaluate again")
     shared = [measure for measure in BIAS if all(_has_values(table, measure) for _, table in tables)]
     return list(dict.fromkeys([*measures, *shared]))
@@ -244,10 +242,7 @@ def from_fair_share(runs: Runs) -> list[Values]:
     The distance is the mean over cells of `|mean over queries of share - fair share|`: too much in one language does
     not make up for too little in another. Cells in which the runs' mean lies below the fair share are multiplied
     by -1. Signs are taken as known when examples are drawn or swapped: exact where a system leans, a little too
-    cautious where it is fair.
-
-    Args:
-        runs: of one system, each `(examples, cells)`.
+    cautious where it is fair. The runs are of one system, each `(examples, cells)`.
 
     >>> [turned.tolist() for turned in from_fair_share([np.array([[0.5, -0.25], [0.25, -0.25]])])]
     [[[0.5, 0.25], [0.25, 0.25]]]
