@@ -17,8 +17,7 @@ import numpy as np
 from isoglot.common.arrays import FloatArray, IntArray, Values, mean_present, plain
 from isoglot.common.errors import InputError
 
-BLOCK_BYTES = 32 << 20
-"""Memory for the scores that `strong_alignment` holds at a time."""
+BLOCK_BYTES = 32 << 20  # memory for the scores that `strong_alignment` holds at a time
 PROBE_FOLDS = 5
 
 

@@ -7,7 +7,7 @@ averaged over the queries of a language (or pair of languages), then over langua
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,14 +17,8 @@ from isoglot.benchmarks.answers import has_answer
 from isoglot.benchmarks.retrieval_set import RetrievalSet
 from isoglot.common.arrays import BoolArray, FloatArray, IntArray, Values, mean_present, place_in_group, plain
 from isoglot.common.errors import InputError
+from isoglot.evaluation import language_bias
 from isoglot.evaluation.agreement import Scores, mean_rank_correlation, ranking_agreement
-from isoglot.evaluation.language_bias import (
-    fair_share,
-    max_rank_norm,
-    other_language_recall,
-    rank_distance,
-    same_language_share,
-)
 from isoglot.evaluation.measures import MEASURES, best_rank, success, worst_rank
 from isoglot.evaluation.preference import first_result, preference, semantic_error
 from isoglot.evaluation.ranking import UNRANKED, Ranks
@@ -43,14 +37,10 @@ LOWER_IS_BETTER = (
 """Measures of which less is better."""
 MATTERS_OF_TASTE = ("preference_rate", "language_preference_rate", "right_same_language@1", "right_other_language@1")
 """Measures of which neither more nor less is better."""
-TOP = 10
-"""How many of the first passages the language mix is taken over."""
-CORRELATED = (5, 10, 20)
-"""Where the mean rank correlation is taken."""
-DEEPEST = 128
-"""The first passages of the pool are kept so deep at most, however many right ones may stand first."""
-ANSWER_CUTOFFS = (20, 100)
-"""Where recall by answer string is taken, as others do on MKQA."""
+TOP = 10  # how many of the first passages the language mix is taken over
+CORRELATED = (5, 10, 20)  # where the mean rank correlation is taken
+DEEPEST = 128  # the first passages of the pool are kept so deep at most, however many right ones may stand first
+ANSWER_CUTOFFS = (20, 100)  # where recall by answer string is taken, as others do on MKQA
 
 
 def depth_needed(data: RetrievalSet) -> int:
@@ -78,12 +68,12 @@ def summarise(data: RetrievalSet, ranks: Ranks, scores: Scores | None = None) ->
     if data.answers is not None:
         return _summarise_answers(data, ranks)
     corpus_of = data.passage_language[data.judgement_passage]
-    blocks, by_pair = [], _pairs_of_languages(data, MEASURES)
+    blocks: list[pa.Table] = []
+    by_corpus: dict[int, dict[str, Values]] = {}
     for corpus in np.unique(corpus_of).tolist():
         queries, values, table = _measure(data, ranks.in_language, np.flatnonzero(corpus_of == corpus))
         blocks.append(_per_query(data, queries, table, values, corpus))
-        for name, means in _by_language(data, queries, values).items():
-            by_pair[name][:, corpus] = means
+        by_corpus[corpus] = _by_language(data, queries, values)
     queries, values, table = _measure(data, ranks.pooled, np.arange(len(data.judgement_query)))
     sections = _pooled_sections(data, ranks, scores, queries, table)
     for section in sections.values():
@@ -95,7 +85,7 @@ def summarise(data: RetrievalSet, ranks: Ranks, scores: Scores | None = None) ->
     for k in (1, TOP):  # of the means: a single query is never at its fair share
         pooled[f"fair_share_distance@{k}"] = np.abs(pooled[f"same_language_bias@{k}"])
         names["language_bias"].append(f"fair_share_distance@{k}")
-    return per_query, {**_summary(data, by_pair, pooled, names), "language_mix": language_mix(data, ranks)}
+    return per_query, {**_summary(data, by_corpus, pooled, names), "language_mix": language_mix(data, ranks)}
 
 
 def _summarise_answers(data: RetrievalSet, ranks: Ranks) -> tuple[pa.Table, dict[str, Any]]:
@@ -106,10 +96,7 @@ def _summarise_answers(data: RetrievalSet, ranks: Ranks) -> tuple[pa.Table, dict
     table = _answer_ranks(data, ranks)
     values = {f"answer_recall@{k}": success(table, k) for k in ANSWER_CUTOFFS}
     queries = np.arange(len(data.query_texts))
-    by_pair = _pairs_of_languages(data, values)
-    for name, means in _by_language(data, queries, values).items():
-        by_pair[name][:, corpora[0]] = means
-    summary = _summary(data, by_pair, {}, dict.fromkeys(SECTIONS, ()))
+    summary = _summary(data, {corpora[0]: _by_language(data, queries, values)}, {}, dict.fromkeys(SECTIONS, ()))
     per_query = _per_query(data, queries, table, values, corpora[0])
     return per_query, {**summary, "language_mix": language_mix(data, ranks)}
 
@@ -165,15 +152,15 @@ def _pooled_sections(
     all_found = (table < UNRANKED).all(1)
     pool, pool_same = (counts[queries] for counts in _pools(data))
     bias = {
-        "rank_distance": np.where(all_found, rank_distance(table), np.nan),
-        "max_rank_norm": np.where(all_found, max_rank_norm(table, pool), np.nan),
-        "other_language_recall@10": other_language_recall(table, own, 10),
-        "tlr@20": other_language_recall(table, own, 20),
+        "rank_distance": np.where(all_found, language_bias.rank_distance(table), np.nan),
+        "max_rank_norm": np.where(all_found, language_bias.max_rank_norm(table, pool), np.nan),
+        "other_language_recall@10": language_bias.other_language_recall(table, own, 10),
+        "tlr@20": language_bias.other_language_recall(table, own, 20),
     }
     for k in (1, TOP):
-        share = same_language_share(language, top, k)
+        share = language_bias.same_language_share(language, top, k)
         found, shown = ((table > 0) & (table <= k)).sum(1), (top[:, :k] >= 0).sum(1)
-        fair = fair_share(found, shown, (table > 0).sum(1), own.sum(1), pool, pool_same)
+        fair = language_bias.fair_share(found, shown, (table > 0).sum(1), own.sum(1), pool, pool_same)
         bias |= {f"same_language_share@{k}": share, f"fair_share@{k}": fair, f"same_language_bias@{k}": share - fair}
     return {
         "language_bias": bias | _agreement(data, ranks.top[queries], scores, queries),
@@ -260,11 +247,6 @@ def _found(ranks: IntArray) -> pa.Array:
     return pa.array(ranks, mask=(ranks < 1) | (ranks >= UNRANKED))
 
 
-def _pairs_of_languages(data: RetrievalSet, names: Iterable[str]) -> dict[str, Values]:
-    """By name room for means `(query languages, corpus languages)`, nan where nothing is measured."""
-    return {name: np.full((len(data.languages),) * 2, np.nan) for name in names}
-
-
 def _by_language(data: RetrievalSet, queries: IntArray, values: dict[str, Values]) -> dict[str, Values]:
     """Means over the queries of each language, `(languages,)`; nan where no query has a value."""
     mine = [data.query_language[queries] == n for n in range(len(data.languages))]
@@ -272,8 +254,15 @@ def _by_language(data: RetrievalSet, queries: IntArray, values: dict[str, Values
 
 
 def _summary(
-    data: RetrievalSet, by_pair: dict[str, Values], pooled: dict[str, Values], sections: Mapping[str, Sequence[str]]
+    data: RetrievalSet,
+    by_corpus: dict[int, dict[str, Values]],
+    pooled: dict[str, Values],
+    sections: Mapping[str, Sequence[str]],
 ) -> dict[str, Any]:
+    by_pair = {name: np.full((len(data.languages),) * 2, np.nan) for name in next(iter(by_corpus.values()))}
+    for corpus, measured in by_corpus.items():
+        for name, means in measured.items():
+            by_pair[name][:, corpus] = means
     across = ~np.eye(len(data.languages), dtype=bool)
     settings = {
         "monolingual": {name: _mean(np.diag(grid)) for name, grid in by_pair.items()},

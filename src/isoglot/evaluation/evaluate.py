@@ -38,10 +38,8 @@ from isoglot.models.encoders import Role, own_name, role_prompt, token_limit
 from isoglot.models.fingerprint import fingerprint
 from isoglot.models.similarity import Similarity, prepare, score_block
 
-STREAM_ABOVE = 1_000_000
-"""Passages above which vectors are not kept, but encoded and counted part by part."""
-SHOWN_EXAMPLES = 40
-"""Examples whose first passages are kept with their texts, for people to look at."""
+STREAM_ABOVE = 1_000_000  # passages above which vectors are not kept, but encoded and counted part by part
+SHOWN_EXAMPLES = 40  # examples whose first passages are kept with their texts, for people to look at
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ Relevance may be graded: grades are an array like the ranks, 1 or more where a r
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -18,12 +18,8 @@ import numpy.typing as npt
 from isoglot.common.arrays import BoolArray, IntArray, Values
 from isoglot.common.errors import InputError
 
-
-class Measure(Protocol):
-    """What `measure` returns: from ranks and, where relevance is graded, grades to one value per query."""
-
-    def __call__(self, ranks: IntArray, grades: IntArray | None = None) -> Values:
-        """Values `(queries,)` from ranks and grades `(queries, relevant)`."""
+Measure = Callable[..., Values]
+"""From ranks and, where relevance is graded, grades `(queries, relevant)` to one value per query, `(queries,)`."""
 
 
 def average_precision(ranks: IntArray) -> Values:

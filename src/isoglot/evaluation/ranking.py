@@ -28,8 +28,7 @@ Part = tuple[FloatArray, IntArray]
 
 DEFAULT_BLOCK_BYTES = 16 << 20  # scores each thread holds; larger blocks leave the cache, smaller ones cost calls
 PART_PASSAGES = 1 << 14  # passages scored at a time: queries enough in a block for the product to run at full speed
-UNRANKED = 1 << 40
-"""The rank of a passage that a run of limited depth does not hold: beyond any cutoff."""
+UNRANKED = 1 << 40  # the rank of a passage that a run of limited depth does not hold: beyond any cutoff
 _TIE_MARGIN = 8  # extra candidates taken by `_top`, so that ties at its edge are rarely cut
 _CHUNK = 64  # columns whose maximum stands for them while the best are looked for
 _WORD = 8  # flags of a byte each that are added at once, as one 64-bit word; no byte overflows in 255 words

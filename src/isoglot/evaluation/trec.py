@@ -29,8 +29,7 @@ from isoglot.evaluation.ranking import UNRANKED, Ranks
 from isoglot.evaluation.results import NO_MODEL, Results
 
 RUN_PREFIX = "run:"
-RUN_BYTES = 4 << 30
-"""Memory that the first passages of all queries may take while they are ranked for a run."""
+RUN_BYTES = 4 << 30  # memory that the first passages of all queries may take while they are ranked for a run
 _BYTES_A_PLACE = 32  # of a ranking kept so deep: place and score, and both again while they are merged
 
 

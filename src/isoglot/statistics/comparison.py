@@ -26,11 +26,9 @@ from isoglot.statistics.grid import SETTINGS as SETTINGS
 
 BIAS = ("rank_distance", "same_language_share@1")
 """Measures of language bias that are compared wherever the tables have them."""
-LEVEL = 0.05
-"""A corrected p-value below it is called a difference in sentences."""
+LEVEL = 0.05  # a corrected p-value below it is called a difference in sentences
 NOT_SHOWN = "no difference shown"
-FEW_EXAMPLES = 50
-"""With fewer, intervals of skewed measures cover less than they say (docs/statistics.md)."""
+FEW_EXAMPLES = 50  # with fewer, intervals of skewed measures cover less than they say (docs/statistics.md)
 
 
 @dataclass(frozen=True)

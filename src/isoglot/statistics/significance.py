@@ -18,12 +18,9 @@ from scipy.special import stdtr, stdtrit  # type: ignore[import-untyped]
 from isoglot.common.arrays import IntArray, Values
 from isoglot.common.errors import InputError
 
-EXACT_EXAMPLES = 16
-"""Up to so many examples every permutation is tried: 2 ** 16 of them."""
-BLOCK = 1 << 21
-"""Numbers held at a time while resampling; bounds memory."""
-TIE = 1e-12
-"""Differences below it are rounding, not difference."""
+EXACT_EXAMPLES = 16  # up to so many examples every permutation is tried: 2 ** 16 of them
+BLOCK = 1 << 21  # numbers held at a time while resampling; bounds memory
+TIE = 1e-12  # differences below it are rounding, not difference
 
 
 @dataclass(frozen=True)
