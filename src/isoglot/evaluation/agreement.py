@@ -45,12 +45,8 @@ def rank_biased_overlap(first: IntArray, second: IntArray, persistence: float = 
 def ranking_agreement(top: IntArray, example: IntArray, persistence: float = 0.9) -> Values:
     """How alike the pooled rankings of a question's translations are: mean `rank_biased_overlap` with the others.
 
-    The mean over the queries of an example is the mean over its pairs of languages.
-
-    Args:
-        top: `(queries, k)`; the first k passages of the pool, best first, -1 where there is none.
-        example: `(queries,)`; numbers that translations of a question share.
-        persistence: of `rank_biased_overlap`.
+    `top` `(queries, k)` holds the first k passages of the pool, best first, -1 where there is none; queries of one
+    example `(queries,)` are translations. Their mean is the mean over the example's pairs of languages.
 
     >>> ranking_agreement(np.array([[5, 8], [8, 5], [1, 2]]), np.array([0, 0, 1])).round(4).tolist()
     [0.9, 0.9, nan]
@@ -76,12 +72,8 @@ def mean_rank_correlation(top: IntArray, example: IntArray, scores: Scores, cuto
     translations of the question (Yang et al., MRL 2024, arXiv 2509.06195; as MIMO, arXiv 2605.31171, computes it, who
     give it times 100). Range -1 to 1, higher is better. A pair of which one scores all alike is left out.
 
-    Args:
-        top: as for `ranking_agreement`.
-        example: likewise.
-        scores: from numbers of queries `(n,)` and of passages `(m,)` to their scores `(n, m)`; any that order alike.
-            A passage of which one of two queries has no score, nan, does not count between them.
-        cutoffs: each k to take it at.
+    `top` and `example` are those of `ranking_agreement`; the values are taken at each cutoff. Any scores that order
+    alike will do; a passage of which one of two queries has no score, nan, does not count between them.
 
     Example:
         Both first two passages together are three, which the one query scores 3, 2, 1 and the other 1, 3, 2.

@@ -36,17 +36,13 @@ def strong_alignment(
     LAReQA (arXiv 2004.05484) calls a space strongly aligned where every relevant text, whatever its language, is
     nearer than every irrelevant one. Here, per query, the share of its relevant passages in other languages whose
     cosine exceeds that of every irrelevant passage of the pool, those in the query's own language included: before
-    which no irrelevant passage stands. A tie counts as a failure.
-
-    It is strict: one near miss anywhere in the pool spoils a query, and larger pools have more of them. It cannot
-    tell language bias from poor retrieval; `bitext_precision` is high where only bias is at fault.
+    which no irrelevant passage stands. A tie counts as a failure; nan for a query without such passages. Range 0 to 1.
+    One near miss anywhere spoils a query, and larger pools have more. `bitext_precision` is high where only bias is at
+    fault, not poor retrieval.
 
     Judgements `(judgements,)` are the queries and the passages of the relevant pairs. To ask texts of their own pool,
     judge each relevant to itself, too: so it is neither asked for nor in the way. More queries than fit into the
     memory for scores are scored in turn, in float32.
-
-    Returns:
-        `(queries,)`, 0 to 1; nan for a query without relevant passages in other languages.
 
     Example:
         An English query; the German answer (cosine .8) stands before the wrong English passage (.6), the Spanish
@@ -86,10 +82,9 @@ def bitext_precision(vectors: FloatArray, language: IntArray, example: IntArray)
     number of texts in the second language, so it compares over one set of texts only. It sees weak alignment alone:
     each candidate pool has one language, so a space split by language can reach 1.
 
-    Example:
-        >>> vectors = np.array([[1, 0.1], [0.1, 1], [1, 0.2], [1, 0.3]], np.float32)
-        >>> bitext_precision(vectors, np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])).tolist()
-        [[nan, 1.0], [0.5, nan]]
+    >>> vectors = np.array([[1, 0.1], [0.1, 1], [1, 0.2], [1, 0.3]], np.float32)
+    >>> bitext_precision(vectors, np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])).tolist()
+    [[nan, 1.0], [0.5, nan]]
     """
     unit, order = _unit(vectors), np.argsort(example, kind="stable")
 
@@ -110,11 +105,10 @@ def translation_gap(vectors: FloatArray, language: IntArray, example: IntArray) 
     and 1. The idea of alignment against uniformity of Wang and Isola (ICML 2020), on cosines. Models spread their
     cosines differently (E5 keeps nearly all above 0.7): compare a model with what was made of it, not with others.
 
-    Example:
-        >>> vectors = np.array([[1, 0], [0, 1], [1, 0], [0.6, 0.8]], np.float32)
-        >>> grid = translation_gap(vectors, np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1]))
-        >>> round(float(np.nanmean(grid)), 4)  # (1 + .8) / 2 - (.6 + 0) / 2
-        0.6
+    >>> vectors = np.array([[1, 0], [0, 1], [1, 0], [0.6, 0.8]], np.float32)
+    >>> grid = translation_gap(vectors, np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1]))
+    >>> round(float(np.nanmean(grid)), 4)  # (1 + .8) / 2 - (.6 + 0) / 2
+    0.6
     """
     unit = _unit(vectors).astype(np.float64)
     of = {n: unit[language == n] for n in np.unique(language).tolist()}
@@ -134,22 +128,17 @@ def language_probe(vectors: FloatArray, language: IntArray, example: IntArray, s
     Multinomial logistic regression on standardised unit vectors, languages weighted alike, cross-validated in
     `PROBE_FOLDS` folds with all translations of an example in one fold, so that the probe cannot go by content. From
     about chance, where language has no linear trace, to 1; lower is more language-neutral. Probes for language are
-    as in Libovický, Rosa and Fraser (Findings of EMNLP 2020).
-
-    A trace is not a bias: it need not move any rank. After a remedy that takes linear traces out (LIR, LEACE) chance
-    is what it was made for; read the rankings instead.
+    as in Libovický, Rosa and Fraser (Findings of EMNLP 2020). A trace need not move any rank. After a remedy that takes
+    linear traces out (LIR, LEACE) chance is what it was made for; read the rankings instead.
 
     Raises:
         InputError: if there are fewer than two languages or fewer examples than folds.
 
-    Example:
-        The sign of the first axis is the language.
-
-        >>> rng = np.random.default_rng(0)
-        >>> language, example = np.tile([0, 1], 50), np.repeat(np.arange(50), 2)
-        >>> vectors = np.stack([language * 2 - 1.0, rng.normal(size=100)], 1).astype(np.float32)
-        >>> language_probe(vectors, language, example)
-        1.0
+    >>> language, example = np.tile([0, 1], 50), np.repeat(np.arange(50), 2)
+    >>> noise = np.random.default_rng(0).normal(size=100)
+    >>> vectors = np.stack([language * 2 - 1.0, noise], 1).astype(np.float32)  # the sign of the first is the language
+    >>> language_probe(vectors, language, example)
+    1.0
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import balanced_accuracy_score
@@ -177,13 +166,10 @@ def centroid_distances(vectors: FloatArray, language: IntArray, example: IntArra
     of Libovický, Rosa and Fraser (Findings of EMNLP 2020), and what LIR and SHIFT remove. Languages with one mean may
     still differ in everything else. Few examples leave chance differences of the means, so 0 is not reached.
 
-    Example:
-        The means are (.8, 0) and (0, .8); every text is .6 from the mean of its language.
-
-        >>> vectors = np.array([[0.8, 0.6], [0.8, -0.6], [0.6, 0.8], [-0.6, 0.8]], np.float32)
-        >>> grid = centroid_distances(vectors, np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1]))
-        >>> round(float(np.nanmean(grid)), 4)  # .8 sqrt(2) / .6
-        1.8856
+    >>> vectors = np.array([[0.8, 0.6], [0.8, -0.6], [0.6, 0.8], [-0.6, 0.8]], np.float32)
+    >>> grid = centroid_distances(vectors, np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1]))
+    >>> round(float(np.nanmean(grid)), 4)  # means (.8, 0) and (0, .8), every text .6 from its own: .8 sqrt(2) / .6
+    1.8856
     """
     unit = _unit(vectors).astype(np.float64)
 

@@ -52,18 +52,10 @@ def depth_needed(data: RetrievalSet) -> int:
 
 
 def summarise(data: RetrievalSet, ranks: Ranks, scores: Scores | None = None) -> tuple[pa.Table, dict[str, Any]]:
-    """Measures of every query and their averages, from ranks.
+    """Measures of every query and their averages: the per-query table, and what `results.json` has that goes by ranks.
 
     Where relevance is by answer string, a query scores 1 at a cutoff if one of the first passages holds an answer
-    (`answer_recall@k`), and 0 otherwise.
-
-    Args:
-        data: the benchmark.
-        ranks: where its relevant passages stand, and what stands first.
-        scores: of any passages, for the mean rank correlation, which is left unmeasured without.
-
-    Returns:
-        The per-query table, and the part of `results.json` that depends on ranks.
+    (`answer_recall@k`), and 0 otherwise. Without scores of any passages no mean rank correlation is measured.
     """
     if data.answers is not None:
         return _summarise_answers(data, ranks)

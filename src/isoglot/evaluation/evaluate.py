@@ -24,14 +24,7 @@ from isoglot.common.progress import progress
 from isoglot.evaluation.agreement import Scores
 from isoglot.evaluation.alignment import alignment_summary
 from isoglot.evaluation.averages import TOP, depth_needed, look_up_pairs, summarise
-from isoglot.evaluation.ranking import (
-    PART_PASSAGES,
-    Part,
-    Ranks,
-    rank_in_parts,
-    rank_relevant,
-    scores_of_pairs,
-)
+from isoglot.evaluation.ranking import PART_PASSAGES, Part, Ranks, rank_in_parts, rank_relevant, scores_of_pairs
 from isoglot.evaluation.results import SCHEMA, TOP_SCHEMA, Results, versions
 from isoglot.models.embed import EmbeddingStore, embed
 from isoglot.models.encoders import Role, own_name, role_prompt, token_limit
@@ -63,7 +56,7 @@ def evaluate(
     top_k: int = 0,
     on_ranks: Callable[[Ranks], object] | None = None,
 ) -> Results:
-    """Evaluate a model on a benchmark in all settings.
+    """Evaluate a model on a benchmark in all settings: averages, every query's measures, and what stood first for some.
 
     Args:
         model: any sentence-transformers model.
@@ -75,9 +68,6 @@ def evaluate(
         bf16: encode in bfloat16.
         top_k: how many of the first passages to rank at least, for `on_ranks`.
         on_ranks: called with the ranks, which results do not hold, to keep them as `write_trec` does.
-
-    Returns:
-        Averages, every query's measures, and what stood first for some queries.
     """
     top_k = max(top_k, depth_needed(data))
     settings: dict[str, Any] = {"store": store, "batch_size": batch_size, "bf16": bf16}
@@ -159,9 +149,7 @@ def rank_while_encoding(
 
     Queries and relevant passages are encoded first; then the corpus passes by, is encoded, compared and forgotten.
     With a store every part is kept on disk as soon as it is encoded, so that an interrupted run goes on there.
-
-    Returns:
-        Seconds spent encoding, with the settings of `encode_set`, and the ranks.
+    Returns the seconds spent encoding, with the settings of `encode_set`, and the ranks.
     """
     encode = _encoder(model, data, **settings)
     query, passage, depth = ranked_pairs(data, top_k)

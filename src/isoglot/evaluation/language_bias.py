@@ -77,12 +77,11 @@ def fair_share(
     them in the query's language, and the pool P and l, without what is left out of a query's ranking. Range 0 to 1;
     nan where nothing is shown.
 
-    Example:
-        10 passages, 4 of them in the query's language, and 2 right answers, 1 of them in it. Of the first 4 places
-        one right passage takes one: 1/2 is expected there, and 3/8 in each of the other three.
+    With 10 passages, 4 of them in the query's language, and 2 right answers, 1 of them in it, a right one in the first
+    4 places is expected to be in it at 1/2, each of the other three at 3/8:
 
-        >>> fair_share(*(np.array([n]) for n in (1, 4, 2, 1, 10, 4))).tolist()  # (.5 + 3 * .375) / 4
-        [0.40625]
+    >>> fair_share(*(np.array([n]) for n in (1, 4, 2, 1, 10, 4))).tolist()  # (.5 + 3 * .375) / 4
+    [0.40625]
     """
     with np.errstate(invalid="ignore"):
         right = found * relevant_same / np.maximum(relevant, 1)
@@ -143,8 +142,7 @@ def leaning(share: npt.ArrayLike, fair: npt.ArrayLike, queries: npt.ArrayLike) -
 
     All are `(languages,)`: the mean share and fair share of the queries in each language, and how many they are. The
     distance is that of the mean share or the mean distance of the languages, whichever is larger: leanings of several
-    languages that cancel out are no fairness. A model that puts English first whatever is asked leans towards the
-    query's language in English and away from it everywhere else.
+    languages that cancel out are no fairness, as of a model that puts English first whatever is asked.
 
     >>> print(leaning([0.9, 1.0], [0.5, 0.5], [50, 50]), "|", leaning([0.0, 0.0], [0.5, 0.5], [50, 50]))
     severely biased towards the query's language | severely biased away from the query's language

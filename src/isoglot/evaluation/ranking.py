@@ -33,7 +33,7 @@ _TIE_MARGIN = 8  # extra candidates taken by `_top`, so that ties at its edge ar
 _CHUNK = 64  # columns whose maximum stands for them while the best are looked for
 _WORD = 8  # flags of a byte each that are added at once, as one 64-bit word; no byte overflows in 255 words
 _COMPARED = 64  # judgements of a query that are compared at once
-_NOWHERE = np.iinfo(np.int64).max  # sorts behind every passage
+_NOWHERE = int(np.iinfo(np.int64).max)  # sorts behind every passage
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,8 @@ def rank_relevant(
 ) -> Ranks:
     """Rank every relevant passage for its query, in the pool and in the corpus of its language.
 
+    Ranks are in the order of the judgements. Scores of a query are computed once, in float32.
+
     Args:
         queries: `(queries, dimensions)`, float32.
         passages: `(passages, dimensions)`, float32.
@@ -79,9 +81,6 @@ def rank_relevant(
         part_passages: passages scored at a time.
         block_bytes: memory for scores; more queries at a time than fit are scored in turn.
         on_progress: called with the number of scores just computed, which sum to queries times passages.
-
-    Returns:
-        Ranks in the order of the judgements. Scores of a query are computed once, in float32.
 
     Example:
         Two languages; the query's match is second in the pool but first in its language.
@@ -133,7 +132,7 @@ def rank_in_parts(
     order = np.argsort(judgement_query, kind="stable")
     bounds = np.searchsorted(judgement_query[order], np.arange(len(queries) + 1))
     pooled, in_language = (np.ones(len(judgement_query), np.int64) for _ in range(2))
-    top = _Top(len(queries), top_k)
+    best = torch.full((len(queries), top_k), -torch.inf), torch.full((len(queries), top_k), _NOWHERE)
     asked = torch.from_numpy(np.ascontiguousarray(prepare(queries, similarity, "query")))
     first = 0
     for vectors, language in parts:
@@ -156,13 +155,14 @@ def rank_in_parts(
                 )
                 in_language[judged] += own
                 pooled[judged] += own + others
-                top.merge(start, *part.top(block_scores, top_k))
+                _keep_best(best, slice(start, start + len(some)), part.top(block_scores, top_k))
                 if on_progress:
                     on_progress(len(some) * len(part.known))
 
         _in_threads(score_blocks, list(range(0, len(queries), block)))
         first += len(vectors)
-    return Ranks(pooled, in_language, top.place, as_declared(top.scores, asked, similarity).numpy())
+    place = best[1].numpy() & ((1 << 40) - 1)
+    return Ranks(pooled, in_language, place, as_declared(best[0], asked, similarity).numpy())
 
 
 def scores_of_pairs(
@@ -259,25 +259,12 @@ class _LaidOut:
         return values, torch.from_numpy(self.key)[columns]
 
 
-class _Top:
-    """The best passages so far of every query, with falling scores `(queries, k)`."""
-
-    def __init__(self, queries: int, k: int) -> None:
-        self.scores = torch.full((queries, k), -torch.inf)
-        self._key = torch.full((queries, k), torch.iinfo(torch.int64).max)
-
-    def merge(self, start: int, scores: torch.Tensor, key: torch.Tensor) -> None:
-        """Take better passages in, for as many queries from `start` on as there are rows."""
-        rows = slice(start, start + len(scores))
-        values, keys = torch.cat([self.scores[rows], scores], 1), torch.cat([self._key[rows], key], 1)
-        order = _by_score(values, keys)[:, : self.scores.shape[1]]
-        self.scores[rows], self._key[rows] = values.gather(1, order), keys.gather(1, order)
-
-    @property
-    def place(self) -> IntArray:
-        """`(queries, k)`; places in the corpus."""
-        place: IntArray = self._key.numpy() & ((1 << 40) - 1)
-        return place
+def _keep_best(best: tuple[torch.Tensor, torch.Tensor], rows: slice, found: tuple[torch.Tensor, torch.Tensor]) -> None:
+    """Take the better passages found, scores and keys, in among the best so far of these queries."""
+    both = [torch.cat([old[rows], new], 1) for old, new in zip(best, found, strict=True)]
+    order = _by_score(*both)[:, : best[0].shape[1]]
+    for old, new in zip(best, both, strict=True):
+        old[rows] = new.gather(1, order)
 
 
 def _top(scores: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
