@@ -1,6 +1,6 @@
 """The command line: parse, build a configuration, call; no logic.
 
-Heavy libraries are imported inside the commands, so that help and errors come at once.
+The commands call what `isoglot` has at its top, which is imported on first use, so that help and errors come at once.
 """
 
 from __future__ import annotations

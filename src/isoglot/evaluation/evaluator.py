@@ -51,16 +51,10 @@ class MultilingualRetrievalEvaluator(SentenceEvaluator):
     def __call__(
         self, model: SentenceTransformer, output_path: str | None = None, epoch: int = -1, steps: int = -1
     ) -> dict[str, float]:
-        """Evaluate; with an output path also keep everything in a folder that `isoglot report` reads.
+        """Evaluate the model as it stands; metrics by name, the primary one among them.
 
-        Args:
-            model: the model as it stands.
-            output_path: where to keep results, one folder per look.
-            epoch: of the training, for the folder's name; -1 outside of one.
-            steps: into the epoch.
-
-        Returns:
-            Metrics by name, the primary one among them.
+        With an output path everything is also kept in a folder there, named by epoch and steps, that `isoglot report`
+        reads.
         """
         results = evaluate(model, self.data, name=f"step {steps}", batch_size=self.batch_size, bf16=self.bf16)
         metrics = {

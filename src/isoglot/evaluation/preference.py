@@ -9,24 +9,18 @@ The split is that of MLAIRE (arXiv 2605.07249) and LAMAR (arXiv 2607.22042).
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from isoglot.evaluation.measures import Ranks, Values, in_order
-
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
+from isoglot.common.arrays import BoolArray, IntArray, Values
+from isoglot.evaluation.measures import in_order
 
 
-def semantic_error(ranks: Ranks, query_language: IntArray, top_language: IntArray) -> dict[str, Values]:
+def semantic_error(ranks: IntArray, query_language: IntArray, top_language: IntArray) -> dict[str, Values]:
     """Share of a query's right passages that have a wrong one above them, by the language of the first wrong one.
 
     With right passages at `r_1 < r_2 < ... < r_R` it is the share with `r_i > i`. The wrong passage that stands
     highest is above all of these, so the whole share is laid to its language: the query's, which is where language
-    bias shows, or another. Range 0, all right ones first, to 1; lower is better.
-
-    Returns:
-        `semantic_error` and its parts `semantic_error_same_language` and `semantic_error_other_language`, `(queries,)`;
-        the parts are nan where more right passages stand first than languages are given.
+    bias shows, or another. Range 0, all right ones first, to 1; lower is better. The parts are nan where more right
+    passages stand first than languages are given.
 
     Example:
         Right passages stand 1st and 4th; the one that stands 2nd, a wrong one, is in the query's language, 0.
@@ -49,11 +43,10 @@ def semantic_error(ranks: Ranks, query_language: IntArray, top_language: IntArra
     }
 
 
-def first_result(ranks: Ranks, query_language: IntArray, top_language: IntArray) -> dict[str, Values]:
+def first_result(ranks: IntArray, query_language: IntArray, top_language: IntArray) -> dict[str, Values]:
     """What stands first: a right or a wrong passage, in the query's language or another (MLAIRE's four-way split).
 
-    Returns:
-        Four arrays `(queries,)` of 0 and 1 that sum to 1; nan where nothing is ranked.
+    Four arrays `(queries,)` of 0 and 1 that sum to 1; nan where nothing is ranked.
 
     >>> first = first_result(np.array([[1], [2]]), np.array([0, 0]), np.array([[1], [0]]))
     >>> {name: values.tolist() for name, values in first.items() if values.any()}
@@ -68,7 +61,7 @@ def first_result(ranks: Ranks, query_language: IntArray, top_language: IntArray)
     }
 
 
-def preference(ranks: Ranks, same_language: BoolArray) -> dict[str, Values]:
+def preference(ranks: IntArray, same_language: BoolArray) -> dict[str, Values]:
     """How often the right passages in the query's language stand above the right ones in others.
 
     `preference_rate` counts pairs of a right passage in the query's language and one in another, and is the share in
@@ -78,14 +71,8 @@ def preference(ranks: Ranks, same_language: BoolArray) -> dict[str, Values]:
     does not hold tie, and a tie counts half.
 
     High is neither good nor bad; which is wanted is for the user to say. MLAIRE's Language Preference Rate and LAMAR's
-    PreferenceRate ask the same on pools with one right passage in each language.
-
-    Args:
-        ranks: `(queries, relevant)`.
-        same_language: `(queries, relevant)`; whether the passage is in the query's language.
-
-    Returns:
-        Both rates, `(queries,)`; nan for a query without right passages on both sides.
+    PreferenceRate ask the same on pools with one right passage in each language. `same_language` says of each rank
+    whether the passage is in the query's language; a query without right passages on both sides gives nan.
 
     Example:
         The right passage in the query's language stands 3rd, those in others 1st and 9th.

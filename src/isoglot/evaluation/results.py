@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -34,18 +34,13 @@ NO_MODEL: dict[str, Any] = {
 """What results say of a system of which nothing is known."""
 
 TOP_SCHEMA = pa.schema(
-    {
-        "query": pa.string(),
-        "example": pa.string(),
-        "query_language": pa.string(),
-        "query_text": pa.string(),
-        "rank": pa.int64(),
-        "passage": pa.string(),
-        "passage_language": pa.string(),
-        "passage_text": pa.string(),
-        "score": pa.float64(),
-        "relevant": pa.bool_(),
-    }
+    [
+        *((name, pa.string()) for name in ("query", "example", "query_language", "query_text")),
+        ("rank", pa.int64()),
+        *((name, pa.string()) for name in ("passage", "passage_language", "passage_text")),
+        ("score", pa.float64()),
+        ("relevant", pa.bool_()),
+    ]
 )
 """Columns of `top_passages.parquet`."""
 
@@ -131,10 +126,5 @@ def load_results(path: str | Path) -> Results:
 
 def versions() -> dict[str, str]:
     """Versions of everything that a figure may depend on."""
-    found = {"isoglot": __version__}
-    for package in ("torch", "sentence-transformers", "transformers", "numpy", "pyarrow"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+    libraries = ("torch", "sentence-transformers", "transformers", "numpy", "pyarrow")
+    return {"isoglot": __version__, **{library: version(library) for library in libraries}}
