@@ -434,6 +434,7 @@ def test_a_description_counts_pairs_of_languages() -> None:
     assert table[0] == "2 examples, 4 rows, 3 languages"
     assert table[-3:] == ["de     2   1   1", "en     1   1   0", "fi     0   0   0"]
 
+
 @pytest.mark.parametrize("sign", ["\u200b", "\u200f", "\u202b", "\u2060", "\ufeff", "\u00ad", "\ufe0f"])
 def test_what_nobody_sees_hides_no_duplicate(sign: str) -> None:
     texts = ("भारत की राजधानी", f"भारत{sign} की राज{sign}धानी")

@@ -207,7 +207,11 @@ def test_a_language_without_rank_distance_leaves_only_that_out(results: list[Res
     shallow.summary["by_query_language"] = by_language
     outline = Outline(html_report([results[0], shallow]))
     assert "significantly better" in "".join(outline.words)
-    assert len(specs(outline)) == 9 - 1  # no training losses
+    words = "".join(outline.words)
+    assert "rank_distance is left out in the multilingual setting, de" in words
+    assert "Rank distance:" not in words  # a mean over other languages than the first system's
+    assert "ranks apart" not in words
+    assert len(specs(outline)) == 9 - 2  # nor are there training losses
 
 
 def _without(table: pa.Table, measure: str, language: str) -> pa.Table:

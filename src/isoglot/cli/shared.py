@@ -43,11 +43,12 @@ def say(line: str) -> None:
 
 def show_table(table: Table) -> None:
     """Print a table; on a terminal too narrow for it row by row in words, so that no figure is ever cut."""
+    if table.title:  # by itself, for a table breaks its title to its own width
+        out.print(table.title, highlight=False)
+        table.title = None
     if out.measure(table, options=out.options.update(width=WIDE)).maximum <= out.width:
         out.print(table)
         return
-    if table.title:
-        out.print(table.title)
     headings = [str(column.header) for column in table.columns]
     for row in zip(*(column.cells for column in table.columns), strict=True):
         first, *rest = (f"{heading} {cell}".strip() for heading, cell in zip(headings, row, strict=True))

@@ -23,6 +23,7 @@ INVISIBLE = (
 _WORD = regex.compile(r"\w+")
 # What the splitter takes for an end before a capital letter: initials, and abbreviations that names follow.
 _NO_END = regex.compile(r"(?:(?<!\w)(?:e\.g|i\.e|cf|vs|approx|z\.B|d\.h|bzw|[\p{Lu}\p{Lo}]))\.\s*$")
+_SPACE = regex.compile(r"\s")
 _LINE = regex.compile(r"[^\n]*\n|[^\n]+")  # U+2028 and the like stand within sentences
 
 
@@ -73,7 +74,8 @@ def sentence_spans(text: str, language: str) -> Iterator[tuple[int, int]]:
     start = place = 0
     for line in _LINE.findall(text):
         place += len(line)
-        ends = [part["end_index"] for part in sentencex.get_sentence_boundaries(language.partition("-")[0], line)]
+        plain = _SPACE.sub(" ", line)  # at a wider space before a full stop the splitter breaks
+        ends = [part["end_index"] for part in sentencex.get_sentence_boundaries(language.partition("-")[0], plain)]
         for end in (place - len(line) + end for end in ends[:-1]):
             end += len(text[end:place]) - len(text[end:place].lstrip())
             if end < place and not _NO_END.search(text, start, end):

@@ -69,7 +69,7 @@ def _furthest(results: Results) -> list[str]:
     lean = {tag: float(leans(row["same_language_share@1"], row["fair_share@1"], math.inf)) for tag, row in rows.items()}
     worst = max(lean, key=lambda tag: abs(lean[tag]))
     name, way = language_name(worst), "towards" if lean[worst] > 0 else "away from"
-    return [f"It leans furthest {way} {name} where {name} is asked: {_first(f'a {name} passage', rows[worst])}."]
+    return [f"It leans furthest {way} {name} where {name} is asked: {_first(f'a passage in {name}', rows[worst])}."]
 
 
 def _errors(results: Results) -> list[str]:

@@ -162,9 +162,14 @@ class Systems:
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """The figures that at least one system has."""
+        """The figures that at least one system has; of language bias those by which all can be compared.
+
+        A run that misses right answers has no rank distance for their queries, so its mean would be of other queries.
+        """
         every = columns(self.measure)
-        return tuple(one for one in every if any(figure(result, one) == figure(result, one) for result in self.results))
+        found = [one for one in every if any(figure(result, one) == figure(result, one) for result in self.results)]
+        tested = {column for _, column, language in self._tested if language is None}
+        return tuple(one for one in found if self.comparison is None or not one.is_bias or one in tested)
 
     @cached_property
     def comparison(self) -> Comparison | None:
