@@ -89,7 +89,6 @@ def encoder(
 
 def store() -> EmbeddingStore:
     """Where vectors are kept between runs."""
-    from isoglot.common.cache import cache_folder
-    from isoglot.models.embed import EmbeddingStore
+    from isoglot.models.embed import embedding_store
 
-    return EmbeddingStore(cache_folder() / "embeddings")
+    return embedding_store()

@@ -24,6 +24,7 @@ from isoglot.common.atomic import write_json
 from isoglot.common.errors import InputError
 from isoglot.evaluation.evaluate import evaluate
 from isoglot.evaluation.results import RESULTS_FILE, Results, load_results
+from isoglot.models.embed import embedding_store
 from isoglot.models.debiasing import debias
 from isoglot.models.encoders import load_encoder
 from isoglot.models.fingerprint import fingerprint
@@ -31,7 +32,6 @@ from isoglot.sources import load_pairs
 from isoglot.studies.material import amounts, cleaned_file, digest, fingerprint_of, searched, thinned_file
 from isoglot.studies.recipe import BASE, Content, Study
 from isoglot.training import TrainConfig, train
-from isoglot.training.model_setup import embedding_store
 from isoglot.training.preparation import OverlapFound
 from isoglot.training.trainer import has_bf16
 
