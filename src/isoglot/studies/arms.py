@@ -24,8 +24,8 @@ from isoglot.common.atomic import write_json
 from isoglot.common.errors import InputError
 from isoglot.evaluation.evaluate import evaluate
 from isoglot.evaluation.results import RESULTS_FILE, Results, load_results
-from isoglot.models.embed import embedding_store
 from isoglot.models.debiasing import debias
+from isoglot.models.embed import embedding_store
 from isoglot.models.encoders import load_encoder
 from isoglot.models.fingerprint import fingerprint
 from isoglot.sources import load_pairs
