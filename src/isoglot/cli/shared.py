@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import isoglot
-from isoglot.common.cache import cache_folder
 from isoglot.common.errors import InputError
 from isoglot.common.progress import out, show_table
 
@@ -104,7 +103,9 @@ def listed(languages: str | None) -> list[str] | None:
 
 def store() -> isoglot.EmbeddingStore:
     """Where vectors are kept between runs."""
-    return isoglot.EmbeddingStore(cache_folder() / "embeddings")
+    from isoglot.models.embed import embedding_store
+
+    return embedding_store()
 
 
 def save_model(model: SentenceTransformer, folder: Path) -> str:

@@ -7,7 +7,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 WIDE = 10_000
@@ -31,13 +39,8 @@ def show_table(table: Table) -> None:
         out.print(f"{first}: {'; '.join(rest)}", highlight=False)
 
 
-@contextmanager
-def progress(description: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show a bar with the time left while the block runs; the block calls what it is given with each advance.
-
-    >>> with progress("counting", 3) as advance:
-    ...     advance(3)
-    """
+def time_left_bar(*more: ProgressColumn, transient: bool = False) -> Progress:
+    """A bar with the time left, which shows on a terminal alone; the further columns stand behind it."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -46,6 +49,16 @@ def progress(description: str, total: int) -> Iterator[Callable[[int], None]]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    return Progress(*columns, *more, console=console, transient=transient, disable=not console.is_terminal)
+
+
+@contextmanager
+def progress(description: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show a bar with the time left while the block runs; the block calls what it is given with each advance.
+
+    >>> with progress("counting", 3) as advance:
+    ...     advance(3)
+    """
+    with time_left_bar(transient=True) as bar:
         task = bar.add_task(description, total=total)
         yield lambda count: bar.advance(task, count)
