@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -171,3 +172,9 @@ def test_the_collator_puts_prompts_and_limits_by_role(tiny_encoder: SentenceTran
     batch = Collator(tiny_encoder, {"query": 5, "passage": 9})([{"query": "rot " * 30, "passage": "blau " * 30}])
     assert batch["query_input_ids"].shape[1] == 5
     assert batch["passage_input_ids"].shape[1] == 9
+
+
+def test_a_worker_is_handed_the_data_set(pairs: ParallelPairs) -> None:
+    plan = plan_batches(pairs.translations(), "cross-lingual", batch_size=4, steps=2)
+    rows = planned_dataset(pairs, plan, translated=True)
+    assert pickle.loads(pickle.dumps(rows))[:4] == rows[:4]
