@@ -68,10 +68,10 @@ class _Pool:
         language: `(rows,)`; language number of each row.
         group: `(rows,)`; rows of one group say the same, or answer the same query.
         order: `(rows,)`; the rows example by example.
-    sizes: `(examples,)`; how many rows each example has.
-    members: per language the rows whose passages are candidates: the first of those with the same passage.
-    read: `(vectors,)`; the first row of each passage in each language, which is encoded.
-    vector: `(rows,)`; which of the vectors is that of the row's passage.
+        sizes: `(examples,)`; how many rows each example has.
+        members: per language the rows whose passages are candidates: the first of those with the same passage.
+        read: `(vectors,)`; the first row of each passage in each language, which is encoded.
+        vector: `(rows,)`; which of the vectors is that of the row's passage.
     """
 
     example: IntArray
