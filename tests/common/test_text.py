@@ -3,6 +3,7 @@
 import sys
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 import regex
 from hypothesis import given
@@ -24,6 +25,15 @@ def test_an_invisible_character_anywhere_changes_nothing(text: str, sign: str, p
     with_it = text[:place] + sign + text[place:]
     keys = comparable(pa.chunked_array([[text, with_it]])).to_pylist()
     assert keys[0] == keys[1]
+
+
+@given(
+    st.lists(st.none() | SIGNS | st.text(st.characters(max_codepoint=0x0E00, exclude_categories=["Cn"]), max_size=9))
+)
+def test_only_texts_that_need_it_are_normalised_and_it_does_not_show(texts: list[str | None]) -> None:
+    column = pa.chunked_array([texts, texts[::2]], pa.large_string())
+    seen = pc.replace_substring_regex(column, f"[{INVISIBLE}]+", "")
+    assert comparable(column).to_pylist() == pc.utf8_lower(pc.utf8_normalize(seen, form="NFKC")).to_pylist()
 
 
 def test_texts_that_show_nothing_are_blank() -> None:

@@ -25,7 +25,7 @@ INVISIBLE = (
 _NORMAL = "".join(
     rf"\x{{{ord(sign):x}}}"
     for sign in map(chr, range(0x900))
-    if unicodedata.normalize("NFKC", sign) == sign and not unicodedata.combining(sign)
+    if unicodedata.is_normalized("NFKC", sign) and unicodedata.category(sign) not in ("Mn", "Cn")
 )
 _WORD = regex.compile(r"\w+")
 # What the splitter takes for an end before a capital letter: initials, and abbreviations that names follow.

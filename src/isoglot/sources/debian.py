@@ -99,9 +99,6 @@ def pairs_of_lists(lists: Path) -> ParallelPairs:
 
     Args:
         lists: folder of apt's lists, stored plain.
-
-    Raises:
-        InputError: if no file holds a description.
     """
     entries: dict[str, dict[str, tuple[str, str]]] = {}
     for path in sorted(lists.glob("*_i18n_Translation-*")):

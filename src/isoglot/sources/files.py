@@ -50,11 +50,7 @@ def read_sentence_folder(folder: str | Path) -> ParallelPairs:
 
 
 def read_moses(path: Path) -> ParallelPairs | None:
-    """The pairs of files that one of them, or the name they share, stands for; None if there are none.
-
-    Raises:
-        InputError: as `read_sentence_folder`.
-    """
+    """The pairs of files that one of them, or the name they share, stands for; None if there are none."""
     if not path.parent.is_dir():
         return None
     stem = path.name.removesuffix(".gz")
@@ -69,9 +65,6 @@ def read_tab_pairs(path: Path) -> ParallelPairs | None:
     """A TSV file without a header whose name says its two languages, `corpus.de-en.tsv`; None if it is none.
 
     Nothing is quoted in it.
-
-    Raises:
-        InputError: if a line has not two cells, or one of them is empty.
     """
     pair = _PAIR.fullmatch(stem_of(path))
     header = next(read_lines(path), "").rstrip("\r\n").split("\t")

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 
 from isoglot.common.errors import InputError
 from isoglot.common.files import Row, read_json_lines
-from isoglot.common.languages import normalize_language
+from isoglot.common.languages import language_at, normalize_language
 from isoglot.common.paths import expanded_path
 from isoglot.common.text import sentence_spans
 from isoglot.pairs import ParallelPairs
@@ -107,11 +107,7 @@ def parse_hub_spec(spec: str) -> tuple[HubLayout, int | None]:
 
 
 def number_of_rows(value: str, spec: str) -> int:
-    """The number that a limit says.
-
-    Raises:
-        InputError: if it is none from 1.
-    """
+    """The number that a limit says."""
     if not value.isdecimal() or not int(value):
         raise InputError(f'{spec}: limit must be a number of rows from 1, got "{value}"')
     return int(value)
@@ -207,10 +203,7 @@ def _language_of(value: Any, layout: HubLayout, where: str) -> str:
     if value is None or not str(value).strip():
         return ""
     code = next((tag for name, tag in layout.language_names.items() if str(value).startswith(name)), str(value))
-    try:
-        return normalize_language(code)
-    except InputError as error:
-        raise InputError(f"{where}: {error}") from None
+    return language_at(where, code)
 
 
 def _dataset_name(layout: HubLayout) -> str:

@@ -10,19 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from isoglot.common.errors import InputError, hub_errors
+from isoglot.pairs.texts import identity
 
 _ROWS_AT_A_TIME = 1 << 12
 
 
 @dataclass(frozen=True)
 class HubTable:
-    """Where a table is.
-
-    Attributes:
-        hub_id: `owner/name` on the hub, or a folder in the hub's format.
-        config: the configuration, None for the default one.
-        split: the split.
-    """
+    """Where a table is: `owner/name` on the hub or a folder in its format, a configuration (None: default), a split."""
 
     hub_id: str
     config: str | None
@@ -33,11 +28,7 @@ class HubTable:
         return f"hub:{self.hub_id} {self.config or 'default'} {self.split}"
 
     def rows(self, limit: int | None = None, cache_dir: str | Path | None = None) -> Iterator[dict[str, Any]]:
-        """The rows as they are; with a limit they are streamed and not downloaded whole.
-
-        Raises:
-            InputError: if the table is not there or cannot be fetched.
-        """
+        """The rows as they are; with a limit they are streamed and not downloaded whole."""
         from datasets.exceptions import DatasetsError
 
         try:
@@ -62,15 +53,7 @@ class HubTable:
 
 
 class HubRows:
-    """The rows of a table, which stay on disk.
-
-    Args:
-        table: where it is.
-        columns: per name that the caller uses, the names that the hub may use for it, the first found taken.
-
-    Raises:
-        InputError: if the table, or one of its columns, is not there or cannot be fetched.
-    """
+    """The rows of a table, which stay on disk; per name of ours, `columns` has those that the hub may use for it."""
 
     def __init__(self, table: HubTable, columns: Mapping[str, tuple[str, ...]]) -> None:
         self.table = table
@@ -94,17 +77,12 @@ class HubRows:
         """The rows as mappings of the caller's names."""
         for start in range(0, len(self), _ROWS_AT_A_TIME):
             block = self._data[start : start + _ROWS_AT_A_TIME]
-            columns = [block[theirs] for theirs in self._columns.values()]
-            for values in zip(*columns, strict=True):
+            for values in zip(*(block[theirs] for theirs in self._columns.values()), strict=True):
                 yield dict(zip(self._columns, values, strict=True))
 
 
 def fetch_file(hub_id: str, name: str) -> Path:
-    """A file of a data set on the hub, fetched to the hub's own cache if it is not there yet, or of a local folder.
-
-    Raises:
-        InputError: if there is no such file, or it cannot be fetched.
-    """
+    """A file of a data set on the hub, fetched to the hub's own cache if it is not there yet, or of a local folder."""
     if Path(hub_id).is_dir():
         return Path(hub_id) / name
     from huggingface_hub import hf_hub_download
@@ -116,10 +94,8 @@ def fetch_file(hub_id: str, name: str) -> Path:
 
 
 def _identity(folder: Path) -> str:
-    """What stands for the content of a folder's files: their paths, sizes and times of change."""
-    files = sorted(path for path in folder.resolve().rglob("*") if path.is_file())
-    parts = (f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in files)
-    return sha256("\0".join(parts).encode()).hexdigest()[:32]
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return sha256("\0".join(identity(files)).encode()).hexdigest()[:32]
 
 
 def _unreadable(what: str, error: Exception) -> InputError:

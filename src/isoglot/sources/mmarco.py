@@ -64,11 +64,7 @@ def finder(folder: Path | None) -> Find:
 
 
 def parts_of(folder: Path | None, languages: Iterable[str] | None) -> dict[str, str]:
-    """Tag to name of the languages asked for; all that there are if None.
-
-    Raises:
-        InputError: if a language is not there, or none is.
-    """
+    """Tag to name of the languages asked for; all that there are if None."""
     names = mmarco_languages()
     if folder is None:
         return asked(names, languages, "mmarco")
@@ -159,18 +155,12 @@ def _judged(path: Path, width: int) -> Iterator[list[int]]:
             # Judgements in TREC's form have an unused second cell and the grade, always 1, in the last.
             yield [int(cell) for cell in (cells if width == 3 or len(cells) < 4 else cells[::2])][:width]
         except ValueError:
-            raise InputError(
-                f"{path} line {number}: {line.strip()!r:.60} holds no ids; they are whole numbers"
-            ) from None
+            wrong = f"{line.strip()!r:.60} holds no ids; they are whole numbers"
+            raise InputError(f"{path} line {number}: {wrong}") from None
 
 
 class _Texts:
-    """The wanted texts of a file of numbered ones, and where each stands; blank ones are none.
-
-    Attributes:
-        texts: on disk where they are many.
-        place: `(ids,)`; the place of each id's text, `_BLANK` or `_NOT_THERE`.
-    """
+    """The wanted texts of a file of numbered ones, and the `place` of each id's: `_BLANK` and `_NOT_THERE` are none."""
 
     def __init__(self, path: Path, wanted: IntArray) -> None:
         asked = np.zeros(int(wanted.max(initial=-1)) + 1, np.uint8)

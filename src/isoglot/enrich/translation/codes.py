@@ -32,9 +32,7 @@ def by_language(codes: Iterable[str]) -> dict[str, str]:
 def closest(language: str, languages: Iterable[str]) -> str | None:
     """The one of `languages` that is this language in this script, whatever the region; None if there is none.
 
-    Args:
-        language: a standard tag.
-        languages: standard tags; the tag itself wins, then the nearest, then the first.
+    All are standard tags; the tag itself wins, then the nearest, then the first.
 
     >>> closest("zh-TW", ["zh", "zh-Hant"]), closest("no", ["da", "nb"]), closest("sr", ["hr", "sr-Latn"])
     ('zh-Hant', 'nb', None)

@@ -58,12 +58,9 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True)
 class Masked:
-    """A text whose protected parts are masks.
+    """A text with `XQ0Z`, `XQ1Z`, ... for its protected parts, and which of them touched a word before and after them.
 
-    Attributes:
-        text: with `XQ0Z`, `XQ1Z`, ... where something is protected.
-        parts: what each mask stands for.
-        glued: for each, whether it touched a word before it and after it; there a space was put in.
+    There a space was put in.
     """
 
     text: str

@@ -28,14 +28,21 @@ _OPUS_CODE = re.compile(r">>([^<>]+)<<")
 class ModelEngine(ABC):
     """What the engines share: a tokenizer that is told the languages, before and behind what generates.
 
-    Raises:
-        InputError: if the tokenizer is of no model of these families.
+    Args:
+        tokenizer: its hub id or folder.
+        model: the name that is written beside translations.
+        beam_size: hypotheses followed at once; 1 is greedy search.
+        batch_tokens: source tokens translated at once, padding included.
+        most_tokens: of one translation; a loop would go on, and OPUS-MT models have 512 positions.
     """
 
     name: str
     more = "give a model that has the languages, such as facebook/nllb-200-distilled-600M"
 
-    def __init__(self, tokenizer: str, model: str) -> None:
+    def __init__(
+        self, tokenizer: str, model: str, *, beam_size: int = 4, batch_tokens: int = 2048, most_tokens: int = 500
+    ) -> None:
+        self._beam_size, self._batch_tokens, self._most_tokens = beam_size, batch_tokens, most_tokens
         self.model, self._tokenizer = model, _load(AutoTokenizer, tokenizer)
         self._first_tokens: dict[str, str] = {}  # language -> first token of a translation into it
         self._prefixes: dict[str, str] = {}  # language -> what is put before a text to be translated into it
@@ -85,10 +92,8 @@ class TransformersEngine(ModelEngine):
 
     Args:
         model: a hub id or a folder.
-        beam_size: hypotheses followed at once; 1 is greedy search.
-        batch_tokens: source tokens translated at once, padding included.
-        most_tokens: of one translation; a loop would go on, and OPUS-MT models have 512 positions.
         device: where to compute; None takes the GPU if there is one.
+        search: `beam_size`, `batch_tokens` and `most_tokens`, see `ModelEngine`.
 
     Raises:
         InputError: if there is no such model, or it is none of these families.
@@ -97,20 +102,11 @@ class TransformersEngine(ModelEngine):
 
     name = "transformers"
 
-    def __init__(
-        self,
-        model: str,
-        *,
-        beam_size: int = 4,
-        batch_tokens: int = 2048,
-        most_tokens: int = 500,
-        device: str | None = None,
-    ) -> None:
-        super().__init__(model, model)
+    def __init__(self, model: str, *, device: str | None = None, **search: int) -> None:
+        super().__init__(model, model, **search)
         self._device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         half = {"dtype": torch.float16} if self._device.startswith("cuda") else {}
         self._network = _load(AutoModelForSeq2SeqLM, model, use_safetensors=True, **half).to(self._device).eval()
-        self._settings, self._batch_tokens = {"num_beams": beam_size, "max_new_tokens": most_tokens}, batch_tokens
 
     def _generate(self, encoded: list[list[int]], first: str | None) -> list[list[int]]:
         forced = {} if first is None else {"forced_bos_token_id": self._tokenizer.convert_tokens_to_ids(first)}
@@ -119,7 +115,13 @@ class TransformersEngine(ModelEngine):
             inputs = self._tokenizer.pad({"input_ids": [encoded[row] for row in rows]}, return_tensors="pt")
             ids, mask = (inputs[name].to(self._device) for name in ("input_ids", "attention_mask"))
             with torch.inference_mode(), quiet_transformers():
-                found = self._network.generate(input_ids=ids, attention_mask=mask, **self._settings, **forced)
+                found = self._network.generate(
+                    input_ids=ids,
+                    attention_mask=mask,
+                    num_beams=self._beam_size,
+                    max_new_tokens=self._most_tokens,
+                    **forced,
+                )
             answers |= zip(rows, found.tolist(), strict=True)
         return [answers[row] for row in range(len(encoded))]
 
@@ -133,12 +135,10 @@ class CTranslate2Engine(ModelEngine):
     Args:
         folder: with `model.bin` and the tokenizer's files.
         tokenizer: a hub id or folder of the tokenizer, if the folder has none.
-        beam_size: hypotheses followed at once; 1 is greedy search.
-        batch_tokens: source tokens translated at once, padding included.
-        most_tokens: of one translation; a loop would go on, and OPUS-MT models have 512 positions.
         device: `cpu`, `cuda`, or `auto`, which takes the GPU if there is one.
         compute_type: the precision; `default` is the one that the model is stored in.
         threads: of each translation on a CPU; 0 leaves the number to CTranslate2.
+        search: `beam_size`, `batch_tokens` and `most_tokens`, see `ModelEngine`.
 
     Raises:
         InputError: if the folder holds no such model.
@@ -152,12 +152,10 @@ class CTranslate2Engine(ModelEngine):
         folder: str | Path,
         *,
         tokenizer: str | None = None,
-        beam_size: int = 4,
-        batch_tokens: int = 2048,
-        most_tokens: int = 500,
         device: str = "auto",
         compute_type: str = "default",
         threads: int = 0,
+        **search: int,
     ) -> None:
         try:
             ctranslate2 = import_module("ctranslate2")
@@ -166,22 +164,23 @@ class CTranslate2Engine(ModelEngine):
         path = expanded_path(folder)
         if not (path / "model.bin").is_file():
             raise InputError(f"{path}: holds no model.bin; make the folder with ct2-transformers-converter")
-        super().__init__(tokenizer or str(path), path.resolve().name)
+        super().__init__(tokenizer or str(path), path.resolve().name, **search)
         try:
             self._translator: Any = ctranslate2.Translator(
                 str(path), device=device, compute_type=compute_type, intra_threads=threads
             )
         except (RuntimeError, ValueError) as error:
             raise InputError(f"{path}: CTranslate2 cannot load it ({error}); convert the model again") from None
-        self._settings = {"beam_size": beam_size, "max_batch_size": batch_tokens, "max_decoding_length": most_tokens}
 
     def _generate(self, encoded: list[list[int]], first: str | None) -> list[list[int]]:
         results = self._translator.translate_batch(
             [self._tokenizer.convert_ids_to_tokens(ids) for ids in encoded],
             target_prefix=None if first is None else [[first]] * len(encoded),
             batch_type="tokens",
+            max_batch_size=self._batch_tokens,
+            beam_size=self._beam_size,
             max_input_length=0,
-            **self._settings,
+            max_decoding_length=self._most_tokens,
         )
         hypotheses = [result.hypotheses[0][0 if first is None else 1 :] for result in results]
         return [self._tokenizer.convert_tokens_to_ids(tokens) for tokens in hypotheses]

@@ -15,13 +15,7 @@ from isoglot.enrich.translation.masking import apart, lost_numbers, mask, protec
 
 
 class Protector:
-    """Translates sentences with one engine in one direction, each distinct one once a call.
-
-    Args:
-        engine: what translates.
-        source_language: standard tag.
-        target_language: standard tag.
-    """
+    """Translates sentences with one engine in one direction, each distinct one once a call."""
 
     def __init__(self, engine: Engine, source_language: str, target_language: str) -> None:
         self._engine = engine
@@ -32,9 +26,6 @@ class Protector:
 
         A sentence without a letter outside what is protected stays as it is. Where the engine gives nothing for a
         part of a sentence, the translation is empty.
-
-        Raises:
-            InputError: if the engine fails or answers with another number of texts.
         """
         done = {sentence: (sentence, False) for sentence in sentences}
         left = list(filter(has_words, done))

@@ -34,12 +34,6 @@ def faults(source: str, translation: str, source_language: str, target_language:
     `empty`: no text. `length`: out of the bounds of `length_ratio`. `untranslated`: the source again. `script`: not in
     the target language's script. `repetition`: a loop that the source lacks. `numbers`, `placeholders`: one got lost.
 
-    Args:
-        source: the text.
-        translation: what became of it.
-        source_language: standard tag.
-        target_language: standard tag.
-
     >>> faults("It takes 20 minutes to build the house.", "Es dauert Minuten, Minuten, Minuten, Minuten, ", "en", "de")
     ('repetition', 'numbers')
     """

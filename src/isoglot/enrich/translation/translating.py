@@ -36,9 +36,9 @@ _FORMATS = (".jsonl", ".parquet")
 
 
 class _Job(NamedTuple):
-    """One translation to make."""
+    """One translation to make, of a row of the pairs."""
 
-    row: int  # of the table
+    row: int
     source: str
     target: str
 
@@ -198,11 +198,7 @@ def translate_texts(
 ) -> list[tuple[str, bool]]:
     """Translations of texts of any length, and whether each needed a second try.
 
-    Sentences are translated one by one with what must survive protected, and put together as the texts were. If the
-    engine has nothing to say to one of them, the whole translation is empty, because the text would lack a part.
-
-    Raises:
-        InputError: if the engine fails.
+    If the engine has nothing to say to one sentence, the whole translation is empty, because it would lack a part.
     """
     split = [split_text(text, source_language) for text in texts]
     found = Protector(engine, source_language, target_language).translate(
