@@ -43,12 +43,7 @@ _MARK = "isoglot_remedy_"  # begins the names, which saving keeps, of the module
 
 @dataclass(frozen=True)
 class AffineMap:
-    """`x -> weight @ x + bias`.
-
-    Attributes:
-        weight: `(dimensions, dimensions)`.
-        bias: `(dimensions,)`.
-    """
+    """`x -> weight @ x + bias`, of a weight `(dimensions, dimensions)` and a bias `(dimensions,)`."""
 
     weight: FloatArray
     bias: FloatArray
