@@ -30,7 +30,7 @@ from isoglot.models.embed import embedding_store
 from isoglot.models.encoders import load_encoder
 from isoglot.models.fingerprint import fingerprint
 from isoglot.sources import load_pairs
-from isoglot.studies.material import Cleaned, amounts, cleaned, digest, fingerprint_of, searched, thinned
+from isoglot.studies.material import Cleaned, cleaned, digest, fingerprint_of, searched, thinned
 from isoglot.studies.reading import sources_of
 from isoglot.studies.recipe import BASE, Content, Study
 from isoglot.training import TrainConfig, train
@@ -42,21 +42,13 @@ RECORD_FILE = "arm.json"
 
 @dataclass(frozen=True, eq=False)
 class Arm:
-    """A system of a study made from one initial model with one seed.
-
-    Attributes:
-        study: the recipe.
-        system: name of the base, a remedy or an arm.
-        model: short name of the initial model.
-        seed: of training; None for the base and for remedies, which are made once.
-        cleaned: what training reads in place of its sources; see `clean_text`.
-    """
+    """A system of a study made from one initial model with one seed."""
 
     study: Study
-    system: str
-    model: str
-    seed: int | None = None
-    cleaned: Mapping[str, Cleaned] = field(default_factory=dict)
+    system: str  # name of the base, a remedy or an arm
+    model: str  # short name of the initial model
+    seed: int | None = None  # of training; None for the base and for remedies, which are made once
+    cleaned: Mapping[str, Cleaned] = field(default_factory=dict)  # as `clean_text` gives it
 
     @property
     def label(self) -> str:
@@ -124,26 +116,13 @@ def arms_of(study: Study, cleaned: Mapping[str, Cleaned] | None = None) -> list[
 
 
 def clean_text(study: Study, sets: Mapping[str, RetrievalSet], folder: Path) -> dict[str, Cleaned]:
-    """What the arms of a study train on, without examples that hold text of its benchmarks.
-
-    Args:
-        study: the recipe.
-        sets: its benchmarks by name.
-        folder: where cleaned text is kept.
-
-    Returns:
-        What `cleaned` makes of each source, by the source's digest.
-    """
+    """What the arms of a study read in place of their sources, by the source's digest; see `cleaned`."""
     entries = {digest(entry): entry for name in study.arms for entry in study.training_of(name).get("data", ())}
     return {key: cleaned(entry, sets, folder) for key, entry in entries.items()}
 
 
 def config_of(arm: Arm, training: Content, folder: Path) -> TrainConfig:
-    """The configuration of an arm that is trained.
-
-    Raises:
-        InputError: if it cannot be used, naming the arm and the key.
-    """
+    """The configuration of an arm that is trained; what is wrong with it is told with the arm and the key."""
     study = arm.study
     own = {"model": study.models[arm.model], "output": str(folder / "run"), "seed": arm.seed}
     try:
@@ -168,16 +147,9 @@ def check_record(arm: Arm, folder: Path) -> None:
 
 
 def run_arm(arm: Arm, sets: Mapping[str, RetrievalSet], folder: Path, data_folder: Path) -> dict[str, Results]:
-    """Make the arm's model where it is still needed, and score it on the benchmarks it has no results of.
+    """Make the arm's model where it is still needed, score it on what it has no results of; results by benchmark.
 
-    Args:
-        arm: which.
-        sets: benchmarks by name.
-        folder: the arm's own.
-        data_folder: where thinned text is kept, for all arms.
-
-    Returns:
-        Results by benchmark.
+    The first folder is the arm's own, in the other is thinned text for all arms.
     """
     if not (folder / RECORD_FILE).exists():
         described = arm.description()
@@ -195,9 +167,9 @@ def run_arm(arm: Arm, sets: Mapping[str, RetrievalSet], folder: Path, data_folde
 
 
 def amounts_of(folder: Path) -> dict[str, int]:
-    """Pairs that an arm was trained on, by language; empty where it was not counted."""
-    file = folder / "amounts.json"
-    return dict(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else {}
+    """Pairs that an arm was trained on, by language; empty for one that was not trained."""
+    file = folder / "run" / "run.json"
+    return dict(json.loads(file.read_text(encoding="utf-8"))["data"]["pairs_by_language"]) if file.exists() else {}
 
 
 def _make(arm: Arm, sets: Mapping[str, RetrievalSet], folder: Path, data_folder: Path) -> SentenceTransformer:
@@ -219,20 +191,15 @@ def _train(arm: Arm, sets: Mapping[str, RetrievalSet], folder: Path, data_folder
     if (run / "model").exists():
         return run / "model"
     training = _with_own_text(arm, data_folder)
-    write_json(folder / "amounts.json", amounts(training["data"]))
     resume = (run / "run.json").exists()
     return train(config_of(arm, training, folder), resume=resume, checked=_overlap_found(arm, sets))
 
 
 def _overlap_found(arm: Arm, sets: Mapping[str, RetrievalSet]) -> list[OverlapFound]:
     """What `clean_text` left out for each benchmark, as a training run records it."""
+    lost = {name: sum(dropped.get(name, 0) for dropped in arm.left_out.values()) for name in sets}
     return [
-        {
-            "benchmark": name,
-            "fingerprint": data.fingerprint,
-            "examples_with_overlap": sum(dropped.get(name, 0) for dropped in arm.left_out.values()),
-            "on_overlap": "drop",
-        }
+        OverlapFound(benchmark=name, fingerprint=data.fingerprint, examples_with_overlap=lost[name], on_overlap="drop")
         for name, data in searched(sets).items()
     ]
 

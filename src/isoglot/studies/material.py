@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -29,18 +28,12 @@ PARAGRAPHS = ("xquad-r", "mlqa-r")
 
 
 def load_set(name: str, spec: BenchmarkSpec) -> RetrievalSet:
-    """A benchmark as the recipe wants it, called by the recipe's name for it.
-
-    Raises:
-        InputError: if it cannot be read.
-    """
+    """A benchmark as the recipe wants it, called by the recipe's name for it."""
+    read: dict[str, Any] = {"candidate": spec.candidate, "languages": spec.languages}
     if spec.benchmark in PARAGRAPHS and spec.data is not None:
-        data = load_xquad_r(
-            spec.data, candidate=spec.candidate, every_nth_paragraph=spec.every, languages=spec.languages
-        )
+        data = load_xquad_r(spec.data, every_nth_paragraph=spec.every, **read)
     else:
-        data = load_benchmark(spec.benchmark, spec.data, candidate=spec.candidate, languages=spec.languages)
-        data = every_nth_example(data, spec.every)
+        data = every_nth_example(load_benchmark(spec.benchmark, spec.data, **read), spec.every)
     return replace(data, name=name)
 
 
@@ -86,18 +79,11 @@ def thin(pairs: ParallelPairs, keep: Mapping[str, float], seed: int) -> Parallel
 def cleaned(entry: Content, sets: Mapping[str, RetrievalSet], folder: Path) -> Cleaned:
     """A source of a training configuration without the examples that hold text of the benchmarks.
 
-    Args:
-        entry: the source.
-        sets: benchmarks by name; see `searched`.
-        folder: where the text and what was found go, so that it is looked for once.
-
-    Returns:
-        The source of what is left, which is the entry itself if that is all; and how many examples were left out for
-        each benchmark, of those for which any were.
+    What is left and what was found go into the folder, so that it is looked for once. Where nothing was found the
+    source stays as it is; else comes with it how many examples each benchmark cost.
     """
     looked_through = searched(sets)
-    prints = {name: data.fingerprint for name, data in looked_through.items()}
-    key = _key(entry, sets=prints)
+    key = _key(entry, sets={name: data.fingerprint for name, data in looked_through.items()})
     file, found = folder / f"{key}.parquet", folder / f"{key}.json"
     if not found.exists():
         pairs, dropped = _read(entry), {}
@@ -126,15 +112,6 @@ def thinned(entry: Content, keep: Mapping[str, float], seed: int, folder: Path) 
     if not file.exists():
         write_pairs(thin(_read(entry), keep, seed), file)
     return _instead(entry, file)
-
-
-def amounts(sources: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """Pairs in each language over the sources of a training configuration."""
-    counts: Counter[str] = Counter()
-    for source in sources:
-        pairs = load_pairs(source["source"], languages=source.get("languages"))
-        counts.update(pairs.describe().languages)
-    return dict(sorted(counts.items()))
 
 
 def _reading(entry: Content) -> Content:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from isoglot.report.page import render
 from isoglot.report.sentences import change, gain
 from isoglot.report.systems import Column, column_of
 from isoglot.statistics.comparison import NOT_SHOWN, Contrast
@@ -14,7 +15,6 @@ from isoglot.studies.recipe import BASE
 
 CLAIMS = ("is better than", "is worse than", "better:", "worse:", "improves", "hinders")
 """Every way in which an answer says that there is a difference."""
-_SAID_ALREADY = ("one run", "p-values")  # beginnings of a comparison's notes of what limits say of the whole study
 _FEW = 4  # systems that are named with their figures
 
 
@@ -114,32 +114,14 @@ def optimum(found: Optimum) -> str:
 
 def limits(figures: Figures) -> list[str]:
     """What to know before trusting an answer."""
-    study, lines = figures.study, []
-    if study.quick:
-        lines.append(
-            "This is the quick form: a subset of the benchmarks, few steps, few seeds. It shows that the study runs; "
-            "its figures are no evidence."
-        )
-    if study.arms:
-        many = f"{len(study.seeds)} seed{'s' if len(study.seeds) > 1 else ''}"
-        steps = sorted({str(study.training_of(arm).get("steps", "by epochs")) for arm in study.arms})
-        lines.append(f"Trained arms: {many} each; steps: {', '.join(steps)}.")
-        if len(study.seeds) == 1:
-            lines.append(
-                "With one seed the variance between training runs is not seen; intervals are of questions only."
-            )
-    for name, spec in study.benchmarks.items():
-        if spec.every > 1:
-            kept = f"1 of {spec.every} {'paragraph' if spec.benchmark in PARAGRAPHS else 'example'}s"
-            lines.append(f"{name}: {kept}, with a smaller pool; its figures do not compare with others'.")
-    lines.append(
-        "P-values are corrected (Holm) over systems and settings within a benchmark, a baseline and a measure, and "
-        "apart from that over query languages or over groups of queries; not over measures, benchmarks or baselines."
-    )
-    for part in figures.select(view=EVERYTHING, baseline=BASE):
-        notes = (note for note in part.comparison.notes if not note.startswith(_SAID_ALREADY))
-        lines += [f"{part.benchmark}: {note}." for note in notes]
-    return [*dict.fromkeys(lines), *(" ".join(line.split()) for line in study.limits)]
+    study = figures.study
+    parts = figures.select(view=EVERYTHING, baseline=BASE)
+    known = ("one run", "p-values")  # of these the template speaks for the whole study
+    noted = [(part.benchmark, note) for part in parts for note in part.comparison.notes if not note.startswith(known)]
+    notes = [f"{benchmark}: {note}." for benchmark, note in noted]
+    steps = sorted({str(study.training_of(arm).get("steps", "by epochs")) for arm in study.arms})
+    text = render("limits.md", "isoglot.studies", study=study, steps=steps, paragraphs=PARAGRAPHS, notes=notes)
+    return list(dict.fromkeys(text.splitlines()))
 
 
 def _sorted_out(found: Sequence[Contrast]) -> str:

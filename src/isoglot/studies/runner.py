@@ -72,7 +72,7 @@ def run_study(study: Study, folder: Path) -> dict[str, Any]:
         outcome[arm] = run_arm(arm, sets, places[arm.name], folder / "data")
         gc.collect()  # a trainer refers to itself; its model would stay beside the next
     figures = figures_of(study, outcome, {arm.label: amounts_of(places[arm.name]) for arm in arms})
-    answer = [paragraph for paragraph in ANSWERS[study.answer](figures) if paragraph]
+    answer = ANSWERS[study.answer](figures)
     made = [
         {
             "name": arm.name,

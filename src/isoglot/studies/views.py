@@ -4,33 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib.resources import files
 
 import langcodes
 import pyarrow as pa
 import pyarrow.compute as pc
+import yaml
 
 from isoglot.evaluation.results import Results
 from isoglot.statistics.comparison import BIAS
 from isoglot.studies.recipe import Study, ViewSpec
 
-_MEMBERS = {
-    "Afro-Asiatic": "am ar arz ha he mt om so ti",
-    "Austroasiatic": "km vi",
-    "Austronesian": "ceb fil haw id jv mg mi ms su tl",
-    "Basque": "eu",
-    "Dravidian": "kn ml ta te",
-    "Indo-European": "af as be bg bn bs ca cs cy da de el en es fa fo fr fy ga gd gl gu hi hr hy is it ku lb lt lv mk "
-    "mr nb ne nl nn no or pa pl ps pt ro ru sd si sk sl sq sr sv tg uk ur yi",
-    "Japonic": "ja",
-    "Kartvelian": "ka",
-    "Koreanic": "ko",
-    "Kra-Dai": "lo th",
-    "Mongolic": "mn",
-    "Niger-Congo": "ig rn rw sn sw wo xh yo zu",
-    "Sino-Tibetan": "bo my yue zh",
-    "Turkic": "az ba kk ky tk tr tt ug uz",
-    "Uralic": "et fi hu",
-}
+_MEMBERS: dict[str, str] = yaml.safe_load((files("isoglot.studies") / "families.yaml").read_text(encoding="utf-8"))
 _FAMILY = {tag: family for family, tags in _MEMBERS.items() for tag in tags.split()}
 
 
