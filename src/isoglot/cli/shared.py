@@ -7,7 +7,7 @@ import inspect
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,10 +24,7 @@ if TYPE_CHECKING:
 
 WIDE = 10_000
 out = Console(width=None if sys.stdout.isatty() else WIDE)
-"""Standard output, for results; people are spoken to through `isoglot.common.progress.console`.
-
-A pipe, a file or a log has no width, so nothing is wrapped or cut there.
-"""
+"""Standard output, for results. A pipe, a file or a log has no width, so nothing is wrapped or cut there."""
 
 
 def _not_there(folder: Path) -> Path:
@@ -60,13 +57,7 @@ class Encoding:
 
     def load(self, model: str) -> SentenceTransformer:
         """The model, as the options describe it."""
-        return isoglot.load_encoder(
-            model,
-            max_tokens=self.max_tokens,
-            query_prompt=self.query_prompt,
-            passage_prompt=self.passage_prompt,
-            trust_remote_code=self.trust_remote_code,
-        )
+        return isoglot.load_encoder(model, **{name: value for name, value in asdict(self).items() if name != "bf16"})
 
 
 def encodes(command: Callable[..., None]) -> Callable[..., None]:
