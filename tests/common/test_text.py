@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from isoglot.common.text import INVISIBLE, comparable, is_blank, sentence_spans, words
 
-SIGNS = st.text(st.sampled_from("ab Zé.!?。\n東 \u2028\r“”»)…😀ा्"), max_size=60)
+SIGNS = st.text(st.sampled_from("ab Zé.!?。\n東 \u2028\r\u00a0\u3000\"'[1]“”»)…😀ा्") | st.characters(), max_size=60)
 
 
 def test_invisible_is_what_unicode_says_may_be_ignored() -> None:
@@ -45,6 +45,12 @@ def test_sentences_in_their_order_are_the_text(text: str, language: str) -> None
     assert "".join(text[start:end] for start, end in spans) == text
     assert all(start < end for start, end in spans)
     assert all("\n" not in text[start : end - 1] for start, end in spans)
+
+
+@pytest.mark.parametrize("space", "\u00a0\u2028\u3000\u2009")
+def test_a_wide_space_before_a_full_stop_is_a_space(space: str) -> None:
+    text = f"Z{space}. 1»😀 »{space}. Next."
+    assert "".join(text[start:end] for start, end in sentence_spans(text, "en")) == text
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,9 @@ from isoglot._version import __version__
 from isoglot.cli.data import data_app
 from isoglot.cli.making import debias, demo, train, trim
 from isoglot.cli.measuring import audit, compare, evaluate, report
-from isoglot.cli.shared import out
 from isoglot.cli.studying import study
 from isoglot.common.errors import IsoglotError
-from isoglot.common.progress import console
+from isoglot.common.progress import console, out
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -13,9 +13,10 @@ from rich.table import Table
 
 import isoglot
 from isoglot.cli import shared
-from isoglot.cli.shared import Encoding, Json, Languages, encodes, given, listed, out, say, show_table
+from isoglot.cli.shared import Encoding, Json, Languages, encodes, given, listed, say
 from isoglot.common.errors import InputError
 from isoglot.common.paths import expanded_path
+from isoglot.common.progress import out, show_table
 
 data_app = typer.Typer(no_args_is_help=True, help="Training data and benchmarks.")
 

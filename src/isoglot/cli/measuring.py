@@ -12,8 +12,9 @@ import typer
 
 import isoglot
 from isoglot.cli import shared
-from isoglot.cli.shared import Encoding, Json, Languages, Model, encodes, given, listed, out, say, show, show_table
+from isoglot.cli.shared import Encoding, Json, Languages, Model, encodes, given, listed, say, show
 from isoglot.common.errors import InputError
+from isoglot.common.progress import out, show_table
 
 
 @encodes

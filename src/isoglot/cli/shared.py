@@ -5,26 +5,20 @@ from __future__ import annotations
 import functools
 import inspect
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 import isoglot
 from isoglot.common.cache import cache_folder
 from isoglot.common.errors import InputError
+from isoglot.common.progress import out, show_table
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
-
-WIDE = 10_000
-out = Console(width=None if sys.stdout.isatty() else WIDE)
-"""Standard output, for results. A pipe, a file or a log has no width, so nothing is wrapped or cut there."""
 
 
 def _not_there(folder: Path) -> Path:
@@ -78,20 +72,6 @@ def encodes(command: Callable[..., None]) -> Callable[..., None]:
 def say(line: str) -> None:
     """Print a line as it is: paths may hold square brackets, and must not be broken."""
     out.print(line, highlight=False, markup=False, soft_wrap=True)
-
-
-def show_table(table: Table) -> None:
-    """Print a table; on a terminal too narrow for it row by row in words, so that no figure is ever cut."""
-    if table.title:  # by itself, for a table breaks its title to its own width
-        out.print(table.title, highlight=False)
-        table.title = None
-    if out.measure(table, options=out.options.update(width=WIDE)).maximum <= out.width:
-        out.print(table)
-        return
-    headings = [str(column.header) for column in table.columns]
-    for row in zip(*(column.cells for column in table.columns), strict=True):
-        first, *rest = (f"{heading} {cell}".strip() for heading, cell in zip(headings, row, strict=True))
-        out.print(f"{first}: {'; '.join(rest)}", highlight=False)
 
 
 def show(results: Any, as_json: bool) -> None:

@@ -78,16 +78,17 @@ def apply_override(content: dict[str, Any], override: str) -> None:
         content[last] = value
 
 
-def first_problem(error: ValidationError, whole: str, docs: str) -> str:
+def first_problem(error: ValidationError, whole: str, docs: str, under: str = "") -> str:
     """The first thing that is wrong with settings, its key dotted.
 
     Args:
         error: what checking them raised.
         whole: what they are together, for what is wrong with no single key: `the configuration`.
         docs: the page that lists their keys.
+        under: the key that they stand under, with a dot behind it.
     """
     problem = error.errors()[0]
-    where = ".".join(str(part) for part in problem["loc"]) or whole
+    where = under + ".".join(str(part) for part in problem["loc"]) if problem["loc"] else whole
     if problem["type"] == "extra_forbidden":
         return f"unknown key {where}; {docs} lists the keys"
     given = problem["input"]

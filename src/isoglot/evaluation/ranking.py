@@ -26,7 +26,7 @@ from isoglot.models.similarity import Similarity, as_declared, prepare, score_bl
 Part = tuple[FloatArray, IntArray]
 """Vectors `(passages, dimensions)` and language numbers `(passages,)` of a run of the corpus."""
 
-DEFAULT_BLOCK_BYTES = 16 << 20  # scores each thread holds; larger blocks leave the cache, smaller ones cost calls
+DEFAULT_BLOCK_BYTES = 32 << 20  # scores each thread holds; smaller blocks make the product slower
 PART_PASSAGES = 1 << 14  # passages scored at a time: queries enough in a block for the product to run at full speed
 UNRANKED = 1 << 40  # the rank of a passage that a run of limited depth does not hold: beyond any cutoff
 _TIE_MARGIN = 8  # extra candidates taken by `_top`, so that ties at its edge are rarely cut
@@ -226,20 +226,23 @@ class _LaidOut:
         column = np.append(self._column, scores.shape[1])[at]
         inside = np.append(self.known, _NOWHERE)[at] == key
         limit[inside] = scores[row[inside], column[inside]]
-        above, reached = (np.empty((len(row), len(self._pieces)), np.int64) for _ in range(2))
+        words = np.empty((len(row), len(self._pieces)), np.int64)
         turn = np.arange(len(row)) - np.searchsorted(row, row)
         edges = [*np.flatnonzero(turn % _COMPARED == 0).tolist(), len(row)]
+        reached = []
         # One query at a time: its scores stay in the nearest cache while they are compared with all its limits.
         for start, stop in pairwise(edges):
             mine, limits, passed = scores[row[start]], limit[start:stop, None], flags[: stop - start]
-            for compare, words in ((np.greater, above), (np.greater_equal, reached)):
-                compare(mine, limits, out=passed)
-                np.add.reduceat(passed.view(np.int64), self._pieces, axis=1, out=words[start:stop])
-        above, reached = self._counts(above), self._counts(reached)
+            np.greater(mine, limits, out=passed)
+            np.add.reduceat(passed.view(np.int64), self._pieces, axis=1, out=words[start:stop])
+            reached.append(np.count_nonzero(np.greater_equal(mine, limits, out=passed)))
+        above = self._counts(words)
         place = np.minimum(np.searchsorted(self._languages, key >> 40), len(self._languages) - 1)
         held = self._languages[place] == key >> 40
         own, total = np.where(held, above[np.arange(len(row)), place], 0), above.sum(1)
-        for n in np.flatnonzero(reached.sum(1) > total + inside).tolist():
+        expected = np.add.reduceat(total + inside, edges[:-1]) if len(row) else np.zeros(0, np.int64)
+        tied = np.repeat(np.array(reached, np.int64) > expected, np.diff(edges))
+        for n in np.flatnonzero(tied).tolist():
             ties = np.flatnonzero(scores[row[n], : column[n]] == limit[n])  # those that stand before it
             own[n] += np.count_nonzero(self.key[ties] >> 40 == key[n] >> 40)
             total[n] += len(ties)

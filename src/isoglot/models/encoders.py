@@ -40,6 +40,7 @@ _PROMPT_NAMES: dict[Role, tuple[str, ...]] = {"query": ("query",), "passage": ("
 _E5_PROMPTS = {"query": "query: ", "document": "passage: "}  # E5 was trained with them; its hub folders lack them
 _E5 = re.compile(r"(?<![a-z0-9])e5(?![a-z0-9])(?!.*instruct)")
 _NO_LIMIT = 10**9  # tokenizers without a token limit give a number beyond
+_THIS_KIND = "SentenceTransformer"
 _OTHER_KINDS = {"SpladePooling": "SparseEncoder", "MultiVectorMask": "MultiVectorEncoder", "pylate.": "ColBERT model"}
 
 
@@ -261,16 +262,16 @@ def _refuse_other_kinds(source: str, offline: bool) -> None:
         return json.loads(Path(path).read_text("utf-8")) if path else {}
 
     modules = read("modules.json")
-    kind = read("config_sentence_transformers.json").get("model_type", SentenceTransformer.model_type)
+    kind = read("config_sentence_transformers.json").get("model_type", _THIS_KIND)
     types = " ".join(module["type"] for module in modules)
     architectures = " ".join(read("config.json").get("architectures") or ()) if not modules else ""
-    if kind == SentenceTransformer.model_type:
+    if kind == _THIS_KIND:
         kind = next((name for part, name in _OTHER_KINDS.items() if part in types), kind)
     if architectures.endswith("ForSequenceClassification"):
         kind = "CrossEncoder"
     if "ColBERT" in architectures:
         kind = "ColBERT model"
-    if kind != SentenceTransformer.model_type:
+    if kind != _THIS_KIND:
         raise InputError(
             f"{source}: a {kind}, which does not give one vector per text; what it ranks can be evaluated as a TREC "
             "run: isoglot evaluate run:FILE"

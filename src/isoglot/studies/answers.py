@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from isoglot.evaluation.results import leaning_of
 from isoglot.report.sentences import said
+from isoglot.report.systems import Column
 from isoglot.statistics.comparison import NOT_SHOWN, Contrast
 from isoglot.studies.curve import Optimum, pareto_front
 from isoglot.studies.figures import AGREEMENT, EVERYTHING, Figures, consistency, contrasts, gains, trade_off
-from isoglot.studies.phrases import by_language, by_view, leaders, optimum, place, sentences
+from isoglot.studies.phrases import by_language, by_view, leaders, optimum, sentences
 from isoglot.studies.recipe import BASE
 
 
@@ -28,13 +30,13 @@ def low_resource(figures: Figures) -> list[str]:
     answer = []
     for benchmark, model, measure in _each(figures):
         answer.append(f"{benchmark}, {model}.")
-        views = dict.fromkeys(part.view for part in figures.select(benchmark=benchmark, model=model))
-        for view in [view for view in views if view != EVERYTHING]:
-            answer += sentences(_tests(figures, benchmark, model, (measure,), view), view)
+        for view in dict.fromkeys(part.view for part in figures.select(benchmark=benchmark, model=model)):
+            if view != EVERYTHING:
+                answer += sentences(_tests(figures, benchmark, model, (measure,), view), view)
         answer += _leanings(figures, benchmark, model)
     for found in gains(figures):
         amounts = [f"{tag} {amount or 'unseen'} {gain:+.3f}" for tag, amount, gain in found.rows]
-        answer += [f"{found.title}: {', '.join(amounts)}.", by_language(found.part, found.system, *found.figure)]
+        answer += [f"{found.title}: {', '.join(amounts)}.", by_language(found.part, found.system, found.column)]
     return answer
 
 
@@ -47,30 +49,27 @@ def mkqa(figures: Figures) -> list[str]:
         answer += _leanings(figures, benchmark, model)
         for part in figures.select(benchmark=benchmark, model=model, view=EVERYTHING):
             found = contrasts(part, measure)
-            setting = "multilingual" if any(one.setting == "multilingual" for one in found) else "cross_lingual"
+            pooled = any(one.setting == "multilingual" for one in found)
+            column = Column("multilingual" if pooled else "cross_lingual", measure)
             for system in dict.fromkeys(one.system for one in found):
-                answer.append(by_language(part, system, setting, measure))
-                answer.append(by_view(figures, part, system, setting, measure))
+                answer += [by_language(part, system, column), by_view(figures, part, system, column)]
     return [*answer, *_alignment(figures)]
 
 
 def losses(figures: Figures) -> list[str]:
     """What each objective adds to the first baseline: fairness over languages, and its price in English."""
-    answer = []
-    baseline = figures.study.comparisons[0].baseline if figures.study.comparisons else BASE
-    for model in figures.study.models:
-        for system in figures.study.systems:
-            if system == baseline:
-                continue
-            found = list(_against(figures, system, baseline, model))
-            if not found:
-                continue
-            english = _differences(figures, [(name, one) for name, one, alone in found if alone])
-            fair = _differences(figures, [(name, one) for name, one, alone in found if not alone])
-            answer.append(f"{system} against {baseline}. English alone: {english} Over languages: {fair}")
-        for benchmark in figures.study.benchmarks:
-            measure = figures.study.benchmarks[benchmark].measures[0]
-            answer.append(f"{benchmark}: {leaders(figures, benchmark, model, measure)}")
+    answer, study = [], figures.study
+    baseline = study.comparisons[0].baseline if study.comparisons else BASE
+    for model in study.models:
+        for system in study.systems:
+            if found := list(_against(figures, system, baseline, model)):
+                english, fair = (
+                    _differences(figures, [(name, one) for name, one, alone in found if alone == wanted])
+                    for wanted in (True, False)
+                )
+                answer.append(f"{system} against {baseline}. English alone: {english} Over languages: {fair}")
+        for benchmark, spec in study.benchmarks.items():
+            answer.append(f"{benchmark}: {leaders(figures, benchmark, model, spec.measures[0])}")
             answer += _leanings(figures, benchmark, model)
     return answer
 
@@ -83,12 +82,9 @@ def ratio(figures: Figures) -> list[str]:
     for benchmark, model, measure in _each(figures):
         part = figures.select(benchmark=benchmark, model=model, view=EVERYTHING, baseline=BASE)[0]
         found = trade_off(part, measure)
-        front = [list(found)[n] for n in pareto_front(list(found.values()))]
-        if front:
-            answer.append(
-                f"{benchmark}: by their means, on the front of monolingual score against rank distance: "
-                f"{', '.join(front)}."
-            )
+        if front := [list(found)[n] for n in pareto_front(list(found.values()))]:
+            what = "by their means, on the front of monolingual score against rank distance"
+            answer.append(f"{benchmark}: {what}: {', '.join(front)}.")
         answer += sentences(_tests(figures, benchmark, model, (measure, AGREEMENT)))
         answer += _leanings(figures, benchmark, model)
         answer += _spreads(figures, benchmark, model)
@@ -157,14 +153,16 @@ def _optimum(figures: Figures, whole: Optimum) -> str:
     """Where the optimum lies, then where it lies for parts of the queries and for single languages."""
     figure = (whole.benchmark, whole.setting, whole.measure)
     others = [o for o in figures.optima if (o.benchmark, o.setting, o.measure) == figure and o is not whole]
-    parts = [place(o) for o in others if o.languages in figures.study.views]
+    parts = [o for o in others if o.languages in figures.study.views]
     alone = [o for o in others if o.languages not in figures.study.views]
-    apart = [place(o) for o in alone if o.low > whole.high or o.high < whole.low]
+    apart = [o for o in alone if o.low > whole.high or o.high < whole.low]
+    said_of = [[f"{o.languages}: {o.x:g} ({o.low:g} to {o.high:g})" for o in several] for several in (parts, apart)]
     text = f"{whole.benchmark}: {optimum(whole)}"
     if parts:
-        text += f" The place for {'; for '.join(parts)}."
+        text += f" The place for {'; for '.join(said_of[0])}."
     if alone:
-        text += f" Single languages whose interval of the place does not overlap with it: {', '.join(apart) or 'none'}."
+        listed = ", ".join(said_of[1]) or "none"
+        text += f" Single languages whose interval of the place does not overlap with it: {listed}."
     return text
 
 
@@ -185,9 +183,12 @@ def _differences(figures: Figures, found: list[tuple[str, Contrast]]) -> str:
         return "not measured."
     main = {name: (spec.measures[0], "rank_distance") for name, spec in figures.study.benchmarks.items()}
     lines = [said(one, name) for name, one in found if one.verdict != NOT_SHOWN and one.measure in main[name]]
-    for verdict in ("better", "worse"):
-        if many := sum(one.verdict == verdict and one.measure not in main[name] for name, one in found):
-            lines.append(f"{verdict} in {_figures(many)} of other measures")
+    others = Counter(one.verdict for name, one in found if one.measure not in main[name])
+    lines += [
+        f"{verdict} in {_figures(others[verdict])} of other measures"
+        for verdict in ("better", "worse")
+        if others[verdict]
+    ]
     if many := sum(one.verdict == NOT_SHOWN for _, one in found):
         lines.append(f"{NOT_SHOWN} in {'the other ' if lines else ''}{_figures(many)}")
     return "; ".join(lines) + "."

@@ -38,13 +38,10 @@ def views_of(study: Study, languages: Sequence[str]) -> dict[str, ViewSpec]:
     """The study's views of a benchmark in these languages, empty ones left out."""
     views: dict[str, ViewSpec] = {}
     for name, view in study.views.items():
-        asked, searched = (
-            tuple(tag for tag in languages if wanted is None or _is_in(tag, wanted))
-            for wanted in (view.queries, view.corpora)
-        )
-        if asked and searched:
-            kept = (asked if view.queries is not None else None, searched if view.corpora is not None else None)
-            views[name] = ViewSpec(queries=kept[0], corpora=kept[1])
+        sides = view.model_dump(exclude_none=True).items()
+        kept = {side: tuple(tag for tag in languages if _is_in(tag, wanted)) for side, wanted in sides}
+        if all(kept.values()):
+            views[name] = ViewSpec(**kept)
     for what in study.view_by:
         groups: dict[str, list[str]] = {}
         for tag in languages:
@@ -58,16 +55,15 @@ def restrict(run: Results, view: ViewSpec) -> Results:
 
     In one language the pool is the corpus; and within languages a view of corpora is one of queries.
     """
-    table = run.per_query
-    if len(run.summary["languages"]) == 1:
+    table, alone = run.per_query, len(run.summary["languages"]) == 1
+    if alone:
         table = table.filter(pc.equal(table["setting"], "monolingual"))
-        table = table.drop_columns([name for name in BIAS if name in table.column_names])
-    if view.queries is not None:
-        table = table.filter(pc.is_in(table["query_language"], pa.array(list(view.queries), pa.string())))
-    if view.corpora is not None:
-        table = table.filter(pc.is_in(table["corpus_language"], pa.array(list(view.corpora), pa.string())))
-        if view.queries is None:
-            table = table.filter(pc.equal(table["setting"], "cross_lingual"))
+    for column, tags in (("query_language", view.queries), ("corpus_language", view.corpora)):
+        if tags is not None:
+            table = table.filter(pc.is_in(table[column], pa.array(tags, pa.string())))
+    if view.corpora is not None and view.queries is None:
+        table = table.filter(pc.equal(table["setting"], "cross_lingual"))
+    if alone or view.corpora is not None:
         table = table.drop_columns([name for name in BIAS if name in table.column_names])
     return replace(run, per_query=table)
 

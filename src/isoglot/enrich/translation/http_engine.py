@@ -22,6 +22,11 @@ API_KEY_VARIABLE = "ISOGLOT_TRANSLATE_API_KEY"
 _OWN_CODES = {"zt": "zh-Hant", "pb": "pt-BR"}  # LibreTranslate's, which are no BCP 47
 _WORTH_RETRYING = frozenset({408, 425, 429, 500, 502, 503, 504})
 _LONGEST_WAIT = 120.0  # seconds, whatever the server asks for
+_ADVICE = {
+    **dict.fromkeys((401, 403), f"put a key that the server accepts into {API_KEY_VARIABLE}"),
+    **dict.fromkeys((400, 413), "lower texts_per_request or characters_per_request if that is its limit"),
+}
+_WHAT = "is it a LibreTranslate server?"
 
 
 class HttpEngine:
@@ -59,17 +64,21 @@ class HttpEngine:
             raise InputError(f'"{address}" is no server; give an address such as http://localhost:5000')
         if parts.username or parts.password or parts.query:
             raise InputError(f"the address of a server holds no secrets; put the key into {API_KEY_VARIABLE}")
-        for name, value in {"texts_per_request": texts_per_request, "tries": tries, "timeout": timeout}.items():
+        rate = float("inf") if requests_per_minute is None else requests_per_minute
+        positive = {
+            "texts_per_request": texts_per_request,
+            "tries": tries,
+            "timeout": timeout,
+            "requests_per_minute": rate,
+        }
+        for name, value in positive.items():
             if value <= 0:
                 raise InputError(f"http: {name} is {value}; it must be above 0")
-        if requests_per_minute is not None and requests_per_minute <= 0:
-            raise InputError(f"http: requests_per_minute is {requests_per_minute}; it must be above 0")
         self.name, self.model = "http", address.rstrip("/").removesuffix("/translate")
         self.more = f"{self.model}/languages lists what the server does"
         self._texts, self._characters = texts_per_request, characters_per_request
-        self._gap = 60.0 / requests_per_minute if requests_per_minute else 0.0
+        self._gap, self._next_request = 60.0 / rate, 0.0
         self._timeout, self._tries, self._first_wait = timeout, tries, first_wait
-        self._next_request = 0.0
 
     def targets(self, source_language: str) -> list[str]:
         """What the server's list of languages says."""
@@ -105,7 +114,7 @@ class HttpEngine:
         answer = self._ask("/translate", message)
         translations = answer.get("translatedText") if isinstance(answer, dict) else None
         if not isinstance(translations, list) or not all(isinstance(text, str) for text in translations):
-            raise InputError(f"{self.model}/translate: no list of texts in the answer; is it a LibreTranslate server?")
+            raise InputError(f"{self.model}/translate: no list of texts in the answer; {_WHAT}")
         if len(translations) != len(texts):
             raise InputError(
                 f"{self.model}/translate: {len(translations)} translations of {len(texts)} texts; "
@@ -120,9 +129,7 @@ class HttpEngine:
         try:
             targets = {str(entry["code"]): [str(code) for code in entry.get("targets", ())] for entry in listed}
         except (TypeError, KeyError, AttributeError):
-            raise InputError(
-                f"{self.model}/languages: not a list of languages; is it a LibreTranslate server?"
-            ) from None
+            raise InputError(f"{self.model}/languages: not a list of languages; {_WHAT}") from None
         codes = {tag: code for code in targets for tag in _tags([code])}
         # Servers before 1.3 list no targets: they translate everything into everything.
         return {
@@ -138,19 +145,19 @@ class HttpEngine:
         )
         for attempt in range(1, self._tries + 1):
             wait = self._first_wait * 2 ** (attempt - 1)
-            self._keep_to_the_rate()
+            now = time.monotonic()
+            time.sleep(max(0.0, self._next_request - now))  # not more requests a minute than are wanted
+            self._next_request = max(now, self._next_request) + self._gap
             try:
                 with urllib.request.urlopen(request, timeout=self._timeout) as response:
                     return json.loads(response.read())
             except urllib.error.HTTPError as error:
                 why = f"status {error.code}{_reason(error)}"
                 if error.code not in _WORTH_RETRYING:
-                    raise InputError(f"{self.model}{path}: {why}; {_advice(error.code)}") from None
+                    raise InputError(f"{self.model}{path}: {why}; {_ADVICE.get(error.code, _WHAT)}") from None
                 wait = _retry_after(error.headers.get("Retry-After"), wait)
-            except (UnicodeDecodeError, json.JSONDecodeError):
-                raise InputError(
-                    f"{self.model}{path}: the answer is not JSON; is it a LibreTranslate server?"
-                ) from None
+            except ValueError:
+                raise InputError(f"{self.model}{path}: the answer is not JSON; {_WHAT}") from None
             except TimeoutError:
                 why = f"no answer within {self._timeout:g} seconds"
             except (OSError, http.client.HTTPException) as error:
@@ -158,11 +165,6 @@ class HttpEngine:
             if attempt < self._tries:
                 time.sleep(min(wait, _LONGEST_WAIT))
         raise InputError(f"{self.model}{path}: {why}, {self._tries} times; see if the server runs, then go on")
-
-    def _keep_to_the_rate(self) -> None:
-        now = time.monotonic()
-        time.sleep(max(0.0, self._next_request - now))
-        self._next_request = max(now, self._next_request) + self._gap
 
 
 def _tags(codes: Sequence[str] | dict[str, Any]) -> dict[str, str]:
@@ -181,14 +183,6 @@ def _reason(error: urllib.error.HTTPError) -> str:
     if key := os.environ.get(API_KEY_VARIABLE):
         text = text.replace(key, "...")
     return f" ({text[:200]})"
-
-
-def _advice(status: int) -> str:
-    if status in (401, 403):
-        return f"put a key that the server accepts into {API_KEY_VARIABLE}"
-    if status in (400, 413):
-        return "lower texts_per_request or characters_per_request if that is its limit"
-    return "is it a LibreTranslate server?"
 
 
 def _retry_after(header: str | None, otherwise: float) -> float:

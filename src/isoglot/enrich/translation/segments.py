@@ -105,9 +105,9 @@ def _pieces(sentence: str, limit: int) -> Iterator[tuple[str, str]]:
                 best = found
         if best is None:
             break
-        text = sentence[: best.end()].rstrip()
-        yield text, sentence[len(text) : best.end()]
-        sentence = sentence[best.end() :]
-        spans = [(first - best.end(), last - best.end()) for first, last in spans]
+        end = best.end()
+        text = sentence[:end].rstrip()
+        yield text, sentence[len(text) : end]
+        sentence, spans = sentence[end:], [(first - end, last - end) for first, last in spans]
     if sentence:
         yield sentence, ""
