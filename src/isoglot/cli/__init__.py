@@ -33,9 +33,7 @@ def main() -> None:
     """Run the command line; exit code 2 and one line for anything the user can mend."""
     try:
         sys.exit(app(standalone_mode=False) or 0)
-    except typer.Abort:
-        sys.exit(130)
-    except KeyboardInterrupt:
+    except (typer.Abort, KeyboardInterrupt):
         console.print("interrupted")
         sys.exit(130)
     except IsoglotError as error:

@@ -54,11 +54,8 @@ def data_show(name: str, as_json: Json = False) -> None:
     entry = SOURCES.get(name) or BENCHMARKS.get(name)
     if entry is None:
         raise InputError(f"{name!r} is unknown; isoglot data list names what there is")
-    shown = {
-        key: value
-        for key, value in vars(entry).items()
-        if isinstance(value, bool) or (isinstance(value, (str, tuple)) and value)
-    }
+    said = {key: value for key, value in vars(entry).items() if isinstance(value, (bool, str, tuple))}
+    shown = {key: value for key, value in said.items() if value or value is False}
     if as_json:
         print(json.dumps(shown))
         return

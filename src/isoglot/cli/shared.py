@@ -6,7 +6,7 @@ import functools
 import inspect
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -50,13 +50,7 @@ class Encoding:
 
     def load(self, model: str) -> SentenceTransformer:
         """The model, as the options describe it."""
-        return isoglot.load_encoder(
-            model,
-            max_tokens=self.max_tokens,
-            query_prompt=self.query_prompt,
-            passage_prompt=self.passage_prompt,
-            trust_remote_code=self.trust_remote_code,
-        )
+        return isoglot.load_encoder(model, **{name: value for name, value in asdict(self).items() if name != "bf16"})
 
 
 def encodes(command: Callable[..., None]) -> Callable[..., None]:

@@ -21,6 +21,16 @@ def mean_present(values: Values) -> float:
     return float(present.mean()) if len(present) else float("nan")
 
 
+def ratio(part: npt.ArrayLike, whole: npt.ArrayLike, empty: float = float("nan")) -> Values:
+    """`part / whole`, and the empty value where the whole is 0.
+
+    >>> ratio([1, 0], [2, 0]).tolist()
+    [0.5, nan]
+    """
+    divided: Values = np.divide(part, whole, out=np.full(np.shape(whole), empty), where=np.asarray(whole) > 0)
+    return divided
+
+
 def plain(value: float) -> float | None:
     """A figure as JSON holds it, to six places; None for nan."""
     return None if np.isnan(value) else round(float(value), 6)

@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from isoglot.common.arrays import BoolArray, FloatArray, IntArray, Values, place_in_group
+from isoglot.common.arrays import BoolArray, FloatArray, IntArray, Values, place_in_group, ratio
 from isoglot.common.errors import InputError
 
 Scores = Callable[[IntArray, IntArray], FloatArray]
@@ -28,11 +28,8 @@ def rank_biased_overlap(first: IntArray, second: IntArray, persistence: float = 
     agreement is taken to stay what it is at k. Rankings `(rankings, k)` are compared row by row: passage numbers, best
     first, none twice; -1 where a ranking ends, which matches nothing.
 
-    Example:
-        Two places, swapped: X is 0, then 2.
-
-        >>> rank_biased_overlap(np.array([[5, 8]]), np.array([[8, 5]])).round(4).tolist()  # .81 + .1/.9 * .81
-        [0.9]
+    >>> rank_biased_overlap(np.array([[5, 8]]), np.array([[8, 5]])).round(4).tolist()  # X is 0, 2: .81 + .1/.9 * .81
+    [0.9]
     """
     if not 0 < persistence < 1:
         raise InputError(f"persistence {persistence}: it must lie between 0 and 1, such as 0.9")
@@ -75,13 +72,10 @@ def mean_rank_correlation(top: IntArray, example: IntArray, scores: Scores, cuto
     `top` and `example` are those of `ranking_agreement`; the values are taken at each cutoff. Any scores that order
     alike will do; a passage of which one of two queries has no score, nan, does not count between them.
 
-    Example:
-        Both first two passages together are three, which the one query scores 3, 2, 1 and the other 1, 3, 2.
-
-        >>> table = np.array([[3.0, 2.0, 1.0], [1.0, 3.0, 2.0]])
-        >>> of = lambda queries, passages: table[np.ix_(queries, passages)]
-        >>> mean_rank_correlation(np.array([[0, 1], [1, 2]]), np.array([0, 0]), of, [2])[0].tolist()
-        [-0.5, -0.5]
+    >>> table = np.array([[3.0, 2.0, 1.0], [1.0, 3.0, 2.0]])  # of two queries and the three passages that either finds
+    >>> of = lambda queries, passages: table[np.ix_(queries, passages)]
+    >>> mean_rank_correlation(np.array([[0, 1], [1, 2]]), np.array([0, 0]), of, [2])[0].tolist()
+    [-0.5, -0.5]
     """
     depth = min(max(cutoffs), top.shape[1])
     place = place_in_group(example)  # of a query among the translations of its question
@@ -109,8 +103,7 @@ def _spearman(first: FloatArray, second: FloatArray, present: BoolArray) -> Valu
         ranks = rankdata(np.where(present, values, np.inf), axis=1)
         centred.append(np.where(present, ranks - ((count + 1) / 2)[:, None], 0.0))
     x, y = centred
-    with np.errstate(invalid="ignore"):
-        return np.asarray((x * y).sum(1) / np.sqrt((x**2).sum(1) * (y**2).sum(1)), np.float64)
+    return ratio((x * y).sum(1), np.sqrt((x**2).sum(1) * (y**2).sum(1)))
 
 
 def _with_translations(example: IntArray, agree: Callable[[IntArray, IntArray], Values]) -> Values:
@@ -125,5 +118,4 @@ def _with_translations(example: IntArray, agree: Callable[[IntArray, IntArray], 
         for query in (one, other):  # in each a query stands once at most
             total[query] += np.nan_to_num(value)
             count[query] += ~np.isnan(value)
-    with np.errstate(invalid="ignore"):
-        return total / count
+    return ratio(total, count)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from isoglot.common.arrays import FloatArray, IntArray, Values, mean_present, plain
+from isoglot.common.arrays import FloatArray, IntArray, Values, mean_present, plain, ratio
 from isoglot.common.errors import InputError
 
 BLOCK_BYTES = 32 << 20  # memory for the scores that `strong_alignment` holds at a time
@@ -44,17 +44,14 @@ def strong_alignment(
     judge each relevant to itself, too: so it is neither asked for nor in the way. More queries than fit into the
     memory for scores are scored in turn, in float32.
 
-    Example:
-        An English query; the German answer (cosine .8) stands before the wrong English passage (.6), the Spanish
-        one (.28) does not.
+    For an English query the German answer (cosine .8) stands before the wrong English passage (.6), the Spanish one
+    (.28) does not:
 
-        >>> passages = np.array([[0.8, 0.6], [0.6, 0.8], [0.28, 0.96]], np.float32)
-        >>> strong_alignment(
-        ...     np.array([[1.0, 0.0]], np.float32), passages, query_language=np.array([0]),
-        ...     passage_language=np.array([1, 0, 2]), judgement_query=np.array([0, 0]),
-        ...     judgement_passage=np.array([0, 2]),
-        ... ).tolist()
-        [0.5]
+    >>> passages = np.array([[0.8, 0.6], [0.6, 0.8], [0.28, 0.96]], np.float32)
+    >>> spoken = {"query_language": np.array([0]), "passage_language": np.array([1, 0, 2])}
+    >>> judged = {"judgement_query": np.array([0, 0]), "judgement_passage": np.array([0, 2])}
+    >>> strong_alignment(np.array([[1.0, 0.0]], np.float32), passages, **spoken, **judged).tolist()
+    [0.5]
     """
     queries, passages = _unit(queries), _unit(passages)
     order = np.argsort(judgement_query, kind="stable")
@@ -69,8 +66,7 @@ def strong_alignment(
         wanted = scores[cell]
         scores[cell] = -np.inf
         above[low:high] = wanted > scores.max(1, initial=-np.inf)[cell[0]]
-    with np.errstate(invalid="ignore"):
-        return np.bincount(query, other & above, len(queries)) / np.bincount(query, other, len(queries))
+    return ratio(np.bincount(query, other & above, len(queries)), np.bincount(query, other, len(queries)))
 
 
 def bitext_precision(vectors: FloatArray, language: IntArray, example: IntArray) -> Values:
@@ -190,14 +186,11 @@ def linear_cka(vectors: FloatArray, language: IntArray, example: IntArray) -> Va
     whether translations are near each other: 1 goes with any offset between them. Fewer examples than dimensions push
     it up, towards 1; compare figures over the same examples only.
 
-    Example:
-        The second language is the first turned by 90 degrees; the third has nothing to do with it.
-
-        >>> first = np.array([[1, 0], [-1, 0], [1, 0], [-1, 0]], np.float32)
-        >>> third = np.array([[1, 0], [1, 0], [-1, 0], [-1, 0]], np.float32)
-        >>> vectors = np.concatenate([first, first[:, ::-1], third])
-        >>> linear_cka(vectors, np.repeat([0, 1, 2], 4), np.tile(np.arange(4), 3)).round(4).tolist()
-        [[nan, 1.0, 0.0], [1.0, nan, 0.0], [0.0, 0.0, nan]]
+    >>> first = np.array([[1, 0], [-1, 0], [1, 0], [-1, 0]], np.float32)
+    >>> third = np.array([[1, 0], [1, 0], [-1, 0], [-1, 0]], np.float32)  # nothing to do with the first
+    >>> vectors = np.concatenate([first, first[:, ::-1], third])  # the second is the first turned by 90 degrees
+    >>> linear_cka(vectors, np.repeat([0, 1, 2], 4), np.tile(np.arange(4), 3)).round(4).tolist()
+    [[nan, 1.0, 0.0], [1.0, nan, 0.0], [0.0, 0.0, nan]]
     """
     unit = _unit(vectors)
 
@@ -224,9 +217,8 @@ def alignment_summary(
     same for every model and seed; precision falls as it grows. In `strong_alignment` every text asks for its
     translations in the pool of all. The language tags name what is wrong with the input.
 
-    Returns:
-        Each measure's mean over pairs of languages (`strong_alignment`: over the texts of a language, then over
-        languages), the probe's accuracy and chance, and the number of examples; None for what could not be measured.
+    Measures are means over pairs of languages (`strong_alignment`: over the texts of a language, then over languages),
+    beside the probe's accuracy and chance and the number of examples; None for what could not be measured.
 
     Raises:
         InputError: if a language has two texts of one example.

@@ -97,10 +97,8 @@ def _answer_ranks(data: RetrievalSet, ranks: Ranks) -> IntArray:
     """`(queries, 1)`; rank of the first passage that holds an answer, 0 where none of those looked at does."""
     table = np.zeros((len(data.query_texts), 1), np.int64)
     for query, answers in enumerate(data.answers or ()):
-        for place, passage in enumerate(ranks.top[query].tolist(), 1):
-            if passage >= 0 and has_answer(data.passage_texts[passage], answers):
-                table[query] = place
-                break
+        places = enumerate(ranks.top[query].tolist(), 1)
+        table[query] = next((n for n, each in places if each >= 0 and has_answer(data.passage_texts[each], answers)), 0)
     return table
 
 

@@ -42,10 +42,8 @@ class MultilingualRetrievalEvaluator(SentenceEvaluator):
         self.batch_size, self.bf16 = batch_size, bf16
         self._primary = self.primary_metric = primary_metric
         if primary_metric in BY_DISTANCE:
-            raise InputError(
-                f"primary_metric {primary_metric!r}: neither high nor low is good; use 'fair_share_distance@1', its "
-                "distance from the fair share"
-            )
+            better = f"its distance from the fair share, 'fair_share_distance@{primary_metric.partition('@')[2]}'"
+            raise InputError(f"primary_metric {primary_metric!r}: neither high nor low is good; use {better}")
         self.greater_is_better = primary_metric not in LOWER_IS_BETTER
 
     def __call__(
@@ -53,8 +51,7 @@ class MultilingualRetrievalEvaluator(SentenceEvaluator):
     ) -> dict[str, float]:
         """Evaluate the model as it stands; metrics by name, the primary one among them.
 
-        With an output path everything is also kept in a folder there, named by epoch and steps, that `isoglot report`
-        reads.
+        With an output path all is kept in a folder there, named by epoch and steps, that `isoglot report` reads.
         """
         results = evaluate(model, self.data, name=f"step {steps}", batch_size=self.batch_size, bf16=self.bf16)
         metrics = {

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from isoglot.common.arrays import BoolArray, IntArray, Values
+from isoglot.common.arrays import BoolArray, IntArray, Values, ratio
 from isoglot.evaluation.measures import best_rank, worst_rank
 
 
@@ -54,8 +54,7 @@ def same_language_share(query_language: IntArray, top_language: IntArray, cutoff
     [0.75, 0.3333]
     """
     top = top_language[:, :cutoff]
-    with np.errstate(invalid="ignore"):
-        return np.asarray((top == query_language[:, None]).sum(1) / (top >= 0).sum(1), np.float64)
+    return ratio((top == query_language[:, None]).sum(1), (top >= 0).sum(1))
 
 
 def fair_share(
@@ -83,10 +82,9 @@ def fair_share(
     >>> fair_share(*(np.array([n]) for n in (1, 4, 2, 1, 10, 4))).tolist()  # (.5 + 3 * .375) / 4
     [0.40625]
     """
-    with np.errstate(invalid="ignore"):
-        right = found * relevant_same / np.maximum(relevant, 1)
-        wrong = (shown - found) * (pool_same - relevant_same) / np.maximum(pool - relevant, 1)
-        return np.asarray((right + wrong) / shown, np.float64)
+    right = found * relevant_same / np.maximum(relevant, 1)
+    wrong = (shown - found) * (pool_same - relevant_same) / np.maximum(pool - relevant, 1)
+    return ratio(right + wrong, shown)
 
 
 @dataclass(frozen=True)
@@ -170,5 +168,4 @@ def other_language_recall(ranks: IntArray, same_language: BoolArray, cutoff: int
     [0.5, nan]
     """
     other = (ranks > 0) & ~same_language
-    with np.errstate(invalid="ignore"):
-        return np.asarray((other & (ranks <= cutoff)).sum(1) / other.sum(1), np.float64)
+    return ratio((other & (ranks <= cutoff)).sum(1), other.sum(1))

@@ -13,9 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 
-from isoglot.common.arrays import BoolArray, IntArray, Values
+from isoglot.common.arrays import BoolArray, IntArray, Values, ratio
 from isoglot.common.errors import InputError
 
 Measure = Callable[..., Values]
@@ -32,8 +31,8 @@ def average_precision(ranks: IntArray) -> Values:
     [0.75, 0.5]
     """
     ordered, present = in_order(ranks)
-    order = np.arange(1, ranks.shape[1] + 1)
-    return _divide(np.where(present, order / np.maximum(ordered, 1), 0.0).sum(1), present.sum(1))
+    precision = np.arange(1, ranks.shape[1] + 1) / np.maximum(ordered, 1)
+    return ratio(np.where(present, precision, 0.0).sum(1), present.sum(1), 0.0)
 
 
 def reciprocal_rank(ranks: IntArray, cutoff: int = 10) -> Values:
@@ -64,7 +63,7 @@ def ndcg(ranks: IntArray, cutoff: int = 10, grades: IntArray | None = None) -> V
     seen = np.where(ranks <= cutoff, gains / np.log2(np.maximum(ranks, 1) + 1), 0.0).sum(1)
     best = -np.sort(-gains, axis=1)[:, :cutoff]
     ideal: Values = (best / np.log2(np.arange(best.shape[1]) + 2)).sum(1)
-    return _divide(seen, ideal)
+    return ratio(seen, ideal, 0.0)
 
 
 def recall(ranks: IntArray, cutoff: int) -> Values:
@@ -73,7 +72,7 @@ def recall(ranks: IntArray, cutoff: int) -> Values:
     >>> recall(np.array([[1, 12, 30, 0]]), 12).round(4).tolist()
     [0.6667]
     """
-    return _divide(((ranks > 0) & (ranks <= cutoff)).sum(1), (ranks > 0).sum(1))
+    return ratio(((ranks > 0) & (ranks <= cutoff)).sum(1), (ranks > 0).sum(1), 0.0)
 
 
 def success(ranks: IntArray, cutoff: int) -> Values:
@@ -140,7 +139,3 @@ def in_order(ranks: IntArray) -> tuple[IntArray, BoolArray]:
     """Ranks rising along each row with the empty places last, and which places are taken."""
     ordered = np.sort(np.where(ranks > 0, ranks, np.iinfo(np.int64).max), axis=1)
     return ordered, np.arange(ranks.shape[1]) < (ranks > 0).sum(1)[:, None]
-
-
-def _divide(value: npt.ArrayLike, by: IntArray | Values) -> Values:
-    return np.divide(value, by, out=np.zeros(len(by)), where=by > 0)

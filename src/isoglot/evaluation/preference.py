@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from isoglot.common.arrays import BoolArray, IntArray, Values
+from isoglot.common.arrays import BoolArray, IntArray, Values, ratio
 from isoglot.evaluation.measures import in_order
 
 
@@ -22,16 +22,15 @@ def semantic_error(ranks: IntArray, query_language: IntArray, top_language: IntA
     bias shows, or another. Range 0, all right ones first, to 1; lower is better. The parts are nan where more right
     passages stand first than languages are given.
 
-    Example:
-        Right passages stand 1st and 4th; the one that stands 2nd, a wrong one, is in the query's language, 0.
+    Right passages stand 1st and 4th; the one that stands 2nd, a wrong one, is in the query's language, 0:
 
-        >>> semantic_error(np.array([[4, 1]]), np.array([0]), np.array([[1, 0, 1, 1]]))["semantic_error_same_language"]
-        array([0.5])
+    >>> semantic_error(np.array([[4, 1]]), np.array([0]), np.array([[1, 0, 1, 1]]))["semantic_error_same_language"]
+    array([0.5])
     """
     ordered, present = in_order(ranks)
     clean = (ordered == np.arange(1, ranks.shape[1] + 1)).sum(1)
     relevant = present.sum(1)
-    share = np.divide(relevant - clean, relevant, out=np.full(len(ranks), np.nan), where=relevant > 0)
+    share = ratio(relevant - clean, relevant)
     padded = np.concatenate([top_language, np.full((len(ranks), 1), -1)], 1)
     language = padded[np.arange(len(ranks)), np.minimum(clean, top_language.shape[1])]
     same = language == query_language
@@ -74,11 +73,8 @@ def preference(ranks: IntArray, same_language: BoolArray) -> dict[str, Values]:
     PreferenceRate ask the same on pools with one right passage in each language. `same_language` says of each rank
     whether the passage is in the query's language; a query without right passages on both sides gives nan.
 
-    Example:
-        The right passage in the query's language stands 3rd, those in others 1st and 9th.
-
-        >>> preference(np.array([[3, 1, 9]]), np.array([[True, False, False]]))
-        {'preference_rate': array([0.5]), 'language_preference_rate': array([0.])}
+    >>> preference(np.array([[3, 1, 9]]), np.array([[True, False, False]]))  # above the one at 9, below the one at 1
+    {'preference_rate': array([0.5]), 'language_preference_rate': array([0.])}
     """
     from scipy.stats import rankdata  # type: ignore[import-untyped]
 
@@ -87,7 +83,7 @@ def preference(ranks: IntArray, same_language: BoolArray) -> dict[str, Values]:
     among = rankdata(np.where(ranks > 0, ranks, last), axis=1)
     count, pairs = own.sum(1), own.sum(1) * others.sum(1)
     above = np.where(own, among, 0).sum(1) - count * (count + 1) / 2  # pairs with the other one above, Mann-Whitney's U
-    rate = 1 - np.divide(above, pairs, out=np.full(len(ranks), np.nan), where=pairs > 0)
+    rate = 1 - ratio(above, pairs)
     best, rival = (np.where(side, ranks, last).min(1, initial=last) for side in (own, others))
     first = np.where(pairs > 0, (best < rival) + (best == rival) / 2, np.nan)
     return {"preference_rate": rate, "language_preference_rate": first}

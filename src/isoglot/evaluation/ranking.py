@@ -1,8 +1,8 @@
 """Exact ranks from embeddings: every setting of an evaluation from one pass over the scores.
 
-A rank is one plus the number of passages that come before; counting them is a comparison and a sum, so no pool is
-ever sorted, and a corpus of any size can be counted part by part. Within a part passages are laid out language by
-language, so the same comparisons give a rank in the pool of all languages and one in the corpus of its own.
+A rank is one plus the number of passages that come before; counting them needs no sort, so a corpus of any size can be
+counted part by part. Within a part passages are laid out language by language, so the same comparisons give a rank in
+the pool of all languages and one in the corpus of its own.
 
 Ties are broken by place: of passages with equal scores those of the language with the smaller number come first, and
 within a language those that stand first in the pool. Scores are float32, by the similarity that the model declares;
@@ -82,16 +82,13 @@ def rank_relevant(
         block_bytes: memory for scores; more queries at a time than fit are scored in turn.
         on_progress: called with the number of scores just computed, which sum to queries times passages.
 
-    Example:
-        Two languages; the query's match is second in the pool but first in its language.
+    With two languages, the query's match is second in the pool but first in its language:
 
-        >>> q = np.array([[1.0, 0.0]], np.float32)
-        >>> p = np.array([[0.9, 0.1], [0.8, 0.2], [0.1, 0.9]], np.float32)
-        >>> one = np.array([0])
-        >>> ranks = rank_relevant(q, p, passage_language=np.array([0, 1, 1]), judgement_query=one,
-        ...                       judgement_passage=np.array([1]), top_k=2)
-        >>> ranks.pooled.tolist(), ranks.in_language.tolist(), ranks.top.tolist()
-        ([2], [1], [[0, 1]])
+    >>> q, p = np.array([[1.0, 0.0]], np.float32), np.array([[0.9, 0.1], [0.8, 0.2], [0.1, 0.9]], np.float32)
+    >>> judged = {"judgement_query": np.array([0]), "judgement_passage": np.array([1])}
+    >>> ranks = rank_relevant(q, p, passage_language=np.array([0, 1, 1]), top_k=2, **judged)
+    >>> ranks.pooled.tolist(), ranks.in_language.tolist(), ranks.top.tolist()
+    ([2], [1], [[0, 1]])
     """
     starts = range(0, len(passages), part_passages)
     judged = judgement_query, judgement_passage
@@ -155,7 +152,8 @@ def rank_in_parts(
                 )
                 in_language[judged] += own
                 pooled[judged] += own + others
-                _keep_best(best, slice(start, start + len(some)), part.top(block_scores, top_k))
+                found, columns = _top(block_scores, min(top_k, len(part.known)))
+                _keep_best(best, slice(start, start + len(some)), (found, torch.from_numpy(part.key)[columns]))
                 if on_progress:
                     on_progress(len(some) * len(part.known))
 
@@ -242,7 +240,7 @@ class _LaidOut:
         place = np.minimum(np.searchsorted(self._languages, key >> 40), len(self._languages) - 1)
         held = self._languages[place] == key >> 40
         own, total = np.where(held, above[np.arange(len(row)), place], 0), above.sum(1)
-        expected = np.add.reduceat(total + inside, edges[:-1]) if edges[:-1] else []
+        expected = np.add.reduceat(total + inside, edges[:-1]) if len(row) else np.zeros(0, np.int64)
         tied = np.repeat(np.array(reached, np.int64) > expected, np.diff(edges))
         for n in np.flatnonzero(tied).tolist():
             ties = np.flatnonzero(scores[row[n], : column[n]] == limit[n])  # those that stand before it
@@ -255,11 +253,6 @@ class _LaidOut:
         pieces = words.view(np.uint8).reshape(*words.shape, _WORD).sum(2, dtype=np.int64)
         counts: IntArray = np.add.reduceat(pieces, self._first_piece, axis=1)
         return counts
-
-    def top(self, scores: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Scores and keys of the k best passages of this part for each row; fewer if it has fewer."""
-        values, columns = _top(scores, min(k, len(self.known)))
-        return values, torch.from_numpy(self.key)[columns]
 
 
 def _keep_best(best: tuple[torch.Tensor, torch.Tensor], rows: slice, found: tuple[torch.Tensor, torch.Tensor]) -> None:

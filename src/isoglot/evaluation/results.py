@@ -49,10 +49,8 @@ TOP_SCHEMA = pa.schema(
 class Results:
     """The outcome of one model on one benchmark.
 
-    Attributes:
-        summary: what `results.json` holds.
-        per_query: one row per query, setting and corpus language.
-        top: the first passages of some queries, in `TOP_SCHEMA`; None in results that were made without.
+    The summary is what `results.json` holds; the per-query table has one row per query, setting and corpus language;
+    `top` are the first passages of some queries, in `TOP_SCHEMA`, None in results that were made without.
     """
 
     summary: dict[str, Any]
@@ -115,12 +113,8 @@ def load_results(path: str | Path) -> Results:
     schema = summary.get("schema") if isinstance(summary, dict) else None
     if schema != SCHEMA:
         raise InputError(f"{folder}: results of schema {schema!r}; this version reads schema {SCHEMA}")
-    whole = {
-        "alignment": {},
-        "seconds": {},
-        **summary,
-        "model": {**NO_MODEL, **summary["model"]},
-    }  # older runs lack some
+    # Older runs lack some.
+    whole = {"alignment": {}, "seconds": {}, **summary, "model": {**NO_MODEL, **summary["model"]}}
     return Results(whole, per_query, top)
 
 

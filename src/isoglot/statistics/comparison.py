@@ -212,12 +212,9 @@ def _measures(runs: Sequence[Sequence[Results]], names: Sequence[str], measures:
             raise InputError(f"{name}: no measure {unknown[0]!r}; there are {', '.join(numbers)}")
         if missing := [column for column in (*KEYS, *behind) if column not in table.column_names]:
             raise InputError(f"{name}: its per-query table has no column {missing[0]!r}; evaluate again")
-    shared = [measure for measure in BIAS if all(_has_values(table, measure) for _, table in tables)]
+    filled = [{name for name in each.column_names if each[name].null_count < len(each)} for _, each in tables]
+    shared = [measure for measure in BIAS if set(_columns_of(measure)) <= set.intersection(*filled)]
     return list(dict.fromkeys([*measures, *shared]))
-
-
-def _has_values(table: pa.Table, measure: str) -> bool:
-    return all(name in table.column_names and table[name].null_count < len(table) for name in _columns_of(measure))
 
 
 def _columns_of(measure: str) -> tuple[str, ...]:

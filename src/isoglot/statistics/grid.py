@@ -58,11 +58,9 @@ class Grid:
         place = _places(results.per_query, self.examples, self.cells)
         if not np.array_equal(np.sort(place), self.asked):
             raise InputError(f"{name}: its queries differ from the baseline's; evaluate both on the same benchmark")
-        matrices = {}
-        for column in columns:
-            matrix = np.full(len(self.examples) * len(self.cells), np.nan)
-            matrix[place] = results.per_query[column].cast(pa.float64()).to_numpy()
-            matrices[column] = matrix.reshape(len(self.examples), len(self.cells))
+        matrices = {column: np.full((len(self.examples), len(self.cells)), np.nan) for column in columns}
+        for column, matrix in matrices.items():
+            matrix.flat[place] = results.per_query[column].cast(pa.float64()).to_numpy()
         return matrices
 
     def comparable(self, systems: Sequence[Runs], baseline: int) -> tuple[Groups, list[str]]:

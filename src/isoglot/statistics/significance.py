@@ -155,16 +155,15 @@ def randomisation_test(a: Values, b: Values, *, permutations: int = 10_000, seed
 def randomisation_p_values(differences: Values, *, permutations: int = 10_000, seed: int = 0) -> Values:
     """`randomisation_test` for many comparisons at once, with the same swaps: two-sided p-values `(comparisons,)`.
 
-    The differences `(examples, comparisons)` are `contributions` of the differences of two systems, 0 where an example
-    has no query.
+    From differences `(examples, comparisons)`: `contributions` of those of two systems, 0 where there is no query.
     """
     if permutations < 1:
         raise InputError(f"permutations {permutations}: need at least 1")
     total = differences.sum(0)
     limit = np.abs(total) - TIE * np.abs(differences).sum(0)
-    exact = len(differences) <= EXACT_EXAMPLES
-    swaps = _all_swaps(len(differences)) if exact else _random_swaps(len(differences), permutations, seed)
+    swaps = _swaps(len(differences), permutations, seed)
     extreme = sum((np.abs(total - 2.0 * (swapped @ differences)) >= limit).sum(0) for swapped in swaps)
+    exact = len(differences) <= EXACT_EXAMPLES
     p_values = extreme / 2 ** len(differences) if exact else (1 + extreme) / (1 + permutations)
     return np.asarray(p_values, np.float64)
 
@@ -299,13 +298,12 @@ def _draws(examples: int, resamples: int, seed: int) -> Iterator[Values]:
         yield np.bincount(picks.ravel(), minlength=block * examples).reshape(block, examples).astype(np.float64)
 
 
-def _random_swaps(examples: int, permutations: int, seed: int) -> Iterator[Values]:
-    """Random 0 and 1, `(block, examples)`, until there are enough permutations."""
+def _swaps(examples: int, permutations: int, seed: int) -> Iterator[Values]:
+    """All rows of 0 and 1 for few examples, else random ones, `(block, examples)`, until there are enough."""
+    if examples <= EXACT_EXAMPLES:
+        yield (np.arange(2**examples)[:, None] >> np.arange(examples) & 1).astype(np.float64)
+        return
     generator = np.random.default_rng(seed)
     for block in _blocks(permutations, examples):
         bits = generator.integers(256, size=(block, -(-examples // 8)), dtype=np.uint8)
         yield np.unpackbits(bits, axis=1, count=examples).astype(np.float64)
-
-
-def _all_swaps(examples: int) -> Iterator[Values]:
-    yield (np.arange(2**examples)[:, None] >> np.arange(examples) & 1).astype(np.float64)
