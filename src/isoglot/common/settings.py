@@ -67,13 +67,13 @@ def apply_override(content: dict[str, Any], override: str) -> None:
         content[last] = value
 
 
-def first_problem(error: ValidationError, whole: str, docs: str) -> str:
+def first_problem(error: ValidationError, whole: str, docs: str, under: str = "") -> str:
     """The first thing that is wrong with settings, by its dotted key or, if it is none's, as of the `whole`.
 
-    `docs` is the page that lists the keys.
+    `docs` is the page that lists the keys, `under` the key that the settings stand under, with a dot behind it.
     """
     problem = error.errors()[0]
-    where = ".".join(str(part) for part in problem["loc"]) or whole
+    where = under + ".".join(str(part) for part in problem["loc"]) if problem["loc"] else whole
     if problem["type"] == "extra_forbidden":
         return f"unknown key {where}; {docs} lists the keys"
     given = problem["input"]

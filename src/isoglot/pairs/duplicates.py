@@ -182,12 +182,16 @@ def connected(links: Sequence[Shared], examples: int) -> IntArray:
     return group
 
 
-def best_of(group: IntArray, order: IntArray) -> BoolArray:
-    """True for one member of each group, the one that comes first in `order` (a permutation of all members)."""
-    first = np.unique(group[order], return_index=True)[1]
-    kept = np.zeros(len(group), dtype=np.bool_)
-    kept[order[first]] = True
-    return kept
+def distinct(texts: ArrowTexts, rows: Rows, examples: int) -> tuple[BoolArray, int, int]:
+    """`(examples,)`, those that deduplication keeps; how many go for the same passage, and for nearly the same."""
+    passage, near = (shared(rows, "passage", key_numbers(texts, rows.passage, key)) for key in (passage_key, near_key))
+    asked = shared(rows, "query", key_numbers(texts, rows.query, query_key))
+    order = np.argsort(-np.bincount(rows.example, minlength=examples), kind="stable")
+    group = connected([passage, near], examples)
+    different = len(np.unique(connected([passage], examples)))
+    kept = np.zeros(examples, np.bool_)
+    kept[order[np.unique(group[order], return_index=True)[1]]] = True  # the first in the order of each group
+    return kept & first_with_key(asked.of(kept), order), examples - different, different - int(kept.sum())
 
 
 def first_with_key(asked: Shared, order: IntArray) -> BoolArray:

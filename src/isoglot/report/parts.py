@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from isoglot.common.languages import language_name
@@ -143,22 +144,15 @@ def errors_table(title: str, summaries: Mapping[str, Mapping[str, Any]]) -> Tabl
 
 def first_passages(systems: Systems) -> dict[str, Any] | None:
     """Languages among the first ten passages by query language; None where no system has them."""
-    mixes = [result.summary.get("language_mix") for result in systems.results]
-    known = [(name, mix) for name, mix in zip(systems.names, mixes, strict=True) if mix]
+    every = zip(systems.names, systems.results, strict=True)
+    known = [(name, mix) for name, result in every if (mix := result.summary.get("language_mix"))]
     if not known:
         return None
     most = max(value for _, mix in known for row in mix["values"] for value in row)
     cutoff = known[0][1]["cutoff"]
+    drawn = partial(language_map, domain=(0.0, most), found="passage language", form=".0%")
     plots = [
-        language_map(
-            f"{name}: languages of the first {cutoff}",
-            mix["columns"],
-            mix["values"],
-            (0.0, most),
-            queries=mix["rows"],
-            found="passage language",
-            form=".0%",
-        )
+        drawn(f"{name}: languages of the first {cutoff}", mix["columns"], mix["values"], queries=mix["rows"])
         for name, mix in known
     ]
     return {"cutoff": cutoff, "plots_of_it": plots}
@@ -166,9 +160,8 @@ def first_passages(systems: Systems) -> dict[str, Any] | None:
 
 def alignment(systems: Systems) -> dict[str, Any] | None:
     """Measures of the embeddings themselves; None where no system has any."""
-    measured = {
-        name: result.summary.get("alignment") or {} for name, result in zip(systems.names, systems.results, strict=True)
-    }
+    every = zip(systems.names, systems.results, strict=True)
+    measured = {name: result.summary.get("alignment") or {} for name, result in every}
     table = named_figures("From the vectors of parallel passages", measured)
     return {"tables": [table]} if table.rows else None
 
@@ -246,20 +239,13 @@ def provenance(systems: Systems) -> dict[str, Any]:
     rows = []
     for name, result in zip(systems.names, systems.results, strict=True):
         model, seconds = result.summary["model"], result.summary.get("seconds", {})
-        weights = str(model["fingerprint"])[:12] if "fingerprint" in model else f"run {model.get('run', '-')}"
-        prompts = (
-            [repr(model["prompts"].get(role) or "") for role in ("query", "passage")] if "prompts" in model else []
-        )
-        versions = result.summary.get("versions", {})
-        rows.append(
-            (
-                *(name, weights),
-                *(str(model.get(key, "-")) for key in ("dimensions", "max_tokens", "arithmetic")),
-                *(prompts if "prompts" in model else ("-", "-")),
-                f"{seconds['encode']:,.1f} s" if "encode" in seconds else "-",
-                ", ".join(f"{package} {version}" for package, version in versions.items()) or "-",
-            )
-        )
+        weights = str(model.get("fingerprint") or "")[:12] or f"run {model.get('run', '-')}"
+        prompts = model.get("prompts")
+        said = ("-", "-") if prompts is None else (repr(prompts.get(role) or "") for role in ("query", "passage"))
+        encoding = f"{seconds['encode']:,.1f} s" if "encode" in seconds else "-"
+        versions = ", ".join(f"{package} {made}" for package, made in result.summary.get("versions", {}).items())
+        about = (str(model.get(key, "-")) for key in ("dimensions", "max_tokens", "arithmetic"))
+        rows.append((name, weights, *about, *said, encoding, versions or "-"))
     title = f"Systems on {systems.benchmark}: models and how they were run"
     return {
         "table": Table(title, _PROVENANCE, tuple(rows), words=True, code=(1, 5, 6)),

@@ -97,7 +97,7 @@ def _gain(found: Gains) -> Plot:
         {"language": tag, "pairs": amount + 1, "gain": gain, "text": "trained" if amount else "unseen"}
         for tag, amount, gain in found.rows
     ]
-    titles = ("pairs of training text in the language, and 1", f"gain in {Column(*found.figure).heading}")
+    titles = ("pairs of training text in the language, and 1", f"gain in {found.column.heading}")
     plot = _scatter(rows, ("pairs", "gain", "language"), titles, found.title)
     encoding = plot["layer"][0]["encoding"]
     encoding["x"]["scale"] = {"type": "log"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -71,27 +72,32 @@ def run_study(study: Study, folder: Path) -> dict[str, Any]:
         outcome[arm] = run_arm(arm, sets, places[arm.name], folder / "data")
         gc.collect()  # a trainer refers to itself; its model would stay beside the next
     figures = figures_of(study, outcome, {arm.label: amounts_of(places[arm.name]) for arm in arms})
-    answer = [paragraph for paragraph in ANSWERS[study.answer](figures) if paragraph]
-    return write_study(figures, answer, notes, _records(outcome, places), folder)
+    answer = ANSWERS[study.answer](figures)
+    made = [
+        {
+            "name": arm.name,
+            **json.loads((places[arm.name] / RECORD_FILE).read_text(encoding="utf-8")),
+            "results": {name: one.summary for name, one in results.items()},
+        }
+        for arm, results in outcome.items()
+    ]
+    return write_study(figures, answer, notes, made, folder)
 
 
 def figures_of(study: Study, outcome: Outcome, amounts: Mapping[str, Mapping[str, int]]) -> Figures:
     """Comparisons, means and optima of all arms' results."""
     parts, optima, against_best = [], [], []
-    means: dict[str, dict[str, Any]] = {}
-    for benchmark in study.benchmarks:
-        means[benchmark] = {}
-        for model in study.models:
-            runs: dict[str, list[Results]] = {system: [] for system in study.systems}
-            for arm, results in outcome.items():
-                if arm.model == model:
-                    runs[arm.system].append(results[benchmark])
-            means[benchmark] |= {study.label(system, model): mean_figures(some) for system, some in runs.items()}
-            found = compare_parts(study, benchmark, runs, model)
-            parts += found
-            against_best += compare_best(study, benchmark, runs, model, found)
-            named = benchmark if len(study.models) == 1 else f"{benchmark}, {model}"
-            optima += _optima(study, benchmark, named, runs)
+    means: dict[str, dict[str, Any]] = {benchmark: {} for benchmark in study.benchmarks}
+    for benchmark, model in product(study.benchmarks, study.models):
+        runs: dict[str, list[Results]] = {system: [] for system in study.systems}
+        for arm, results in outcome.items():
+            if arm.model == model:
+                runs[arm.system].append(results[benchmark])
+        means[benchmark] |= {study.label(system, model): mean_figures(some) for system, some in runs.items()}
+        found = compare_parts(study, benchmark, runs, model)
+        parts += found
+        against_best += compare_best(study, benchmark, runs, model, found)
+        optima += _optima(study, benchmark, benchmark if len(study.models) == 1 else f"{benchmark}, {model}", runs)
     return Figures(study, tuple(parts), means, amounts, tuple(optima), tuple(against_best))
 
 
@@ -113,19 +119,7 @@ def _optima(study: Study, benchmark: str, called: str, runs: Mapping[str, list[R
 
 def _left_out(arms: Sequence[Arm]) -> list[str]:
     """A line about each source that lost examples to a benchmark."""
-    lines = [
-        f"{count:,} examples of {source} hold text of {benchmark} and are not trained on."
-        for arm in arms
-        for source, dropped in arm.left_out.items()
-        for benchmark, count in dropped.items()
+    lost = dict.fromkeys((source, *each) for arm in arms for source, by in arm.left_out.items() for each in by.items())
+    return [
+        f"{count:,} examples of {source} hold text of {name} and are not trained on." for source, name, count in lost
     ]
-    return list(dict.fromkeys(lines))
-
-
-def _records(outcome: Outcome, places: Mapping[str, Path]) -> list[dict[str, Any]]:
-    """What every arm was made of, and the whole of its results."""
-    records = []
-    for arm, results in outcome.items():
-        made = json.loads((places[arm.name] / RECORD_FILE).read_text(encoding="utf-8"))
-        records.append({"name": arm.name, **made, "results": {name: one.summary for name, one in results.items()}})
-    return records
