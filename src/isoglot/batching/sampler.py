@@ -21,7 +21,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset
@@ -29,9 +28,8 @@ from torch.utils.data import BatchSampler
 
 from isoglot.batching.plan import CROSS_LINGUAL, MIXED, MONOLINGUAL, Strategy, draw_kinds
 from isoglot.batching.sampling import LanguageSampling, language_weights, sample
+from isoglot.common.arrays import IntArray
 from isoglot.common.errors import InputError
-
-IntArray = npt.NDArray[np.int64]
 
 _COMPARED_ROWS = 64  # spread over two data sets of one length, to tell whether they are one
 

@@ -79,9 +79,9 @@ def load_mkqa_passages(folder: str | Path, *, languages: Iterable[str] | None = 
 
 
 def _read(folder: Path, languages: Iterable[str] | None, *, with_answers: bool) -> _Questions:
-    release = next((path for path in (folder / "mkqa.jsonl", folder / "mkqa.jsonl.gz") if path.is_file()), None)
-    if release is not None:
-        return _read_release(release, languages)
+    for release in (folder / "mkqa.jsonl", folder / "mkqa.jsonl.gz"):
+        if release.is_file():
+            return _read_release(release, languages)
     files = files_by_language(folder, ".jsonl", ".jsonl.gz")
     chosen = asked(files, languages, str(folder))
     if with_answers and "en" not in files:
@@ -97,7 +97,7 @@ def _read(folder: Path, languages: Iterable[str] | None, *, with_answers: bool) 
             if tag in chosen:
                 _add(texts, example, row["question"], where)
             if tag in answering:
-                answers[example] = _short(_strings(row["answers"], where))
+                answers[example] = _short_answers(row["answers"], where)
         queries += [Query(example, tag, text) for example, text in texts.items()]
     return queries, answers
 
@@ -127,14 +127,10 @@ def _release_answers(answers: Sequence[Mapping[str, Any]]) -> Iterator[str]:
                 yield str(answer["text"])
 
 
-def _short(answers: list[str]) -> list[str]:
-    return [] if all(answer.lower() in _YES_AND_NO for answer in answers) else answers
-
-
-def _strings(value: object, where: str) -> list[str]:
+def _short_answers(value: object, where: str) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise InputError(f'{where}: "answers" must be a list of strings, got {value!r:.60}')
-    return value
+    return [] if all(answer.lower() in _YES_AND_NO for answer in value) else value
 
 
 def _add(texts: dict[str, str], example: str, text: object, where: str) -> None:

@@ -39,13 +39,6 @@ def write_whole(path: str | Path) -> Iterator[Path]:
     Raises:
         OSError: what the writing or the renaming raised; the temporary file is gone and `path` is untouched. Where the
             system is why another error was raised, the disk being full most of all, it is made one that says so.
-
-    >>> import tempfile
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> with write_whole(folder / "numbers.txt") as temporary:
-    ...     _ = temporary.write_text("1 2 3")
-    >>> (folder / "numbers.txt").read_text(), len(list(folder.iterdir()))
-    ('1 2 3', 1)
     """
     target = Path(path)
     with _sibling(target, Path.touch) as temporary:
@@ -59,18 +52,8 @@ def write_whole_folder(path: str | Path) -> Iterator[Path]:
     """Give a new empty folder to fill; it becomes `path` when the block ends well.
 
     An existing folder is replaced. No portable call swaps two folders, so between two renames there is an instant
-    without either; a crash there leaves the old one, complete, under a hidden name beside `path`.
-
-    Raises:
-        OSError: what the writing or the renaming raised, as from `write_whole`; the new folder is gone and `path` is
-            untouched.
-
-    >>> import tempfile
-    >>> folder = Path(tempfile.mkdtemp()) / "model"
-    >>> with write_whole_folder(folder) as temporary:
-    ...     _ = (temporary / "weights").write_bytes(b"0")
-    >>> [file.name for file in folder.iterdir()]
-    ['weights']
+    without either; a crash there leaves the old one, complete, under a hidden name beside `path`. Errors are as from
+    `write_whole`.
     """
     target = Path(path)
     previous = target.with_name(f".{target.name}.{secrets.token_hex(8)}.replaced")

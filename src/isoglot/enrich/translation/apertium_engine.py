@@ -85,8 +85,9 @@ class ApertiumEngine:
     def _run(self, arguments: list[str], text: str) -> str:
         shown, by_hand = f"apertium {' '.join(arguments)}", "see if the command works by hand"
         command = [self._command, *arguments]
-        try:
-            done = subprocess.run(command, input=text, capture_output=True, timeout=self._timeout, encoding="utf-8")
+        try:  # as bytes, for text would have its carriage returns replaced
+            done = subprocess.run(command, input=text.encode(), capture_output=True, timeout=self._timeout)
+            answer = done.stdout.decode()
         except subprocess.TimeoutExpired:
             raise InputError(f"{shown}: no answer within {self._timeout:g} seconds; raise the timeout") from None
         except OSError as error:
@@ -94,9 +95,9 @@ class ApertiumEngine:
         except UnicodeDecodeError:
             raise InputError(f"{shown}: the answer is not UTF-8; {by_hand}") from None
         if done.returncode:
-            why = done.stderr.strip().splitlines() or ["it gave no reason"]
+            why = done.stderr.decode(errors="replace").strip().splitlines() or ["it gave no reason"]
             raise InputError(f"{shown}: failed with code {done.returncode} ({why[0]}); {by_hand}")
-        return done.stdout
+        return answer
 
 
 def modes_by_direction(modes: Sequence[str]) -> dict[tuple[str, str], str]:

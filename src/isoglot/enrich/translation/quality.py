@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from functools import lru_cache
 
-import langcodes
 import numpy as np
 import regex
 
 from isoglot.common.text import words
+from isoglot.enrich.translation.codes import script_of
 from isoglot.enrich.translation.masking import apart, lost_numbers, protected_parts
 
 SHORTEST, LONGEST = 1 / 5, 5.0
@@ -116,7 +116,7 @@ def longest_loop(text: str) -> int:
 @lru_cache(maxsize=256)
 def _letters_of(language: str) -> regex.Pattern[str] | None:
     """What finds the characters of the script that a language is written in; None if Unicode has no such script."""
-    script = langcodes.Language.get(language).maximize().script or ""
+    script = script_of(language)
     names = _TWO_SCRIPTS.get(language) or _SCRIPTS.get(script, (script,))
     try:
         return regex.compile("[" + "".join(rf"\p{{scx={name}}}" for name in names) + "]")
