@@ -31,15 +31,12 @@ def grids_of(figures: Figures) -> Iterator[Plot]:
     """Every system's difference to the base by query and corpus language."""
     for part in figures.select(view=EVERYTHING, baseline=BASE):
         means = figures.means[part.benchmark]
-        base, *others = (means[label] for label in labels_of(figures, part))
-        under, tags = base["grid"]["values"], list(base["by_query_language"])
-        if len(under) < 2 or len(tags) != len(under):
-            continue
-        changes = [plots.difference(mean["grid"]["values"], under) for mean in others]
-        end = plots.largest(changes)
-        for system, change in zip(part.comparison.systems[1:], changes, strict=True):
-            caption = f"{part.title}: {base['grid']['measure']} of {system} minus {BASE}"
-            yield plots.language_map(caption, tags, change, (-end, end), form="+.2f", diverging=True)
+        own = [means[label] for label in labels_of(figures, part)]
+        tags, grids = list(own[0]["by_query_language"]), [mean["grid"]["values"] for mean in own]
+        if len(tags) == len(grids[0]) > 1:
+            measure = own[0]["grid"]["measure"]
+            names = [f"{part.title}: {measure} of {system} minus {BASE}" for system in part.comparison.systems[1:]]
+            yield from plots.difference_maps(names, tags, grids)
 
 
 def _curves(figures: Figures, part: Part) -> Spec:
