@@ -8,7 +8,7 @@ from typing import Any
 
 from isoglot.common.languages import language_name
 from isoglot.evaluation.averages import MATTERS_OF_TASTE
-from isoglot.report.plots import Plot, difference, language_bars, language_map, largest, loss_plot, systems_plot
+from isoglot.report.plots import Plot, difference_maps, language_bars, language_map, loss_plot, systems_plot
 from isoglot.report.runs import LossLog
 from isoglot.report.sentences import best, in_words, main_column, sentences
 from isoglot.report.systems import Column, Systems, measure_name
@@ -95,17 +95,14 @@ def languages(systems: Systems) -> dict[str, Any] | None:
     grids = [result.summary["grid"]["values"] for result in systems.results]
     present = [value for values in grids for row in values for value in row if value is not None]
     domain = (min(present), max(present)) if len(set(present)) > 1 else (0.0, 1.0)
-    changes = [difference(values, grids[0]) for values in grids[1:]]
-    end, measure, tags = largest(changes), measure_name(systems.measure), systems.languages
+    measure, tags, (first, *others) = measure_name(systems.measure), systems.languages, systems.names
     maps = [
         language_map(f"{measure} of {name}", tags, values, domain)
         for name, values in zip(systems.names, grids, strict=True)
     ]
-    others = []
-    for name, plot, change in zip(systems.names[1:], maps[1:], changes, strict=True):
-        caption = f"{name} minus {systems.names[0]}"
-        others += [plot, language_map(caption, tags, change, (-end, end), form="+.2f", diverging=True)]
-    return {"measure": measure, "first": maps[0], "others": others}
+    changes = difference_maps([f"{name} minus {first}" for name in others], tags, grids)
+    pairs = [plot for pair in zip(maps[1:], changes, strict=True) for plot in pair]
+    return {"measure": measure, "first": maps[0], "others": pairs}
 
 
 def bias(systems: Systems) -> dict[str, Any] | None:
@@ -117,14 +114,14 @@ def bias(systems: Systems) -> dict[str, Any] | None:
     plots = []
     for column in shown:
         fair = "fair_share@1" if column.measure == "same_language_share@1" else None
-        table = _bias_table(systems, column, fair)
-        plots.append(Plot(language_bars(systems, column, fair), _CAPTIONS[column.measure], table))
+        bars, table = language_bars(systems, column, fair), _bias_table(systems, column, fair)
+        plots.append(Plot(bars, _CAPTIONS[column.measure], table))
     return {"lead": f"Panels: systems.{ring}", "plots": plots}
 
 
 def errors(systems: Systems) -> dict[str, Any] | None:
     """Errors and preference in the pool, and measures that others report; None where no system has any."""
-    summaries = [result.summary for result in systems.results]
+    summaries = (result.summary for result in systems.results)
     title = f"Errors, preference and agreement over the pool of {systems.benchmark}"
     table = errors_table(title, dict(zip(systems.names, summaries, strict=True)))
     return {"lead": _ERRORS, "tables": [table]} if table.rows else None
@@ -184,10 +181,8 @@ def number(value: float | None) -> str:
 
 def training(logs: Sequence[LossLog | None]) -> dict[str, Any] | None:
     """Losses by kind of batch over the steps of each run; None where there are none."""
-    runs: list[LossLog] = []
-    for log in logs:
-        if log is not None and log.entries and log not in runs:  # systems of one run share its log
-            runs.append(log)
+    known = [log for log in logs if log is not None and log.entries]
+    runs = [log for number, log in enumerate(known) if log not in known[:number]]  # systems of one run share its log
     if not runs:
         return None
     rows = []

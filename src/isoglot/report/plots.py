@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import fmean
 from typing import Any
 
@@ -168,17 +169,18 @@ def language_map(
     return Plot(spec, caption, grid(title, rows, tags, values, longer))
 
 
-def difference(values: Values, other: Values) -> list[list[float | None]]:
-    """One square minus another; None where either has none."""
-    return [
-        [None if a is None or b is None else a - b for a, b in zip(row, under, strict=True)]
-        for row, under in zip(values, other, strict=True)
+def difference_maps(captions: Sequence[str], tags: Sequence[str], grids: Sequence[Values]) -> list[Plot]:
+    """How all grids but the first differ from the first, by query and corpus language; in the same colours."""
+    changes = [
+        [
+            [None if a is None or b is None else a - b for a, b in zip(row, under, strict=True)]
+            for row, under in zip(values, grids[0], strict=True)
+        ]
+        for values in grids[1:]
     ]
-
-
-def largest(squares: Sequence[Values]) -> float:
-    """The largest value of all in size; 1 where there is nothing but 0."""
-    return max((abs(v) for values in squares for row in values for v in row if v is not None), default=0.0) or 1.0
+    end = max((abs(v) for values in changes for row in values for v in row if v is not None), default=0.0) or 1.0
+    drawn = partial(language_map, tags=tags, domain=(-end, end), form="+.2f", diverging=True)
+    return [drawn(caption, values=values) for caption, values in zip(captions, changes, strict=True)]
 
 
 def language_bars(systems: Systems, column: Column, fair: str | None = None) -> Spec:

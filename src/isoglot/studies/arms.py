@@ -102,8 +102,7 @@ class Arm:
 def arms_of(study: Study, cleaned: Mapping[str, Cleaned] | None = None) -> list[Arm]:
     """The arms of a study in the order they run: for each model what is free first, then seed by seed.
 
-    A study that is stopped early so has every arm with its first seed before any with its second. Without `cleaned`
-    training reads its sources as they are.
+    A study that is stopped early so has every arm with its first seed before any with its second.
     """
     free = [name for name in study.systems if name not in study.arms]
     arms = [Arm(study, system, model) for model in study.models for system in free]
@@ -133,11 +132,7 @@ def config_of(arm: Arm, training: Content, folder: Path) -> TrainConfig:
 
 
 def check_record(arm: Arm, folder: Path) -> None:
-    """Whether the folder is free, or holds this very arm.
-
-    Raises:
-        InputError: if it holds one that was made otherwise.
-    """
+    """Raise where the folder holds an arm that was made otherwise."""
     if (folder / RECORD_FILE).exists():
         known = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
         if known["key"] != digest(_portable(arm.description())):

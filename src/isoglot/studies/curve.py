@@ -46,7 +46,7 @@ def find_optimum(
 ) -> Optimum | None:
     """The optimum along an axis, with an interval by a bootstrap over examples and runs.
 
-    Each resample draws examples once for all places, and runs for each place apart.
+    Each resample draws examples once for all places, and runs for each place apart. None where nothing was measured.
 
     Args:
         runs: results with each seed, by place on the axis.
@@ -54,9 +54,6 @@ def find_optimum(
         name: of the languages.
         languages: only queries in these.
         seed: of the draws.
-
-    Returns:
-        None where nothing was measured.
     """
     _, setting, measure = where
     places = sorted(runs)

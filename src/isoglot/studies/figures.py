@@ -110,14 +110,7 @@ def amount_in(amounts: Mapping[str, int], tag: str) -> int:
 
 
 def compare_parts(study: Study, benchmark: str, runs: Runs, model: str) -> list[Part]:
-    """All comparisons of one benchmark for one initial model.
-
-    Args:
-        study: the recipe.
-        benchmark: the recipe's name.
-        runs: system, as the recipe names it, to its results with each seed.
-        model: short name of the initial model.
-    """
+    """All comparisons of one benchmark for one initial model, from each system's results with each seed."""
     measures = study.benchmarks[benchmark].measures
     views = views_of(study, next(iter(runs.values()))[0].summary["languages"])
     parts = []
@@ -135,8 +128,7 @@ def compare_parts(study: Study, benchmark: str, runs: Runs, model: str) -> list[
 def compare_best(study: Study, benchmark: str, runs: Runs, model: str, parts: Sequence[Part]) -> list[Part]:
     """Comparisons with those systems that have the best main figure in a setting, or in rank distance.
 
-    The arguments are those of `compare_parts`, and what it gave; a baseline that everything was compared with there is
-    not compared with again.
+    The parts are what `compare_parts` gave; a baseline that everything was compared with there is not so again.
     """
     main = study.benchmarks[benchmark].measures[0]
     whole = [part for part in parts if part.view == EVERYTHING]
@@ -177,10 +169,8 @@ def estimates(part: Part, setting: str, measure: str) -> list[Estimate]:
 
 def trade_off(part: Part, measure: str) -> dict[str, tuple[float, float]]:
     """Monolingual score and rank distance of each system that has both."""
-    score, bias = (
-        {one.system: one.value for one in estimates(part, *where)}
-        for where in (("monolingual", measure), ("multilingual", "rank_distance"))
-    )
+    score = {one.system: one.value for one in estimates(part, "monolingual", measure)}
+    bias = {one.system: one.value for one in estimates(part, "multilingual", "rank_distance")}
     return {name: (score[name], bias[name]) for name in score if name in bias}
 
 

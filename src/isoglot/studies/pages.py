@@ -24,12 +24,8 @@ def write_study(
 ) -> dict[str, Any]:
     """Write all files and return what `study.json` holds.
 
-    Args:
-        figures: of the study.
-        answer: its paragraphs; lines below the first of one are a list.
-        notes: what was left out.
-        arms: record and results of every arm.
-        folder: where to.
+    The answer is paragraphs; lines below the first of one are a list. Notes say what was left out, and there is the
+    record with the results of every arm.
     """
     study, known = figures.study, [*limits(figures), *notes]
     record: dict[str, Any] = {

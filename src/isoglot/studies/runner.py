@@ -13,10 +13,19 @@ from isoglot.common.errors import InputError
 from isoglot.common.progress import console
 from isoglot.evaluation.results import Results
 from isoglot.report.page import plot_library
+from isoglot.report.systems import Column
 from isoglot.studies.answers import ANSWERS
 from isoglot.studies.arms import RECORD_FILE, Arm, amounts_of, arms_of, check_record, clean_text, config_of, run_arm
 from isoglot.studies.curve import Optimum, find_optimum
-from isoglot.studies.figures import AGREEMENT, EVERYTHING, Figures, compare_best, compare_parts, mean_figures
+from isoglot.studies.figures import (
+    AGREEMENT,
+    EVERYTHING,
+    Figures,
+    compare_best,
+    compare_parts,
+    main_columns,
+    mean_figures,
+)
 from isoglot.studies.material import load_set
 from isoglot.studies.pages import write_study
 from isoglot.studies.reading import with_data_at_hand
@@ -24,14 +33,6 @@ from isoglot.studies.recipe import Study
 from isoglot.studies.views import views_of
 
 Outcome = dict[Arm, dict[str, Results]]
-_LOOKED_FOR = (
-    ("monolingual", ""),
-    ("cross_lingual", ""),
-    ("multilingual", ""),
-    ("multilingual", "rank_distance"),
-    ("multilingual", AGREEMENT),
-)
-"""Settings and measures whose optimum is looked for; the benchmark's main measure where empty."""
 
 
 def run_study(study: Study, folder: Path) -> dict[str, Any]:
@@ -111,8 +112,8 @@ def _optima(study: Study, benchmark: str, called: str, runs: Mapping[str, list[R
     groups |= {name: view.queries for name, view in views_of(study, languages).items() if not view.corpora}
     groups |= {tag: (tag,) for tag in languages}
     found = []
-    for setting, named in _LOOKED_FOR:
-        where = (called, setting, named or study.benchmarks[benchmark].measures[0])
+    for column in (*main_columns(study.benchmarks[benchmark].measures[0]), Column("multilingual", AGREEMENT)):
+        where = (called, column.setting, column.measure)
         found += [find_optimum(placed, where, name=name, languages=tags) for name, tags in groups.items()]
     return [one for one in found if one is not None]
 

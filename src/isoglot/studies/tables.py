@@ -25,7 +25,7 @@ def tables_of(figures: Figures) -> list[Table]:
         tables.append(contrasts_table(title, overall(part.comparison)))
     for part in whole:
         tables += _language_tables(figures, part)
-        means = {label: figures.means[part.benchmark][label] for label in _labels(figures, part)}
+        means = {label: figures.means[part.benchmark][label] for label in labels_of(figures, part)}
         tables.append(errors_table(f"{part.title}: errors, preference and agreement over the pool", means))
     tables.append(_optima_table(figures))
     tables += [gains_table(found) for found in gains(figures)]
@@ -35,7 +35,7 @@ def tables_of(figures: Figures) -> list[Table]:
 def part_table(figures: Figures, part: Part) -> Table:
     """Every system's figures with intervals and marks, and those that others published below them."""
     says = f"means over seeds, 95 % intervals, ▲ better and ▼ worse than {part.baseline} after correction"
-    own = systems_table(f"{part.title}: {says}", _labels(figures, part), part.cells)
+    own = systems_table(f"{part.title}: {says}", labels_of(figures, part), part.cells)
     columns = [cell.column for cell in part.cells[0]]
     rows = []
     for other in figures.study.published:
@@ -58,13 +58,11 @@ def origins(arms: Sequence[Mapping[str, Any]]) -> list[Table]:
     read = {(name, fingerprint[:_DIGITS]) for arm in arms for name, fingerprint in arm["data"].items()}
     sets, weights = set(), []
     for arm in arms:
-        scored = set()
         for name, result in arm["results"].items():
             sizes = (f"{result['queries']:,}", f"{result['passages']:,}", " ".join(result["languages"]))
             sets.add((name, result["benchmark_fingerprint"][:_DIGITS], *sizes))
-            scored.add(result["model"]["fingerprint"][:_DIGITS])
-        described = (arm["name"], arm["key"][:_DIGITS], arm["model"]["name"])
-        weights.append((*described, ", ".join(sorted(scored)), arm["isoglot"]))
+        scored = ", ".join(sorted({one["model"]["fingerprint"][:_DIGITS] for one in arm["results"].values()}))
+        weights.append((arm["name"], arm["key"][:_DIGITS], arm["model"]["name"], scored, arm["isoglot"]))
     title = "Arms, what determines each in one hash, and the weights that were scored"
     columns = ("benchmark", "fingerprint", "queries", "passages", "languages")
     return [
@@ -74,14 +72,15 @@ def origins(arms: Sequence[Mapping[str, Any]]) -> list[Table]:
     ]
 
 
-def _labels(figures: Figures, part: Part) -> list[str]:
+def labels_of(figures: Figures, part: Part) -> list[str]:
+    """What tables call the systems of a comparison."""
     return [figures.study.label(system, part.model) for system in part.comparison.systems]
 
 
 def _language_tables(figures: Figures, part: Part) -> Iterator[Table]:
     """Figures by query language, and how evenly they fall on the languages."""
     means = figures.means[part.benchmark]
-    labels = _labels(figures, part)
+    labels = labels_of(figures, part)
     by_language = {label: means[label].get("by_query_language") or {} for label in labels}
     tags = list(by_language[labels[0]])
     if len(tags) < 2:
