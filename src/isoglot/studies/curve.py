@@ -78,12 +78,11 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
     >>> pareto_front([(0.8, 500.0), (0.7, 300.0), (0.7, 400.0)])
     [0, 1]
     """
-    kept = []
-    for n, (score, bias) in enumerate(points):
-        beaten = (s >= score and b <= bias and (s, b) != (score, bias) for s, b in points)
-        if not any(beaten):
-            kept.append(n)
-    return kept
+    return [
+        n
+        for n, (score, bias) in enumerate(points)
+        if not any(s >= score and b <= bias and (s, b) != (score, bias) for s, b in points)
+    ]
 
 
 def _measured(run: Results, setting: str, measure: str, languages: Sequence[str] | None) -> Results:
