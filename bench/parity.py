@@ -3,8 +3,8 @@
     python bench/parity.py
 
 Small models with random weights are built on the spot, saved, loaded as isoglot and sentence-transformers load them,
-and scored on the same made-up texts in three languages: by isoglot in one evaluation, by InformationRetrievalEvaluator once
-per language. A row of the table is the largest difference in nDCG@10, MRR@10, mAP and recall@10.
+and scored on the same made-up texts in three languages: by isoglot in one evaluation, by InformationRetrievalEvaluator
+once per language. A row of the table is the largest difference in nDCG@10, MRR@10, mAP and recall@10.
 """
 
 import logging

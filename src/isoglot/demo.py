@@ -13,7 +13,6 @@ import numpy as np
 from sentence_transformers import SentenceTransformer
 
 from isoglot.benchmarks import RetrievalSet, retrieval_set_of
-from isoglot.common.cache import cache_folder
 from isoglot.common.errors import InputError
 from isoglot.common.progress import console, out, show_table
 from isoglot.common.settings import read_settings
@@ -21,7 +20,7 @@ from isoglot.evaluation.audit import verdict
 from isoglot.evaluation.evaluate import evaluate
 from isoglot.evaluation.results import Results
 from isoglot.models.debiasing import with_debias_of, without_debias
-from isoglot.models.embed import EmbeddingStore
+from isoglot.models.embed import embedding_store
 from isoglot.models.encoders import load_encoder
 from isoglot.pairs import ParallelPairs, write_pairs
 from isoglot.report import grid_table, save_report, text_table
@@ -102,7 +101,7 @@ def _score_systems(config: TrainConfig, data: RetrievalSet, folder: Path) -> lis
         "hybrid": without_debias(tuned),
         "hybrid + debias": tuned,
     }
-    store = EmbeddingStore(cache_folder() / "embeddings")
+    store = embedding_store()
     results = [evaluate(model, data, name=name, store=store) for name, model in systems.items()]
     for name, found in zip(systems, results, strict=True):
         found.save(folder / "results" / name.replace(" + ", "-"))

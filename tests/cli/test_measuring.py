@@ -57,6 +57,10 @@ def test_a_shallow_run_is_compared_and_reported_without_what_it_lacks(
     call[1] = f"run:{shallow}"
     assert run(monkeypatch, *call, "--out", tmp_path / "shallow", "--name", "bm25") == 0
     assert json.loads((tmp_path / "shallow" / "results.json").read_text())["language_bias"]["rank_distance"] is None
+    again = (tmp_path / "shallow" / "run.trec").read_text()  # a run is written again as it was
+    assert [line.split()[:4] for line in again.splitlines()] == [
+        line.split()[:4] for line in shallow.read_text().splitlines()
+    ]
     for pair in (("deep", "shallow"), ("shallow", "deep")):
         folders = [tmp_path / name for name in pair]
         capsys.readouterr()

@@ -3,6 +3,7 @@
 import sys
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 import regex
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from isoglot.common.text import INVISIBLE, comparable, is_blank, sentence_spans, words
 
-SIGNS = st.text(st.sampled_from("ab Zé.!?。\n東 \u2028\r“”»)…😀ा्"), max_size=60)
+SIGNS = st.text(st.sampled_from("ab Zé.!?。\n東 \u2028\r\u00a0\u3000\"'[1]“”»)…😀ा्") | st.characters(), max_size=60)
 
 
 def test_invisible_is_what_unicode_says_may_be_ignored() -> None:
@@ -24,6 +25,15 @@ def test_an_invisible_character_anywhere_changes_nothing(text: str, sign: str, p
     with_it = text[:place] + sign + text[place:]
     keys = comparable(pa.chunked_array([[text, with_it]])).to_pylist()
     assert keys[0] == keys[1]
+
+
+@given(
+    st.lists(st.none() | SIGNS | st.text(st.characters(max_codepoint=0x0E00, exclude_categories=["Cn"]), max_size=9))
+)
+def test_only_texts_that_need_it_are_normalised_and_it_does_not_show(texts: list[str | None]) -> None:
+    column = pa.chunked_array([texts, texts[::2]], pa.large_string())
+    seen = pc.replace_substring_regex(column, f"[{INVISIBLE}]+", "")
+    assert comparable(column).to_pylist() == pc.utf8_lower(pc.utf8_normalize(seen, form="NFKC")).to_pylist()
 
 
 def test_texts_that_show_nothing_are_blank() -> None:
@@ -45,6 +55,12 @@ def test_sentences_in_their_order_are_the_text(text: str, language: str) -> None
     assert "".join(text[start:end] for start, end in spans) == text
     assert all(start < end for start, end in spans)
     assert all("\n" not in text[start : end - 1] for start, end in spans)
+
+
+@pytest.mark.parametrize("space", "\u00a0\u2028\u3000\u2009")
+def test_a_wide_space_before_a_full_stop_is_a_space(space: str) -> None:
+    text = f"Z{space}. 1»😀 »{space}. Next."
+    assert "".join(text[start:end] for start, end in sentence_spans(text, "en")) == text
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """The command line: parse, build a configuration, call; no logic.
 
-Heavy libraries are imported inside the commands, so that help and errors come at once.
+The commands call what `isoglot` has at its top, which is imported on first use, so that help and errors come at once.
 """
 
 from __future__ import annotations
@@ -33,9 +33,7 @@ def main() -> None:
     """Run the command line; exit code 2 and one line for anything the user can mend."""
     try:
         sys.exit(app(standalone_mode=False) or 0)
-    except typer.Abort:
-        sys.exit(130)
-    except KeyboardInterrupt:
+    except (typer.Abort, KeyboardInterrupt):
         console.print("interrupted")
         sys.exit(130)
     except IsoglotError as error:

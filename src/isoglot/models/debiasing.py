@@ -1,7 +1,7 @@
 """Free remedies for language bias: closed-form maps fitted on any multilingual text in seconds, no training.
 
 A multilingual encoder puts texts of one language near each other, and most of that is linear: the languages' mean
-vectors differ, along few directions. Four ways to take that out:
+vectors differ, along few directions. Four ways to take that out, as ordinary modules at the end of a model:
 
 - `lir`: project the principal directions of the languages' means out of every vector, `x - V V^T x` (Language
   Information Removal, arXiv 2109.04727). Needs no language label in use.
@@ -10,16 +10,13 @@ vectors differ, along few directions. Four ways to take that out:
 - `means`: subtract the mean of the text's own language. Needs the label in use.
 - `shift`: subtract from a passage how its language differs from English on parallel text, and leave queries alone
   (SHIFT, arXiv 2606.18801). Needs the label of passages, so an index can be mended without touching its users.
-
-Each becomes ordinary modules at the end of a sentence-transformers model, which any user of that library can load.
-Their names in the model, which saving keeps, tell them from modules of its own.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -41,17 +38,12 @@ Remedy = Literal["lir", "leace", "means", "shift"]
 DEFAULT_DIRECTIONS = 20
 DEFAULT_EXAMPLES = 250
 """Examples that means are taken over; docs/experiments.md shows how little more of them adds."""
-_MARK = "isoglot_remedy_"  # begins the names, in a model, of the modules that `debias` adds
+_MARK = "isoglot_remedy_"  # begins the names, which saving keeps, of the modules that `debias` adds
 
 
 @dataclass(frozen=True)
 class AffineMap:
-    """`x -> weight @ x + bias`.
-
-    Attributes:
-        weight: `(dimensions, dimensions)`.
-        bias: `(dimensions,)`.
-    """
+    """`x -> weight @ x + bias`, of a weight `(dimensions, dimensions)` and a bias `(dimensions,)`."""
 
     weight: FloatArray
     bias: FloatArray
@@ -85,9 +77,10 @@ def fit_lir(vectors: npt.ArrayLike, groups: npt.ArrayLike, directions: int = DEF
         >>> fit_lir(x, ["de", "de", "en", "en"], 1)(x).round(6).tolist()[0]
         [0.0, 0.3]
     """
-    means = _group_means(vectors, groups)
     if directions < 1:
         raise InputError(f"directions {directions}: at least 1 is needed")
+    x, names, number = _grouped(vectors, groups)
+    means = np.stack([x[number == n].mean(0) for n in range(len(names))])
     centre = means.mean(0)
     _, strength, basis = np.linalg.svd(means - centre, full_matrices=False)
     kept = min(directions, len(means) - 1, int((strength > 1e-9 * max(strength[0], 1e-300)).sum()))
@@ -114,11 +107,9 @@ def fit_leace(vectors: npt.ArrayLike, groups: npt.ArrayLike) -> AffineMap:
         >>> bool(np.abs(y[g == 0].mean(0) - y[g == 1].mean(0)).max() < 1e-9)
         True
     """
-    _group_means(vectors, groups)  # checks
-    x = np.asarray(vectors, np.float64)
-    names, number = np.unique(np.asarray(groups), return_inverse=True)
-    centre = x.mean(0)
-    centred, onehot = x - centre, np.eye(len(names))[number]
+    x, names, number = _grouped(vectors, groups)
+    centre, onehot = x.mean(0), np.eye(len(names))[number]
+    centred = x - centre
     values, basis = np.linalg.eigh(centred.T @ centred / len(x))
     kept = values > values.max() * 1e-10
     whiten = (basis[:, kept] / np.sqrt(values[kept])) @ basis[:, kept].T
@@ -136,9 +127,8 @@ def fit_means(vectors: npt.ArrayLike, groups: npt.ArrayLike) -> dict[str, Affine
     >>> maps["de"]([[2.0, 3.0]]).tolist()
     [[0.0, 0.0]]
     """
-    means = _group_means(vectors, groups)
-    names = np.unique(np.asarray(groups))
-    return {str(name): AffineMap(np.eye(len(mean)), -mean) for name, mean in zip(names, means, strict=True)}
+    x, names, number = _grouped(vectors, groups)
+    return {str(name): AffineMap(np.eye(x.shape[1]), -x[number == n].mean(0)) for n, name in enumerate(names)}
 
 
 def fit_shift(
@@ -223,32 +213,35 @@ def debias(
         raise InputError(f"examples {examples}: at least 1 per language is needed")
     if len(pairs.languages) < 2:
         raise InputError(f"debias needs text in two languages or more; this is all {', '.join(pairs.languages)}")
-    own = [module for name, module in model.named_children() if not name.startswith(_MARK)]
-    if remedy in ("means", "shift") and any(isinstance(module, Router) for module in own):
+    if remedy in ("means", "shift") and any(isinstance(module, Router) for module in _parts(model)[0].values()):
         raise InputError(f"{remedy} sends texts by language, and this model by role already; use lir or leace")
-    encode = partial(embed, model, store=store, bf16=bf16)
+    rng = np.random.default_rng(seed)
     if remedy == "shift":
-        rows = _shared_rows(pairs, examples, source_language, seed)
-        with progress("Encoding text for the remedy", len(rows)) as advance:
-            vectors = encode(_texts(pairs, "passage", rows), "passage", on_progress=advance)
-        languages = np.array(pairs.languages)[pairs.language[rows]]
-        maps = fit_shift(vectors, languages, pairs.example[rows], source_language)
-        unchanged = AffineMap(maps[source_language].weight, np.zeros(vectors.shape[1]))
-        return _with_head(model, vectors, {**maps, "query": unchanged, ANY_ROUTE: unchanged})
-    found = _sample(pairs, examples, seed)
-    asked = found[pairs.has_query[found]]
-    with progress("Encoding text for the remedy", len(asked) + len(found)) as advance:
-        queries = encode(_texts(pairs, "query", asked), "query", on_progress=advance)
-        vectors = np.concatenate([queries, encode(_texts(pairs, "passage", found), "passage", on_progress=advance)])
-    languages = np.array(pairs.languages)[pairs.language[np.concatenate([asked, found])]]
+        found = _shared_rows(pairs, examples, source_language, rng)
+        asked = found[:0]
+    else:
+        found = _first_of_each(pairs, rng.permutation(len(pairs)), examples)
+        asked = found[pairs.has_query[found]]
+    sides: list[tuple[Role, IntArray]] = [("query", asked), ("passage", found)]
+    rows = np.concatenate([asked, found])
+    with progress("Encoding text for the remedy", len(rows)) as advance:
+        encode = partial(embed, model, store=store, bf16=bf16, on_progress=advance)
+        vectors = np.concatenate(
+            [encode([str(text) for text in pairs.texts(role, some)], role) for role, some in sides if len(some)]
+        )
+    languages = np.array(pairs.languages)[pairs.language[rows]]
+    if remedy == "lir":
+        groups = np.char.add(languages, np.repeat(["/query", "/passage"], [len(asked), len(found)]))
+        return _with_head(model, vectors, fit_lir(vectors, groups, directions))
     if remedy == "leace":
         return _with_head(model, vectors, fit_leace(vectors, languages))
     if remedy == "means":
         maps = fit_means(vectors, languages)
         bias = np.mean([mapping.bias for mapping in maps.values()], axis=0)
         return _with_head(model, vectors, {**maps, ANY_ROUTE: AffineMap(np.eye(len(bias)), bias)})
-    groups = np.char.add(languages, np.repeat(["/query", "/passage"], [len(asked), len(found)]))
-    return _with_head(model, vectors, fit_lir(vectors, groups, directions))
+    maps = fit_shift(vectors, languages, pairs.example[rows], source_language)
+    unchanged = maps[source_language]
+    return _with_head(model, vectors, {**maps, "query": unchanged, ANY_ROUTE: unchanged})
 
 
 def passages_of(data: RetrievalSet) -> ParallelPairs:
@@ -276,8 +269,8 @@ def without_debias(model: SentenceTransformer) -> SentenceTransformer:
 
     What counts is the mark that `debias` leaves. A model saved before there was one stays whole: make its remedy again.
     """
-    own = {name: module for name, module in model.named_children() if not name.startswith(_MARK)}
-    return rebuilt(model, own) if _remedy(model) else model
+    own, remedy = _parts(model)
+    return rebuilt(model, own) if remedy else model
 
 
 def with_debias_of(model: SentenceTransformer, debiased: SentenceTransformer) -> SentenceTransformer:
@@ -286,52 +279,47 @@ def with_debias_of(model: SentenceTransformer, debiased: SentenceTransformer) ->
     Raises:
         InputError: if the other model has no remedy.
     """
-    remedy = _remedy(debiased)
+    _, remedy = _parts(debiased)
     if not remedy:
         raise InputError("the model has no remedy to take over; make one with debias")
     return rebuilt(model, {**dict(model.named_children()), **remedy})
 
 
-def _remedy(model: SentenceTransformer) -> dict[str, torch.nn.Module]:
-    """The modules that `debias` put at a model's end, by name."""
-    return {name: module for name, module in model.named_children() if name.startswith(_MARK)}
+def _parts(model: SentenceTransformer) -> tuple[dict[str, torch.nn.Module], dict[str, torch.nn.Module]]:
+    """A model's own modules and those that `debias` put at its end, by name."""
+    modules = dict(model.named_children())
+    remedy = {name: module for name, module in modules.items() if name.startswith(_MARK)}
+    return {name: module for name, module in modules.items() if name not in remedy}, remedy
 
 
-def _sample(pairs: ParallelPairs, examples: int, seed: int) -> IntArray:
-    """At most `examples` rows per language, drawn."""
-    order = np.random.default_rng(seed).permutation(len(pairs))
+def _first_of_each(pairs: ParallelPairs, order: IntArray, count: int) -> IntArray:
+    """At most `count` rows per language, the first in an order of rows; sorted."""
     language = pairs.language[order]
-    drawn = [order[np.flatnonzero(language == number)[:examples]] for number in range(len(pairs.languages))]
-    return np.sort(np.concatenate(drawn))
+    return np.sort(np.concatenate([order[language == number][:count] for number in range(len(pairs.languages))]))
 
 
-def _shared_rows(pairs: ParallelPairs, examples: int, source_language: str, seed: int) -> IntArray:
+def _shared_rows(pairs: ParallelPairs, examples: int, source_language: str, rng: np.random.Generator) -> IntArray:
     """As many rows per language as are wanted of the examples that it shares with the source language, and theirs."""
     if source_language not in pairs.languages:
         raise InputError(f"shift moves languages to {source_language!r}; the text is in {', '.join(pairs.languages)}")
     source = np.full(pairs.example_count, -1)
     of_source = np.flatnonzero(pairs.language == pairs.languages.index(source_language))
     source[pairs.example[of_source]] = of_source
-    rank = np.random.default_rng(seed).permutation(pairs.example_count)
     shared = np.flatnonzero(source[pairs.example] >= 0)
-    shared = shared[np.lexsort((rank[pairs.example[shared]], pairs.language[shared]))]
-    number, first, counts = np.unique(pairs.language[shared], return_index=True, return_counts=True)
-    if lonely := set(pairs.languages) - {pairs.languages[n] for n in number.tolist()}:
-        raise InputError(f"shift needs parallel text: no example is in both {min(lonely)} and {source_language}")
-    chosen = shared[np.arange(len(shared)) - np.repeat(first, counts) < examples]
+    if lonely := set(range(len(pairs.languages))) - {*pairs.language[shared].tolist()}:
+        lonely_language = pairs.languages[min(lonely)]
+        raise InputError(f"shift needs parallel text: no example is in both {lonely_language} and {source_language}")
+    rank = rng.permutation(pairs.example_count)
+    chosen = _first_of_each(pairs, shared[np.argsort(rank[pairs.example[shared]], kind="stable")], examples)
     return np.union1d(chosen, source[pairs.example[chosen]])
 
 
-def _texts(pairs: ParallelPairs, role: Role, rows: IntArray) -> list[str]:
-    return [str(text) for text in pairs.texts(role, rows)]
-
-
-def _group_means(vectors: npt.ArrayLike, groups: npt.ArrayLike) -> FloatArray:
-    x, labels = np.asarray(vectors, np.float64), np.asarray(groups)
-    names = np.unique(labels)
+def _grouped(vectors: npt.ArrayLike, groups: npt.ArrayLike) -> tuple[FloatArray, list[Any], IntArray]:
+    """The vectors, the groups' names, and the number of each vector's group."""
+    names, number = np.unique(np.asarray(groups), return_inverse=True)
     if len(names) < 2:
         raise InputError("text of at least two languages is needed to find what sets languages apart")
-    return np.stack([x[labels == name].mean(0) for name in names])
+    return np.asarray(vectors, np.float64), names.tolist(), number
 
 
 def _dense(mapping: AffineMap, dimensions: int) -> Dense:
@@ -347,22 +335,21 @@ def _dense(mapping: AffineMap, dimensions: int) -> Dense:
     )
 
 
-def _routes(maps: dict[str, AffineMap], dimensions: int) -> Router:
-    """Routes by language; a role without a route of its own, and a language without one, take that of any."""
-    mappings = {(role, None): ANY_ROUTE for role in ("query", "document") if role not in maps}
-    routes = {name: [_dense(mapping, dimensions)] for name, mapping in maps.items()}
-    return Router(routes, default_route=ANY_ROUTE, route_mappings=mappings)
-
-
 def _with_head(
     model: SentenceTransformer, vectors: npt.NDArray[np.float32], fitted: AffineMap | dict[str, AffineMap]
 ) -> SentenceTransformer:
     """The model with what was fitted on its vectors behind it, in unit length where length said nothing before."""
     with model.truncate_embeddings(None):
         dimensions = model.get_embedding_dimension() or vectors.shape[1]
-    at = len(model)
-    linear = _dense(fitted, dimensions) if isinstance(fitted, AffineMap) else _routes(fitted, dimensions)
-    added: dict[str, torch.nn.Module] = {f"{_MARK}{at}": linear}
+    if isinstance(fitted, AffineMap):
+        linear: torch.nn.Module = _dense(fitted, dimensions)
+    else:
+        routes = {name: [_dense(mapping, dimensions)] for name, mapping in fitted.items()}
+        # A role without a route of its own, and a language without one, take that of any.
+        others = {(role, None): ANY_ROUTE for role in ("query", "document") if role not in routes}
+        linear = Router(routes, default_route=ANY_ROUTE, route_mappings=others)
+    added = [linear]
     if model.similarity_fn_name == "cosine" or np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-3):
-        added[f"{_MARK}{at + 1}"] = Normalize()
-    return rebuilt(model, {**dict(model.named_children()), **added})
+        added.append(Normalize())
+    named = {f"{_MARK}{at}": module for at, module in enumerate(added, len(model))}
+    return rebuilt(model, {**dict(model.named_children()), **named})

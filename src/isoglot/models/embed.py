@@ -1,9 +1,7 @@
 """Texts to vectors, each distinct text once.
 
-Encoding is where the time of an evaluation goes, so vectors are kept in a store that knows everything they depend
-on: the weights and settings of the part of the model that reads text, the prompt, the token limit, the arithmetic and
-the text. Modules behind that part are applied afterwards and cost nothing, so a model before and after `debias` shares
-them.
+Encoding is where the time of an evaluation goes, so vectors are kept in a store that knows everything they depend on.
+Modules that only map a finished vector are applied afterwards, so a model before and after `debias` shares vectors.
 """
 
 from __future__ import annotations
@@ -12,7 +10,7 @@ import hashlib
 import shutil
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -23,8 +21,9 @@ from sentence_transformers import SentenceTransformer
 from transformers import PreTrainedTokenizerBase
 
 from isoglot.common.atomic import checksum, write_whole_folder
+from isoglot.common.cache import cache_folder
 from isoglot.common.errors import InputError
-from isoglot.models.encoders import TASKS, Role, has_routes, role_prompt, split_head, task_of, token_limits
+from isoglot.models.encoders import TASKS, Role, has_routes, role_prompt, split_head, task_of, token_limit, token_limits
 from isoglot.models.fingerprint import fingerprint
 
 FloatArray = npt.NDArray[np.float32]
@@ -38,9 +37,8 @@ _verified: set[tuple[Path, int]] = set()  # shards, with the time of their last 
 class EmbeddingStore:
     """Vectors on disk, found by content; safe to share between runs and to delete at any time.
 
-    A folder per space (model, prompt, limit, arithmetic) holds shards of two files, `keys.npy` and `vectors.npy`,
-    with their checksum, each shard written whole. Only the keys are read whole; vectors are mapped, and those asked for
-    copied. A shard that proves damaged is dropped and its texts are encoded again.
+    A folder per space (model, prompt, limit, arithmetic) holds shards of two files, `keys.npy` and `vectors.npy`, with
+    their checksum. Only the keys are read whole. A shard that proves damaged is dropped; its texts are encoded again.
 
     Args:
         folder: where to keep them; made when first written to.
@@ -86,6 +84,11 @@ class EmbeddingStore:
         except OSError:
             if not shard.exists():
                 raise
+
+
+def embedding_store() -> EmbeddingStore:
+    """Where vectors are kept between runs, in the user's cache."""
+    return EmbeddingStore(cache_folder() / "embeddings")
 
 
 def _sound(shard: Path) -> bool:
@@ -154,8 +157,7 @@ def embed(
         vectors = []
         for at in range(0, len(part), batch_size):
             some = part[at : at + batch_size]
-            encoded = _encode(reader, [text for _, text in some], role, prompt, batch_size, bf16)
-            vectors.append(_finite(encoded, [text for _, text in some]))
+            vectors.append(_encode(reader, [text for _, text in some], role, prompt, bf16))
             if on_progress:
                 on_progress(sum(repeats[key] for key, _ in some))
         shard = np.concatenate(vectors)
@@ -186,34 +188,28 @@ def _longest_first(reader: SentenceTransformer, items: list[tuple[bytes, str]]) 
     Characters would not do: a token is four letters of German but one sign of Chinese, and batches that mix them
     are padded by half.
     """
-    tokenizer, limit = getattr(reader, "tokenizer", None), max(token_limits(reader), default=None)
-    texts = [text for _, text in items]
-
-    def lengths() -> Iterator[int]:
-        for start in range(0, len(texts), _TOKENISED):
-            some = texts[start : start + _TOKENISED]
-            if isinstance(tokenizer, PreTrainedTokenizerBase):
-                some = tokenizer(some, truncation=limit is not None, max_length=limit)["input_ids"]
-            yield from map(len, some)
-
-    return [items[n] for n in np.argsort(np.negative(list(lengths())), kind="stable")]
+    tokenizer, limit = getattr(reader, "tokenizer", None), token_limit(reader)
+    lengths: list[int] = []
+    for start in range(0, len(items), _TOKENISED):
+        texts = [text for _, text in items[start : start + _TOKENISED]]
+        if isinstance(tokenizer, PreTrainedTokenizerBase):
+            texts = tokenizer(texts, truncation=limit is not None, max_length=limit)["input_ids"]
+        lengths += map(len, texts)
+    return [items[n] for n in np.argsort(np.negative(lengths), kind="stable")]
 
 
-def _encode(
-    reader: SentenceTransformer, texts: list[str], role: Role, prompt: str, batch_size: int, bf16: bool
-) -> FloatArray:
+def _encode(reader: SentenceTransformer, texts: list[str], role: Role, prompt: str, bf16: bool) -> FloatArray:
     device = torch.device(str(reader.device)).type
     with torch.autocast(device, dtype=torch.bfloat16) if bf16 else nullcontext(), reader.truncate_embeddings(None):
         vectors = reader.encode(
             texts,
             prompt=prompt,
-            batch_size=batch_size,
+            batch_size=len(texts),
             convert_to_tensor=True,
             show_progress_bar=False,
             task=TASKS[role],  # for models whose routes differ by role
         )
-    array: FloatArray = vectors.float().cpu().numpy()
-    return array
+    return _finite(vectors.float().cpu().numpy(), texts)
 
 
 def _apply_head(head: list[torch.nn.Module], vectors: FloatArray, routes: Sequence[str], device: str) -> FloatArray:
@@ -222,18 +218,16 @@ def _apply_head(head: list[torch.nn.Module], vectors: FloatArray, routes: Sequen
         return vectors
     weights = next((tensor for module in head for tensor in module.parameters()), torch.empty(0))
     by_route = np.array(routes if has_routes(head) else [""] * len(vectors))
-    result: FloatArray | None = None
+    order, mapped = [], []
     for route in np.unique(by_route):
         rows = np.flatnonzero(by_route == route)
         features = {"sentence_embedding": torch.from_numpy(vectors[rows]).to(device, weights.dtype)}
         with torch.inference_mode():
             for module in head:
                 features = module(features, **({"task": str(route)} if has_routes([module]) else {}))
-        mapped = features["sentence_embedding"].float().cpu().numpy()
-        if result is None:
-            result = np.empty((len(vectors), mapped.shape[1]), np.float32)
-        result[rows] = mapped
-    return vectors if result is None else result
+        order.append(rows)
+        mapped.append(features["sentence_embedding"].float().cpu().numpy())
+    return np.concatenate(mapped)[np.argsort(np.concatenate(order))]
 
 
 def _space(reader: SentenceTransformer, role: Role, prompt: str, bf16: bool) -> str:

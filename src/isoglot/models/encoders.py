@@ -1,8 +1,4 @@
-"""Encoders: ordinary sentence-transformers models, from a hub id, a folder or the built-in source.
-
-What isoglot needs to know of a model beyond `encode` stands here: its name, its prompts by role, its token limit, which
-of its modules read text and which only map a finished vector.
-"""
+"""Encoders: ordinary sentence-transformers models, and what isoglot needs to know of them beyond `encode`."""
 
 from __future__ import annotations
 
@@ -13,6 +9,7 @@ import socket
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -20,7 +17,7 @@ from urllib.parse import urlsplit
 import torch
 from huggingface_hub.constants import ENDPOINT
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import Dense, Dropout, LayerNorm, Normalize, Router
+from sentence_transformers.sentence_transformer.modules import Dense, Dropout, LayerNorm, Normalize, Router, Transformer
 from sentence_transformers.util import load_file_path
 
 from isoglot.common.errors import InputError
@@ -40,6 +37,7 @@ _PROMPT_NAMES: dict[Role, tuple[str, ...]] = {"query": ("query",), "passage": ("
 _E5_PROMPTS = {"query": "query: ", "document": "passage: "}  # E5 was trained with them; its hub folders lack them
 _E5 = re.compile(r"(?<![a-z0-9])e5(?![a-z0-9])(?!.*instruct)")
 _NO_LIMIT = 10**9  # tokenizers without a token limit give a number beyond
+_THIS_KIND = "SentenceTransformer"
 _OTHER_KINDS = {"SpladePooling": "SparseEncoder", "MultiVectorMask": "MultiVectorEncoder", "pylate.": "ColBERT model"}
 
 
@@ -56,18 +54,15 @@ def load_encoder(
     """Load a model.
 
     Args:
-        name: a folder, a Hugging Face hub id (`intfloat/multilingual-e5-small`),
-            `builtin:multilingual-e5-small`, which needs no network, or `mteb:NAME` for any model that MTEB can load.
-            A plain transformer without sentence-transformers configuration gets mean pooling, as
-            sentence-transformers does.
+        name: a folder, a Hugging Face hub id, `builtin:multilingual-e5-small`, which needs no network, or `mteb:NAME`
+            for any model that MTEB can load. A plain transformer gets mean pooling, as in sentence-transformers.
         max_tokens: longer texts are cut; the model's own limit where None.
-        query_prompt: what is put before queries: a text, or the name of one of the model's prompts. The model's own
-            where None.
+        query_prompt: put before queries: a text, or the name of one of the model's prompts. The model's own where None.
         passage_prompt: the same for passages.
         device: as torch names it; the best there is where None.
         dtype: of the weights in memory, whatever the files have; as the files have it where None.
-        trust_remote_code: run code that comes with the model. Off by default, and weights are read from safetensors
-            only, so that loading a model runs nothing.
+        trust_remote_code: run code that comes with the model. Weights are read from safetensors only, so that without
+            it loading a model runs nothing.
 
     Raises:
         InputError: if the model is not there, is none that gives one vector per text, or has no safetensors weights.
@@ -101,7 +96,7 @@ def load_encoder(
     except InputError:
         raise
     except Exception as error:  # of a damaged folder or a lost connection the libraries may raise anything
-        first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(
             f"cannot load the model {str(name)!r}: {first_line} Name a folder, a hub id that can be reached from here, "
             f"or {BUILTIN_PREFIX}multilingual-e5-small."
@@ -113,10 +108,7 @@ def load_encoder(
 
 
 def own_name(model: SentenceTransformer) -> str:
-    """What a model is called where nobody says: its hub id, or the name of its folder.
-
-    A model that came from neither is called by its kind.
-    """
+    """What a model is called where nobody says: its hub id, the name of its folder, or its kind."""
     if isinstance(model[0], MtebReader):
         return f"{MTEB_PREFIX}{model[0].name}"
     name = model.model_card_data.base_model or getattr(model.transformers_model, "name_or_path", None)
@@ -124,10 +116,7 @@ def own_name(model: SentenceTransformer) -> str:
 
 
 def token_limit(model: SentenceTransformer) -> int | None:
-    """How many tokens of a text the model reads; None for one that reads all, as static embeddings do.
-
-    Of a model with separate encoders for queries and documents the larger limit.
-    """
+    """How many tokens of a text the model reads, by the larger limit of its encoders; None for one that reads all."""
     return max(token_limits(model), default=None)
 
 
@@ -148,12 +137,14 @@ def _limits(model: SentenceTransformer) -> list[tuple[torch.nn.Module, int | Non
 def _limited(model: SentenceTransformer, max_tokens: int | None) -> SentenceTransformer:
     if max_tokens is not None:
         own = token_limit(model)
-        settable = [(reader, limit) for reader, limit in _limits(model) if limit or hasattr(reader, "auto_model")]
-        if not settable and not isinstance(model[0], MtebReader):
+        settable = [
+            (reader, limit) for reader, limit in _limits(model) if limit or isinstance(reader, Transformer | MtebReader)
+        ]
+        if not settable:
             raise InputError(f"max_tokens {max_tokens}: this model has no token limit that could be set")
         if max_tokens < 3 or (own is not None and max_tokens > own):
             raise InputError(f"max_tokens {max_tokens}: the model takes 3 to {own or 'any number of'} tokens")
-        for reader, limit in settable or _limits(model):
+        for reader, limit in settable:
             setattr(reader, "max_seq_length", min(max_tokens, limit or max_tokens))  # noqa: B010  # torch types it so
     return model.eval()
 
@@ -163,10 +154,7 @@ def role_prompt(model: SentenceTransformer, role: Role) -> str:
 
     As in sentence-transformers, a default prompt stands in for neither role's.
     """
-    for name in _PROMPT_NAMES[role]:
-        if model.prompts.get(name):
-            return str(model.prompts[name])
-    return ""
+    return next((str(model.prompts[name]) for name in _PROMPT_NAMES[role] if model.prompts.get(name)), "")
 
 
 def _set_prompts(model: SentenceTransformer, given: Mapping[Role, str | None], called: str) -> None:
@@ -211,16 +199,11 @@ def rebuilt(model: SentenceTransformer, modules: Mapping[str, torch.nn.Module]) 
 def split_head(model: SentenceTransformer) -> tuple[SentenceTransformer, list[torch.nn.Module]]:
     """Split a model into the part that reads text and the modules at its end that only map a finished vector.
 
-    The first part is where the time goes. Models that differ in the second only, such as one before and after
-    `debias`, share the first and so its embeddings.
+    The first part is where the time goes; models that differ in the second only share its vectors.
     """
-    modules = dict(model.named_children())
-    names = list(modules)
-    while len(names) > 1 and _maps_vectors(modules[names[-1]]):
-        names.pop()
-    if len(names) == len(modules):
-        return model, []
-    return rebuilt(model, {name: modules[name] for name in names}), list(modules.values())[len(names) :]
+    modules = list(model.named_children())
+    head = [*takewhile(_maps_vectors, (module for _, module in reversed(modules[1:])))][::-1]
+    return (rebuilt(model, dict(modules[: -len(head)])), head) if head else (model, head)
 
 
 def _maps_vectors(module: torch.nn.Module) -> bool:
@@ -240,8 +223,8 @@ def has_routes(modules: Iterable[torch.nn.Module]) -> bool:
 def task_of(modules: Iterable[torch.nn.Module], role: Role, language: str | None) -> str:
     """The task by which these modules choose their route for a text.
 
-    That of the role, where it has a route and queries are meant; else the language's, that of its plain tag, or the
-    one of the role, which models with routes by language send where languages without a route go.
+    That of queries, where there is one and they are meant; else that of the language, of its plain tag, or the role's,
+    which models with routes by language send where languages without a route go.
     """
     names = {name for module in modules if isinstance(module, Router) for name in module.sub_modules}
     if language is None or (role == "query" and "query" in names):
@@ -261,16 +244,16 @@ def _refuse_other_kinds(source: str, offline: bool) -> None:
         return json.loads(Path(path).read_text("utf-8")) if path else {}
 
     modules = read("modules.json")
-    kind = read("config_sentence_transformers.json").get("model_type", SentenceTransformer.model_type)
+    kind = read("config_sentence_transformers.json").get("model_type", _THIS_KIND)
     types = " ".join(module["type"] for module in modules)
     architectures = " ".join(read("config.json").get("architectures") or ()) if not modules else ""
-    if kind == SentenceTransformer.model_type:
+    if kind == _THIS_KIND:
         kind = next((name for part, name in _OTHER_KINDS.items() if part in types), kind)
     if architectures.endswith("ForSequenceClassification"):
         kind = "CrossEncoder"
     if "ColBERT" in architectures:
         kind = "ColBERT model"
-    if kind != SentenceTransformer.model_type:
+    if kind != _THIS_KIND:
         raise InputError(
             f"{source}: a {kind}, which does not give one vector per text; what it ranks can be evaluated as a TREC "
             "run: isoglot evaluate run:FILE"

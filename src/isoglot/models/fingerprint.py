@@ -16,6 +16,7 @@ from transformers import PreTrainedModel
 
 # Of a transformer's configuration: where it came from, who wrote it, and what weights say themselves.
 _IDLE_SETTINGS = ("_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version", "use_cache")
+_PER_CALL = ("padding", "truncation")
 _known_digests: WeakKeyDictionary[torch.nn.Module, tuple[list[Any], bytes]] = WeakKeyDictionary()
 
 
@@ -35,24 +36,24 @@ def fingerprint(model: SentenceTransformer | Iterable[torch.nn.Module]) -> str:
 
 def _module_digest(module: torch.nn.Module) -> bytes:
     tokenizers = [getattr(each, "tokenizer", None) for each in module.modules()]
-    backends = [getattr(each, "backend_tokenizer", each) for each in tokenizers if each is not None]
-    backends = [each for each in backends if isinstance(each, Tokenizer)]
+    described = [getattr(each, "backend_tokenizer", each) for each in tokenizers]
+    backends = [each for each in described if isinstance(each, Tokenizer)]
     # No pooling here reads a pooler, and it is random where a checkpoint lacks it.
     tensors = {name: tensor for name, tensor in module.state_dict().items() if ".pooler." not in name}
     settings = json.dumps(_settings(module), sort_keys=True, default=str)
     state = [
         settings,
         [(each, each.get_vocab_size()) for each in backends],
-        [(name, tensor.data_ptr(), tensor._version, _few(tensor)) for name, tensor in tensors.items()],
+        # Some of the numbers tell of changes that PyTorch does not count, such as merging an adapter.
+        [(name, each.data_ptr(), each._version, _few(each)) for name, each in tensors.items()],
     ]
     if module in _known_digests and _known_digests[module][0] == state:
         return _known_digests[module][1]
     digest = hashlib.sha256(settings.encode())
     for backend in backends:
-        described = json.loads(backend.to_str())
-        described.pop("padding", None)  # these two change with every call, and nothing depends on what they were
-        described.pop("truncation", None)
-        digest.update(json.dumps(described).encode())
+        # These two change with every call, and nothing depends on what they were.
+        kept = {key: value for key, value in json.loads(backend.to_str()).items() if key not in _PER_CALL}
+        digest.update(json.dumps(kept).encode())
     for name, tensor in tensors.items():
         digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
         digest.update(tensor.cpu().contiguous().view(-1).view(torch.uint8).numpy())
@@ -61,7 +62,6 @@ def _module_digest(module: torch.nn.Module) -> bytes:
 
 
 def _few(tensor: torch.Tensor) -> list[float]:
-    """Some of a tensor's numbers: they tell of changes that PyTorch does not count, such as merging an adapter."""
     few: list[float] = tensor.reshape(-1)[:: max(1, tensor.numel() // 8)].tolist()
     return few
 

@@ -6,7 +6,6 @@ go to it with their role, vectors come back.
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -23,13 +22,7 @@ _TASK = "XQuADRetrieval"  # models with instructions by task get those for findi
 
 
 class MtebReader(InputModule):
-    """A module that hands texts to an MTEB model and takes its vectors.
-
-    Args:
-        encoder: anything with the `encode` of MTEB's encoder protocol.
-        name: the model's name with MTEB.
-        revision: of its weights.
-    """
+    """A module that hands texts to an MTEB model and takes its vectors; see `wrap_mteb_encoder`."""
 
     forward_kwargs = {"task"}  # noqa: RUF012  # as the library declares it
     config_keys = ["name", "revision"]  # noqa: RUF012
@@ -57,29 +50,17 @@ class MtebReader(InputModule):
 
     @max_seq_length.setter
     def max_seq_length(self, value: int) -> None:
-        """Set it.
-
-        Raises:
-            InputError: if the model does not show one.
-        """
+        """Set it, where the model shows one."""
         if self.max_seq_length is None:
             raise InputError(f"max_tokens: the token limit of {MTEB_PREFIX}{self.name} cannot be set from here")
         self.encoder.model.max_seq_length = value
 
-    @cached_property
-    def _dimensions(self) -> int:
-        return int(_call(self.encoder, ["word"], "query").shape[1])
-
     def get_embedding_dimension(self) -> int:
         """Dimensions of a vector, found by encoding a word."""
-        return self._dimensions
+        return int(_call(self.encoder, ["word"], "query").shape[1])
 
     def save(self, *_: Any, **__: Any) -> None:
-        """Refuse: the model is MTEB's.
-
-        Raises:
-            InputError: always.
-        """
+        """Refuse, for the model is MTEB's."""
         raise InputError(f"{MTEB_PREFIX}{self.name} can be evaluated but not saved; name its hub id or folder instead")
 
 

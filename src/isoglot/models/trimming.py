@@ -1,16 +1,8 @@
 """A model without the vocabulary that its languages do not need.
 
-Four fifths of a small multilingual encoder are word embeddings, most of them of pieces that the languages at hand
-never use. Trimming drops those rows and their pieces. What the given text needs stays, and it is proved, not assumed,
-that this text keeps its pieces and its embeddings:
-
-- Unigram: a text's best path is the best among fewer paths too, as long as its own pieces stay and the score of an
-  unknown character, which hangs on the lowest score there is, does not move.
-- BPE: merges happen in the order of their ranks, so a text's pieces form as before if all that they form from stays.
-- WordPiece: the longest piece that fits is taken, and it stays.
-
-Text not seen may need a piece that is gone; its word then falls into shorter pieces. Single characters all stay, so
-that nothing becomes unreadable that was not before.
+Four fifths of a small multilingual encoder are word embeddings. Trimming drops the rows and pieces that the given text
+does not need, and proves by cutting and encoding it again that this text keeps its pieces and its embeddings.
+docs/trimming.md says why it does, and what happens to other text.
 """
 
 from __future__ import annotations
@@ -131,7 +123,7 @@ def trim(
     if spare < 0:
         raise InputError(f"spare {spare}: 0 pieces or more can be kept beyond what the text needs")
     patterns = [script_pattern(language) for language in keep_all_of]
-    distinct = _shuffled(_distinct(texts))
+    distinct = _distinct(texts)
     table, tokenizer = _table_and_tokenizer(model)
     vocabulary = Vocabulary(tokenizer.backend_tokenizer, len(table.weight), table.padding_idx)
     prompts = sorted({"", *(prompt for prompt in model.prompts.values() if prompt)})
@@ -169,6 +161,7 @@ def trim(
 
 
 def _distinct(texts: Iterable[str] | ParallelPairs) -> list[str]:
+    """The texts in an order that has nothing to do with their languages, the same every time."""
     if isinstance(texts, ParallelPairs):
         rows = texts.rows()
         texts = (text for row in rows for text in (row["query"], row["passage"], *(row["negatives"] or ())) if text)
@@ -177,12 +170,7 @@ def _distinct(texts: Iterable[str] | ParallelPairs) -> list[str]:
     distinct = [text for text in dict.fromkeys(texts) if text.strip()]
     if not distinct:
         raise InputError("there is no text; give texts in every language that the model is to serve")
-    return distinct
-
-
-def _shuffled(texts: list[str]) -> list[str]:
-    """The texts in an order that has nothing to do with their languages, the same every time."""
-    return [texts[n] for n in np.random.default_rng(0).permutation(len(texts)).tolist()]
+    return [distinct[n] for n in np.random.default_rng(0).permutation(len(distinct)).tolist()]
 
 
 def _chunks(texts: Sequence[str], prompts: Sequence[str], advance: Callable[[int], None]) -> Iterator[list[str]]:

@@ -37,9 +37,7 @@ class Vocabulary:
     """
 
     def __init__(self, backend: Tokenizer, rows: int, padding: int | None) -> None:
-        self.backend = plain_tokenizer(backend)
-        self.rows = rows
-        self.padding = padding
+        self.backend, self.rows, self.padding = _plain(backend), rows, padding
         self.state: dict[str, Any] = json.loads(self.backend.to_str())
         self.model: dict[str, Any] = self.state["model"]
         kind = self.model["type"]
@@ -47,10 +45,8 @@ class Vocabulary:
             raise InputError(f"a {kind} tokenizer cannot be trimmed; Unigram, BPE and WordPiece can")
         if kind == "BPE" and (self.model["continuing_subword_prefix"] or self.model["end_of_word_suffix"]):
             raise InputError("a BPE tokenizer that marks parts of words with a prefix or suffix cannot be trimmed")
-        vocabulary = self.model["vocab"]
-        pieces = enumerate(piece for piece, _ in vocabulary) if kind == "Unigram" else _inverted(vocabulary)
-        self.pieces: dict[int, str] = dict(pieces)
-        self.added: dict[int, str] = {token["id"]: token["content"] for token in self.state["added_tokens"]}
+        self.pieces = dict(sorted((n, piece) for piece, n in self.backend.get_vocab(with_added_tokens=False).items()))
+        self.added = {int(token["id"]) for token in self.state["added_tokens"]}
         if max([*self.pieces, *self.added]) >= rows:
             raise InputError(f"the tokenizer has more pieces than the model's {rows:,} word embeddings")
 
@@ -68,7 +64,7 @@ class Vocabulary:
         kept = self._always | set(np.flatnonzero(seen).tolist())
         alphabet = {character for id_ in np.flatnonzero(seen).tolist() for character in spelling.get(id_, "")}
         # Vocabularies of all three kinds list their pieces by falling frequency, but for the first few.
-        others = [id_ for id_ in sorted(self.pieces) if id_ not in kept]
+        others = [id_ for id_ in self.pieces if id_ not in kept]
         in_alphabet = (id_ for id_ in others if alphabet.issuperset(spelling[id_]))
         kept.update(islice(in_alphabet, spare))
         kept.update(id_ for id_ in others for script in scripts if script.fullmatch(spelling[id_]))
@@ -79,12 +75,11 @@ class Vocabulary:
 
     def changed(self, trimmed: Tokenizer, order: IntArray, chunks: Iterable[list[str]]) -> BoolArray:
         """Whether a tokenizer with only the pieces in `order` cuts each text into other pieces, `(texts,)`."""
-        plain = plain_tokenizer(trimmed)
-        changed = []
+        plain = _plain(trimmed)
+        changed: list[bool] = []
         for chunk in chunks:
             before, after = self.backend.encode_batch_fast(chunk), plain.encode_batch_fast(chunk)
-            for a, b in zip(before, after, strict=True):
-                changed.append(a.ids != order[np.array(b.ids, np.int64)].tolist())
+            changed += [a.ids != order[np.array(b.ids, int)].tolist() for a, b in zip(before, after, strict=True)]
         return np.array(changed, bool)
 
     def rebuilt(self, order: IntArray) -> str:
@@ -108,7 +103,7 @@ class Vocabulary:
     def _always(self) -> set[int]:
         """Ids that are kept whatever the text: special and added tokens, single characters and bytes."""
         prefix = self.model.get("continuing_subword_prefix") or ""
-        kept = set(self.added) | _token_ids(self.state["post_processor"])
+        kept = {*self.added, *self.backend.encode("").ids, *self.backend.encode("", "").ids}
         if self.padding is not None and self.padding < _FIRST_PIECES:
             # Models of RoBERTa's kind count positions from this number, so it must not move.
             kept |= self.pieces.keys() & set(range(self.padding + 1))
@@ -116,11 +111,9 @@ class Vocabulary:
         if self.model.get("byte_fallback"):
             kept |= {id_ for id_, piece in self.pieces.items() if regex.fullmatch("<0x[0-9A-F]{2}>", piece)}
         if self.model["type"] == "Unigram":
-            kept.add(min(self.pieces, key=lambda id_: self.model["vocab"][id_][1]))
-            kept |= {self.model["unk_id"]} - {None}
-        else:
-            kept |= {id_ for id_, piece in self.pieces.items() if piece == self.model["unk_token"]}
-        return kept
+            lowest = min(self.pieces, key=lambda id_: self.model["vocab"][id_][1])
+            return kept | ({lowest, self.model["unk_id"]} - {None})
+        return kept | {id_ for id_, piece in self.pieces.items() if piece == self.model["unk_token"]}
 
     def _merged_from(self, kept: set[int]) -> set[int]:
         """Ids of all pieces that come up on the way from characters to the kept pieces."""
@@ -150,35 +143,17 @@ def _merges(piece: str, rank: dict[tuple[str, str], int]) -> Iterator[str]:
         yield parts[at]
 
 
-def _inverted(vocabulary: dict[str, int]) -> Iterator[tuple[int, str]]:
-    return ((id_, piece) for piece, id_ in vocabulary.items())
-
-
-def _token_ids(processor: Any) -> set[int]:
-    """Ids that a tokenizer's post-processor adds to a text."""
-    if isinstance(processor, list):
-        return set().union(*map(_token_ids, processor))
-    if not isinstance(processor, dict):
-        return set()
-    own = [processor[side][1] for side in ("sep", "cls") if side in processor]
-    templates = [id_ for token in processor.get("special_tokens", {}).values() for id_ in token["ids"]]
-    return {*own, *templates} | _token_ids(processor.get("processors"))
-
-
-def _renumbered(processor: Any, number: dict[int, int]) -> Any:
-    """The post-processor with new ids; of the kinds `Sequence`, `TemplateProcessing`, BERT's and RoBERTa's."""
-    if processor is None:
-        return None
-    new = dict(processor)
-    for side in {"sep", "cls"} & new.keys():
-        new[side] = [new[side][0], number[new[side][1]]]
-    if "special_tokens" in new:
-        new["special_tokens"] = {
-            name: {**token, "ids": [number[id_] for id_ in token["ids"]]}
-            for name, token in new["special_tokens"].items()
-        }
-    if "processors" in new:
-        new["processors"] = [_renumbered(part, number) for part in new["processors"]]
+def _renumbered(part: Any, number: dict[int, int]) -> Any:
+    """A part of a post-processor with the new ids of the tokens that it adds."""
+    if isinstance(part, list):
+        return [_renumbered(each, number) for each in part]
+    if not isinstance(part, dict):
+        return part
+    new = {key: _renumbered(value, number) for key, value in part.items()}
+    if "ids" in part:  # of a token in a template; one that no template uses may be gone
+        new["ids"] = [number.get(id_, id_) for id_ in part["ids"]]
+    for side in {"sep", "cls"} & part.keys():  # BERT's and RoBERTa's processors
+        new[side] = [part[side][0], number[part[side][1]]]
     return new
 
 
@@ -190,7 +165,7 @@ def script_pattern(language: str) -> regex.Pattern[str]:
     return regex.compile(f"[{shared}]*[{own}][{own}{shared}]*")
 
 
-def plain_tokenizer(backend: Tokenizer) -> Tokenizer:
+def _plain(backend: Tokenizer) -> Tokenizer:
     """A copy that neither cuts nor pads."""
     plain = Tokenizer.from_str(backend.to_str())
     plain.no_truncation()

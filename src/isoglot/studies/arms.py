@@ -26,6 +26,7 @@ from isoglot.common.settings import first_problem
 from isoglot.evaluation.evaluate import evaluate
 from isoglot.evaluation.results import RESULTS_FILE, Results, load_results
 from isoglot.models.debiasing import debias
+from isoglot.models.embed import embedding_store
 from isoglot.models.encoders import load_encoder
 from isoglot.models.fingerprint import fingerprint
 from isoglot.sources import load_pairs
@@ -33,7 +34,6 @@ from isoglot.studies.material import Cleaned, cleaned, digest, fingerprint_of, s
 from isoglot.studies.reading import sources_of
 from isoglot.studies.recipe import BASE, Content, Study
 from isoglot.training import TrainConfig, train
-from isoglot.training.model_setup import embedding_store
 from isoglot.training.preparation import OverlapFound
 from isoglot.training.trainer import has_bf16
 
