@@ -6,16 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from isoglot.common.arrays import Values
 from isoglot.evaluation.results import Results
 from isoglot.statistics.comparison import LOWER_IS_BETTER
 from isoglot.statistics.grid import Grid
 from isoglot.statistics.significance import contributions
 
-Values = npt.NDArray[np.float64]
 RESAMPLES = 1000
 
 
