@@ -8,12 +8,16 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import settings
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 from transformers import BertConfig, BertModel
 
 from isoglot.pairs import ParallelPairs
+
+settings.register_profile("isoglot", deadline=None)  # a busy machine, or a first import within a test, is no failure
+settings.load_profile("isoglot")
 
 _WORDS = {
     "en": [

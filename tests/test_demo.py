@@ -27,7 +27,11 @@ def test_too_few_examples_in_several_languages_are_refused(pairs: ParallelPairs)
 
 
 def test_the_demo_leaves_four_systems_a_summary_and_a_report(
-    tiny_encoder_folder: Path, pairs_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_encoder_folder: Path,
+    pairs_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     def tiny_config(folder: Path) -> TrainConfig:
         config = real_config(folder).model_dump()
@@ -42,6 +46,10 @@ def test_the_demo_leaves_four_systems_a_summary_and_a_report(
     monkeypatch.setattr(demo, "MAX_TOKENS", 64)
     folder = tmp_path / "demo"
     report = demo.run_demo(folder, str(pairs_file))
+    told = capsys.readouterr().out
+    assert "…" not in told, "tables are cut"
+    assert "same language first" in told
+    assert f"The report is {report}; " in told
     names = ("base", "base + debias", "hybrid", "hybrid + debias")
     results = [load_results(folder / "results" / name.replace(" + ", "-")) for name in names]
     assert [one.summary["model"]["name"] for one in results] == list(names)

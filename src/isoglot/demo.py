@@ -13,15 +13,14 @@ import numpy as np
 from sentence_transformers import SentenceTransformer
 
 from isoglot.benchmarks import RetrievalSet, retrieval_set_of
-from isoglot.common.cache import cache_folder
 from isoglot.common.errors import InputError
-from isoglot.common.progress import console
+from isoglot.common.progress import console, out, show_table
+from isoglot.common.settings import read_settings
 from isoglot.evaluation.audit import verdict
 from isoglot.evaluation.evaluate import evaluate
 from isoglot.evaluation.results import Results
-from isoglot.models.builtin import BUILTIN_NAME, BUILTIN_PREFIX
 from isoglot.models.debiasing import with_debias_of, without_debias
-from isoglot.models.embed import EmbeddingStore
+from isoglot.models.embed import embedding_store
 from isoglot.models.encoders import load_encoder
 from isoglot.pairs import ParallelPairs, write_pairs
 from isoglot.report import grid_table, save_report, text_table
@@ -76,8 +75,8 @@ def hold_out(pairs: ParallelPairs, examples: int, seed: int = 0) -> tuple[Parall
     rich = np.flatnonzero(np.bincount(pairs.example[pairs.has_query], minlength=pairs.example_count) >= wanted)
     if len(rich) < 2 * examples:
         raise InputError(
-            f"{len(rich)} examples are in {wanted} languages or more and the demo needs {2 * examples}; name other "
-            "parallel pairs with --pairs FILE, or score your own with isoglot audit"
+            f"{len(rich)} examples are in {wanted} languages or more and the demo needs {2 * examples}; "
+            "name other parallel pairs with --pairs FILE, or score your own with isoglot audit"
         )
     chosen = np.zeros(pairs.example_count, bool)
     chosen[np.random.default_rng(seed).choice(rich, examples, replace=False)] = True
@@ -86,22 +85,10 @@ def hold_out(pairs: ParallelPairs, examples: int, seed: int = 0) -> tuple[Parall
 
 def demo_config(folder: Path) -> TrainConfig:
     """The training run of the demo: the free remedy first, then a short hybrid fine-tuning through it."""
-    return TrainConfig.model_validate(
-        {
-            "model": f"{BUILTIN_PREFIX}{BUILTIN_NAME}",
-            "output": str(folder / "run"),
-            "max_tokens": MAX_TOKENS,
-            "data": [{"source": str(folder / "training.parquet")}],
-            "debias": {"examples": 60},
-            "batches": {"strategy": "hybrid", "alpha": 0.5, "size": 32},
-            "loss": {"temperature": 0.05, "distillation": {"weight": 5.0, "target": "own"}},
-            "optimizer": {"learning_rate": 5e-5},
-            "query_tokens": 32,
-            "passage_tokens": 64,
-            "steps": 100,
-            "validation": {"examples": 0},
-        }
-    )
+    content = read_settings(Path(__file__).with_suffix(".yaml"), "a configuration is a mapping")
+    data = [{"source": str(folder / "training.parquet")}]
+    own = {"output": str(folder / "run"), "max_tokens": MAX_TOKENS, "data": data}
+    return TrainConfig.model_validate({**content, **own})
 
 
 def _score_systems(config: TrainConfig, data: RetrievalSet, folder: Path) -> list[Results]:
@@ -114,23 +101,22 @@ def _score_systems(config: TrainConfig, data: RetrievalSet, folder: Path) -> lis
         "hybrid": without_debias(tuned),
         "hybrid + debias": tuned,
     }
-    store = EmbeddingStore(cache_folder() / "embeddings")
-    results = []
-    for name, model in systems.items():
-        results.append(evaluate(model, data, name=name, store=store))
-        results[-1].save(folder / "results" / name.replace(" + ", "-"))
+    store = embedding_store()
+    results = [evaluate(model, data, name=name, store=store) for name, model in systems.items()]
+    for name, found in zip(systems, results, strict=True):
+        found.save(folder / "results" / name.replace(" + ", "-"))
     return results
 
 
 def _tell(results: list[Results], report: Path, folder: Path, seconds: float) -> None:
     summary = results[0].summary
-    console.print(text_table(results, f"{summary['queries']:,} queries, {summary['passages']:,} held-out passages"))
-    console.print(grid_table(results[0]))
-    console.print(grid_table(results[-1]))
-    console.print("Of the base model:")
-    for line in verdict(results[0])[:3]:
-        console.print(line)
-    console.print(f"Done in {seconds / 60:.1f} minutes. The report is {report}; results and model are in {folder}.")
-    console.print(
-        "Now your own texts: isoglot audit MODEL --pairs FILE  (a JSONL file with id, language, query, passage)"
-    )
+    show_table(text_table(results, f"{summary['queries']:,} queries, {summary['passages']:,} held-out passages"))
+    for grid in (results[0], results[-1]):
+        show_table(grid_table(grid))
+    for line in (
+        "Of the base model:",
+        *verdict(results[0])[:3],
+        f"Done in {seconds / 60:.1f} minutes. The report is {report}; results and model are in {folder}.",
+        "Now your own texts: isoglot audit MODEL --pairs FILE  (a JSONL file with id, language, query, passage)",
+    ):
+        out.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -114,6 +114,13 @@ def test_sets_of_runs_agree(texts: tuple[list[str], list[str]]) -> None:
     assert kinds(trained, evaluated) == expected
 
 
+def test_invisible_characters_hide_nothing() -> None:
+    assert kinds([f"\u200f{sentence(1)}", sentence(2).replace("e", "e\u200b")], [sentence(1), sentence(2)]) == {
+        "t0": ("equal", "p0"),
+        "t1": ("equal", "p1"),
+    }
+
+
 def test_blocks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [sentence(seed) for seed in range(20)]
     pairs, held = training(texts), evaluation([*texts[3:9], *texts[15:]])

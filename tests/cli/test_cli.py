@@ -12,6 +12,7 @@ from sentence_transformers import SentenceTransformer
 from command import run
 
 GOOD = '{"id": "1", "language": "de", "query": "rot", "passage": "rot und gruen"}\n'
+AGAINST = ["--benchmark", "parallel", "--data", "PAIRS", "--out", "out"]
 
 
 @pytest.fixture
@@ -110,6 +111,13 @@ def test_bytes_that_are_not_utf_8_are_named(
             ["evaluate", "MODEL", "--benchmark", "parallel", "--data", "PAIRS", "--trec-depth", "-1", "--out", "out"],
             "--trec-depth",
         ),
+        (
+            ["evaluate", "run:r.trec", *AGAINST, "--query-prompt", "query"],
+            "--query-prompt goes with a model; run:r.trec",
+        ),
+        (["evaluate", "MODEL", *AGAINST, "--directions", "3"], "--directions goes with --remedy lir"),
+        (["debias", "MODEL", "--pairs", "PAIRS", "--out", "full"], "exists already; choose another folder"),
+        (["trim", "MODEL", "--pairs", "PAIRS", "--out", "full"], "exists already; choose another folder"),
         (["data", "fetch", "PAIRS", "--out", "x.txt"], ".jsonl, .csv, .tsv or .parquet"),
     ],
 )

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from command import run
-from isoglot.cli import shared
+from isoglot.common import progress
 
 
 @pytest.fixture
@@ -28,11 +28,11 @@ def figures_table() -> Table:
     return table
 
 
-@pytest.mark.parametrize("width", [20, 40, 79, 80, 120, shared.WIDE])
+@pytest.mark.parametrize("width", [20, 40, 79, 80, 120, progress.WIDE])
 def test_no_figure_is_cut_however_narrow_the_terminal(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
     file = io.StringIO()
-    monkeypatch.setattr(shared, "out", Console(file=file, width=width, force_terminal=True, color_system=None))
-    shared.show_table(figures_table())
+    monkeypatch.setattr(progress, "out", Console(file=file, width=width, force_terminal=True, color_system=None))
+    progress.show_table(figures_table())
     text = file.getvalue()
     assert "…" not in text
     assert max(map(len, text.splitlines())) <= width
@@ -42,7 +42,7 @@ def test_no_figure_is_cut_however_narrow_the_terminal(monkeypatch: pytest.Monkey
 
 
 def test_a_pipe_has_no_width() -> None:
-    assert shared.out.width == shared.WIDE
+    assert progress.out.width == progress.WIDE
 
 
 def test_a_shallow_run_is_compared_and_reported_without_what_it_lacks(
@@ -57,6 +57,10 @@ def test_a_shallow_run_is_compared_and_reported_without_what_it_lacks(
     call[1] = f"run:{shallow}"
     assert run(monkeypatch, *call, "--out", tmp_path / "shallow", "--name", "bm25") == 0
     assert json.loads((tmp_path / "shallow" / "results.json").read_text())["language_bias"]["rank_distance"] is None
+    again = (tmp_path / "shallow" / "run.trec").read_text()  # a run is written again as it was
+    assert [line.split()[:4] for line in again.splitlines()] == [
+        line.split()[:4] for line in shallow.read_text().splitlines()
+    ]
     for pair in (("deep", "shallow"), ("shallow", "deep")):
         folders = [tmp_path / name for name in pair]
         capsys.readouterr()

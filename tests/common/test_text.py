@@ -3,6 +3,7 @@
 import sys
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 import regex
 from hypothesis import given
@@ -24,6 +25,15 @@ def test_an_invisible_character_anywhere_changes_nothing(text: str, sign: str, p
     with_it = text[:place] + sign + text[place:]
     keys = comparable(pa.chunked_array([[text, with_it]])).to_pylist()
     assert keys[0] == keys[1]
+
+
+@given(
+    st.lists(st.none() | SIGNS | st.text(st.characters(max_codepoint=0x0E00, exclude_categories=["Cn"]), max_size=9))
+)
+def test_only_texts_that_need_it_are_normalised_and_it_does_not_show(texts: list[str | None]) -> None:
+    column = pa.chunked_array([texts, texts[::2]], pa.large_string())
+    seen = pc.replace_substring_regex(column, f"[{INVISIBLE}]+", "")
+    assert comparable(column).to_pylist() == pc.utf8_lower(pc.utf8_normalize(seen, form="NFKC")).to_pylist()
 
 
 def test_texts_that_show_nothing_are_blank() -> None:
@@ -69,3 +79,8 @@ def test_a_wide_space_before_a_full_stop_is_a_space(space: str) -> None:
 )
 def test_sentences_end_where_readers_end_them(language: str, text: str, count: int) -> None:
     assert len(list(sentence_spans(text, language))) == count
+
+
+def test_half_a_character_is_in_a_sentence_like_any_other() -> None:
+    text = "One \ud800. Two."
+    assert [text[start:end] for start, end in sentence_spans(text, "en")] == ["One \ud800. ", "Two."]

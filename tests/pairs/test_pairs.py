@@ -348,6 +348,12 @@ def test_punctuation_alone_is_compared_as_it_is() -> None:
     assert kept(row("a", "en", passage="?!"), row("b", "en", passage="...")) == {"a", "b"}
 
 
+def test_what_nobody_sees_tells_nothing_apart() -> None:
+    for unseen in ("\u200b", "\u200f", "\ufeff", "\u00ad", "\ufe0f"):
+        assert kept(row("a", "en", passage="It works."), row("b", "en", passage=f"It wo{unseen}rks.")) == {"a"}
+        assert kept(row("a", "en", "who?"), row("b", "en", f"{unseen}who?")) == {"a"}
+
+
 def test_one_query_in_one_language_is_asked_once() -> None:
     rows = [row("a", "de", "Was ist C?"), row("b", "de", "was  ist C?"), row("b", "en"), row("c", "de", "Was ist C++?")]
     pairs, report = ParallelPairs.from_rows(rows).deduplicate()

@@ -156,6 +156,7 @@ def test_what_is_wrong_is_said_in_one_line(hub_folder: Path, tmp_path: Path, que
     with pytest.raises(InputError, match=message) as caught:
         rows_of(f"hub:{hub_folder}?{query}", tmp_path)
     assert "\n" not in str(caught.value)
+    assert str(caught.value).count("cannot be read") == (message == "cannot be read")
 
 
 def test_a_registered_name_brings_its_columns() -> None:

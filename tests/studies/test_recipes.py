@@ -114,7 +114,7 @@ def test_a_recipe_that_extends_says_only_what_differs(load: Load, tmp_path: Path
         ({"seeds": [1, 1]}, "give each once"),
         ({"arms": {"lir": {}}}, "two systems are called 'lir'"),
         ({"benchmarks": {"b": {"benchmark": "x", "measures": ["preference_rate"]}}}, "neither high nor low is good"),
-        ({"keep": {"de": 2}}, "a share is from 0 to 1"),
+        ({"keep": {"de": 2}}, r"keep.de: Input should be less than or equal to 1 \(given 2\)"),
         ({"arms": {"hybrid": {"training": {"batches": {"alpha": 2}}}}, "comparisons": []}, "training.batches.alpha"),
         ({"arms": {"hybrid": {"training": {"step": 2}}}, "comparisons": []}, "training.step"),
         ({"benchmarks": {"b": {"benchmark": "parallel", "data": "$NOTHING/x"}}}, "no entry 'NOTHING' under data"),

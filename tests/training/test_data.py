@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -260,3 +261,9 @@ def test_a_limit_leaves_the_model_and_its_tokenizer_as_they_were(tiny_encoder: S
     assert with_limit(tiny_encoder, 500).max_seq_length == tiny_encoder.max_seq_length == 64
     assert tiny_encoder.tokenizer.backend_tokenizer.to_str() == before
     assert next(short.parameters()) is next(tiny_encoder.parameters())
+
+
+def test_a_worker_is_handed_the_data_set(pairs: ParallelPairs) -> None:
+    plan = plan_batches(pairs.translations(), "cross-lingual", batch_size=4, steps=2)
+    rows = planned_dataset(pairs, plan, translated=True)
+    assert pickle.loads(pickle.dumps(rows))[:4] == rows[:4]

@@ -17,7 +17,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from isoglot.batching.sampling import LanguageSampling, language_weights, sample, sample_blocks
+from isoglot.batching.sampling import LanguageSampling, draw_languages, language_weights, sample, sample_blocks
 from isoglot.batching.translations import BoolArray, IntArray, Translations, smallest
 from isoglot.common.errors import InputError
 
@@ -27,9 +27,8 @@ FloatArray = npt.NDArray[np.float64]
 KINDS = ("monolingual", "cross-lingual", "mixed")
 MONOLINGUAL, CROSS_LINGUAL, MIXED = range(3)
 
-_PAIRS_AT_A_TIME = 1 << 18  # bounds what is at hand while languages are drawn
+_MEMBERS_AT_A_TIME = 1 << 18
 _STEPS_AT_A_TIME = 1 << 10
-_UNIT = 1 << 40  # what the largest language weight of a pattern counts as, so that draws are exact
 
 
 @dataclass(frozen=True)
@@ -302,8 +301,7 @@ class _Planner:
             present = np.bincount(pattern, minlength=len(usable)) @ usable
             rates = usable * (language_weights(present, self.language_sampling) / np.maximum(present, 1))
             sampled = sample(self.data.group[pool], rates.sum(1)[pattern], len(mine), self.batch_size, self.rng)
-            weights = np.rint(rates / rates.max() * _UNIT).astype(np.int64) + (rates > 0)
-            queries, passages = self._draw_languages(weights, pattern, sampled.ravel(), crossing=crossing)
+            queries, passages = draw_languages(rates, pattern, sampled.ravel(), crossing, self.rng)
             yield mine, pool[sampled], queries.reshape(sampled.shape), passages.reshape(sampled.shape)
 
     def _counts(self, members: IntArray) -> IntArray:
@@ -320,7 +318,7 @@ class _Planner:
         while start < len(members) and len(groups) < self.batch_size:
             pool = self._pool(members[start : start + size], wanted)
             groups = np.union1d(groups, self.data.group[pool])
-            start, size = start + size, min(2 * size, _PAIRS_AT_A_TIME)
+            start, size = start + size, min(2 * size, _MEMBERS_AT_A_TIME)
         return len(groups) >= self.batch_size
 
     def _draw(self, weights: FloatArray, count: int) -> IntArray:
@@ -329,46 +327,6 @@ class _Planner:
     def _draw_datasets(self, sizes: IntArray, count: int) -> IntArray:
         by_size = language_weights(sizes, self.dataset_sampling)
         return self._draw(np.where(np.isnan(self.dataset_weights), by_size, self.dataset_weights * (sizes > 0)), count)
-
-    def _draw_languages(
-        self, weights: IntArray, pattern: IntArray, items: IntArray, *, crossing: bool
-    ) -> tuple[IntArray, IntArray]:
-        """Draw each item's languages in proportion to their weights: one of them, or two different ones.
-
-        The second is drawn from what the first leaves. A coin decides which of the two is the query's, so that both
-        roles see every language equally.
-
-        Args:
-            weights: `(patterns, languages)`; whole numbers, so that no rounding makes the second the first.
-            pattern: `(pool,)`; the pattern of each item of the pool.
-            items: `(draws,)`; places in the pool.
-            crossing: whether to draw two.
-        """
-        spoken = smallest(weights.shape[1])
-        queries, passages = np.empty(len(items), spoken), np.empty(len(items), spoken)
-        ends = np.cumsum(weights, axis=1)
-        for start in range(0, len(items), _PAIRS_AT_A_TIME):
-            part = slice(start, start + _PAIRS_AT_A_TIME)
-            of = pattern[items[part]]
-            point = (self.rng.random(len(of)) * ends[of, -1]).astype(np.int64)
-            first = second = _language_at(ends, of, point)
-            if crossing:
-                taken = weights[of, first]
-                point = (self.rng.random(len(of)) * (ends[of, -1] - taken)).astype(np.int64)
-                point += np.where(point >= ends[of, first] - taken, taken, 0)
-                second = _language_at(ends, of, point)
-                coin = self.rng.random(len(of), np.float32) < 0.5
-                first, second = np.where(coin, first, second), np.where(coin, second, first)
-            queries[part], passages[part] = first, second
-        return queries, passages
-
-
-def _language_at(ends: IntArray, pattern: IntArray, point: IntArray) -> IntArray:
-    """`(draws,)`; the language in whose stretch each point lies, where a pattern's languages stand end to end."""
-    found = np.zeros(len(point), np.intp)
-    for column in ends[:, :-1].T:
-        found += np.ascontiguousarray(column)[pattern] <= point
-    return found
 
 
 def draw_kinds(strategy: Strategy, steps: int, alpha: float, rng: np.random.Generator) -> IntArray:

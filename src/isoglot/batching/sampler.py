@@ -17,10 +17,10 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset
@@ -28,9 +28,8 @@ from torch.utils.data import BatchSampler
 
 from isoglot.batching.plan import CROSS_LINGUAL, MIXED, MONOLINGUAL, Strategy, draw_kinds
 from isoglot.batching.sampling import LanguageSampling, language_weights, sample
+from isoglot.common.arrays import IntArray
 from isoglot.common.errors import InputError
-
-IntArray = npt.NDArray[np.int64]
 
 _COMPARED_ROWS = 64  # spread over two data sets of one length, to tell whether they are one
 
@@ -74,6 +73,7 @@ def language_batch_sampler(
         if missing := [name for name in names if name not in one.column_names]:
             raise InputError(f"the data set has no column {missing[0]!r}; it has {', '.join(one.column_names)}")
     known = [(one, RowLanguages.of(one, names)) for one in given]
+    sampler_of = partial(LanguageBatchSampler, strategy=strategy, alpha=alpha, language_sampling=language_sampling)
     made: list[LanguageBatchSampler] = []
 
     def make(dataset: Dataset, batch_size: int, drop_last: bool = True, seed: int = 0, **options: Any) -> BatchSampler:
@@ -81,43 +81,25 @@ def language_batch_sampler(
             rows: RowLanguages | None = RowLanguages.of(dataset, names)
         else:
             rows = next((languages for one, languages in known if _are_one(one, dataset)), None)
-        if rows is None:
-            lengths = " or ".join(f"{len(one):,}" for one in given)
-            wrong = (
-                f"the batch sampler is given {len(dataset):,} rows without {names[0]!r}, and knows those of {lengths}"
-            )
-            if not any(sampler.begun for sampler in made):
-                raise InputError(f"{wrong}; give language_batch_sampler all data sets that the trainer gets, in a list")
-            from sentence_transformers.base.sampler import NoDuplicatesBatchSampler
+        if rows is not None:
+            made.append(sampler_of(rows, batch_size=batch_size, seed=seed))
+            return made[-1]
+        lengths = " or ".join(f"{len(one):,}" for one in given)
+        wrong = f"the batch sampler is given {len(dataset):,} rows without {names[0]!r}, and knows those of {lengths}"
+        if not any(sampler.begun for sampler in made):
+            raise InputError(f"{wrong}; give language_batch_sampler all data sets that the trainer gets, in a list")
+        from sentence_transformers.base.sampler import NoDuplicatesBatchSampler
 
-            warnings.warn(f"{wrong}: they are evaluated in batches of any languages", stacklevel=2)
-            plain: BatchSampler = NoDuplicatesBatchSampler(dataset, batch_size, drop_last, seed=seed, **options)
-            return plain
-        made.append(
-            LanguageBatchSampler(
-                rows,
-                batch_size=batch_size,
-                strategy=strategy,
-                alpha=alpha,
-                language_sampling=language_sampling,
-                seed=seed,
-            )
-        )
-        return made[-1]
+        warnings.warn(f"{wrong}: they are evaluated in batches of any languages", stacklevel=2)
+        plain: BatchSampler = NoDuplicatesBatchSampler(dataset, batch_size, drop_last, seed=seed, **options)
+        return plain
 
     return make
 
 
 @dataclass(frozen=True)
 class RowLanguages:
-    """What a sampler must know of rows.
-
-    Attributes:
-        tags: the languages.
-        query: `(rows,)`; numbers of the queries' languages.
-        passage: `(rows,)`; numbers of the passages' languages.
-        example: `(rows,)`; numbers that translations share.
-    """
+    """What a sampler must know: tags, per row the numbers of its query's and passage's, and of its example."""
 
     tags: list[str]
     query: IntArray

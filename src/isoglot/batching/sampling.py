@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from isoglot.batching.translations import smallest
 from isoglot.common.errors import InputError
 
 LanguageSampling = Literal["uniform", "size"] | float
@@ -16,7 +17,8 @@ FloatArray = npt.NDArray[np.float64]
 
 _SWAP_TRIES = 24
 _BATCHES_AT_A_TIME = 1 << 11
-_DRAWS_AT_A_TIME = 1 << 20
+_DRAWS_AT_A_TIME = 1 << 18
+_UNIT = 1 << 40  # what the largest rate counts as
 _MOMENTS = float(1 << 31)  # of a run; which of two at one moment comes first does not matter
 
 
@@ -105,6 +107,52 @@ def sample_blocks(groups: IntArray, batches: int, batch_size: int, block: int, r
     sampled: IntArray = (starts[chosen][:, :, None] + np.arange(block)).reshape(batches, batch_size)
     _separate(sampled, groups, rng)
     return sampled
+
+
+def draw_languages(
+    rates: FloatArray, pattern: IntArray, items: IntArray, crossing: bool, rng: np.random.Generator
+) -> tuple[IntArray, IntArray]:
+    """Draw each item's languages in proportion to their rates: one of them, or two different ones.
+
+    The second is drawn from what the first leaves. A coin decides which of the two is the query's, so that both roles
+    see every language equally.
+
+    Args:
+        rates: `(patterns, languages)`; 0 where the language is not there.
+        pattern: `(pool,)`; the pattern of each item of the pool.
+        items: `(draws,)`; places in the pool.
+        crossing: whether to draw two.
+        rng: source of randomness.
+
+    Returns:
+        `(draws,)` each; the language of the query and that of the passage.
+    """
+    weights = np.rint(rates / rates.max() * _UNIT).astype(np.int64) + (rates > 0)  # whole numbers, so sums are exact
+    spoken = smallest(weights.shape[1])
+    queries, passages = np.empty(len(items), spoken), np.empty(len(items), spoken)
+    ends = np.cumsum(weights, axis=1)
+    for start in range(0, len(items), _DRAWS_AT_A_TIME):
+        part = slice(start, start + _DRAWS_AT_A_TIME)
+        of = pattern[items[part]]
+        point = (rng.random(len(of)) * ends[of, -1]).astype(np.int64)
+        first = second = _language_at(ends, of, point)
+        if crossing:
+            taken = weights[of, first]
+            point = (rng.random(len(of)) * (ends[of, -1] - taken)).astype(np.int64)
+            point += np.where(point >= ends[of, first] - taken, taken, 0)
+            second = _language_at(ends, of, point)
+            coin = rng.random(len(of), np.float32) < 0.5
+            first, second = np.where(coin, first, second), np.where(coin, second, first)
+        queries[part], passages[part] = first, second
+    return queries, passages
+
+
+def _language_at(ends: IntArray, pattern: IntArray, point: IntArray) -> IntArray:
+    """`(draws,)`; the language in whose stretch each point lies, where a pattern's languages stand end to end."""
+    found = np.zeros(len(point), np.intp)
+    for column in ends[:, :-1].T:
+        found += np.ascontiguousarray(column)[pattern] <= point
+    return found
 
 
 def _capped(rates: FloatArray, batch_size: int) -> FloatArray:

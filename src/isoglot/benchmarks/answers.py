@@ -15,9 +15,6 @@ from functools import lru_cache
 
 import regex
 
-ANSWER_DEPTH = 100
-"""How many of the first passages are searched for an answer; Recall@20 and Recall@100 are what the protocols report."""
-
 _WORD = regex.compile(r"[\p{L}\p{N}\p{M}]+|[^\p{Z}\p{C}]")
 
 

@@ -20,7 +20,7 @@ from isoglot.common.cache import cache_folder
 from isoglot.common.errors import InputError
 from isoglot.common.progress import progress
 from isoglot.pairs.numbers import Column
-from isoglot.pairs.texts import ArrowTexts, HashArray, hashes, write_batches
+from isoglot.pairs.texts import ArrowTexts, HashArray, hashes, identity, write_batches
 
 Rows = Callable[[Callable[[int], None]], Iterable[tuple[str, str]]]
 """Gives ids and texts when called; it calls its argument with each advance, in the units of `size`."""
@@ -30,11 +30,17 @@ _SCHEMA = pa.schema([("id", pa.large_string()), ("text", pa.large_string())])
 _ROWS_AT_A_TIME = 1 << 12
 
 
+def stored_files(files: Sequence[Path], rows: Rows, *, language: str, name: Path | None = None) -> Corpus:
+    """As `stored_corpus`, of files, by the path of the first or the name of all of them."""
+    size = sum(file.stat().st_size for file in files)
+    return stored_corpus([str(name or files[0]), *identity(files), language], rows, language=language, size=size)
+
+
 def stored_corpus(source: Sequence[str], rows: Rows, *, language: str, size: int) -> Corpus:
     """The corpus of one language, from the cache folder; what is not there yet is written first.
 
     Args:
-        source: everything that the content depends on; see `isoglot.pairs.texts.identity` for files.
+        source: everything that the content depends on.
         rows: gives the passages if they must be read.
         language: their language tag.
         size: how much there is to read, for the progress shown.
@@ -48,11 +54,6 @@ def stored_corpus(source: Sequence[str], rows: Rows, *, language: str, size: int
         _write(path, rows, source[0], size)
     ids, texts = ArrowTexts.mapped(path, ("id",)), ArrowTexts.mapped(path, ("text",))
     return Corpus(ids, texts, [language], np.zeros(len(ids), np.int64))
-
-
-def size_of(files: Iterable[Path]) -> int:
-    """Bytes of all the files."""
-    return sum(file.stat().st_size for file in files)
 
 
 def joined(corpora: Sequence[Corpus]) -> Corpus:

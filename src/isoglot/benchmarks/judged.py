@@ -15,15 +15,10 @@ from isoglot.sources.hub_tables import HubRows, HubTable
 
 @dataclass(frozen=True)
 class Collection:
-    """One language of a benchmark.
+    """One language of a benchmark: passages, queries by id, of which only the answered are asked, and judgements.
 
-    Attributes:
-        language: its tag.
-        corpus: the passages.
-        queries: id to text; those without a relevant passage are not asked.
-        judgements: by the ids of queries and, without `prefix`, of passages.
-        prefix: stands before each id of a passage in the corpus, and before each example, so that the ids of several
-            languages, which are not translations of each other, stay apart.
+    The prefix stands before each id of a passage in the corpus, and before each example, so that the ids of several
+    languages, which are not translations of each other, stay apart. Judgements are without it.
     """
 
     language: str
@@ -36,22 +31,31 @@ class Collection:
 def judged_set(
     name: str, collections: Sequence[Collection], *, ignored: Iterable[tuple[str, str]] = ()
 ) -> RetrievalSet:
-    """One benchmark of the collections of several languages; each query is an example of its own.
-
-    Raises:
-        InputError: if a judgement names a query or a passage that is not there.
-    """
+    """One benchmark of the collections of several languages; each query is an example of its own."""
     queries: list[Query] = []
     relevant: list[tuple[str, str, int]] = []
     for part in collections:
-        judgements = [judgement for judgement in part.judgements if _is_known(judgement, part)]
-        answered = {judgement.query for judgement in judgements}
+        answered: set[str] = set()
+        for each in part.judgements:
+            if each.query not in part.queries:
+                raise InputError(f"{each.where}: names the query {each.query!r}, which is not among the queries")
+            if each.grade > 0:
+                answered.add(each.query)
+                relevant.append((part.prefix + each.query, part.prefix + each.passage, each.grade))
         queries += [
             Query(part.prefix + key, part.language, part.queries[key]) for key in part.queries if key in answered
         ]
-        relevant += [(part.prefix + each.query, part.prefix + each.passage, each.grade) for each in judgements]
     corpus = joined([part.corpus for part in collections])
     return RetrievalSet.build(name, queries, corpus, relevant, ignored=ignored)
+
+
+def hub_collection(
+    language: str, corpus: HubTable, queries: HubTable, judgements: HubTable, prefix: str = ""
+) -> Collection:
+    """A collection on the hub, of a table each."""
+    return Collection(
+        language, hub_corpus(corpus, language, prefix), _hub_queries(queries), _hub_judgements(judgements), prefix
+    )
 
 
 def hub_corpus(table: HubTable, language: str, prefix: str = "") -> Corpus:
@@ -67,12 +71,7 @@ def hub_corpus(table: HubTable, language: str, prefix: str = "") -> Corpus:
     return stored_corpus(source, passages, language=language, size=len(rows))
 
 
-def hub_queries(table: HubTable) -> dict[str, str]:
-    """Queries on the hub: id to text.
-
-    Raises:
-        InputError: if a query has no text, or an id two.
-    """
+def _hub_queries(table: HubTable) -> dict[str, str]:
     rows = enumerate(HubRows(table, {"id": ("_id", "id"), "text": ("text",)}), start=1)
     places = ((f"{table} row {number}", row) for number, row in rows)
     return texts_by_id(
@@ -80,12 +79,7 @@ def hub_queries(table: HubTable) -> dict[str, str]:
     )
 
 
-def hub_judgements(table: HubTable) -> Iterator[Judgement]:
-    """Judgements on the hub.
-
-    Raises:
-        InputError: if a grade is no whole number.
-    """
+def _hub_judgements(table: HubTable) -> Iterator[Judgement]:
     columns = {"query": ("query-id",), "passage": ("corpus-id",), "grade": ("score",)}
     for number, row in enumerate(HubRows(table, columns), start=1):
         where = f"{table} row {number}"
@@ -94,10 +88,3 @@ def hub_judgements(table: HubTable) -> Iterator[Judgement]:
         except ValueError:
             raise InputError(f'{where}: "score" must be a whole number, got {row["grade"]!r:.40}') from None
         yield Judgement(str(row["query"]), str(row["passage"]), grade, where)
-
-
-def _is_known(judgement: Judgement, part: Collection) -> bool:
-    """Whether a judgement says that a passage is relevant."""
-    if judgement.query not in part.queries:
-        raise InputError(f"{judgement.where}: names the query {judgement.query!r}, which is not among the queries")
-    return judgement.grade > 0

@@ -9,15 +9,15 @@ folder `miracl-corpus-v1.0-ar` holds the passages, `docs-0.jsonl.gz` and on (`do
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
-from isoglot.benchmarks.corpora import size_of, stored_corpus
-from isoglot.benchmarks.judged import Collection, hub_corpus, hub_judgements, hub_queries, judged_set
+from isoglot.benchmarks.corpora import stored_files
+from isoglot.benchmarks.judged import Collection, hub_collection, judged_set
 from isoglot.benchmarks.retrieval_set import RetrievalSet
 from isoglot.common.errors import InputError
 from isoglot.common.files import read_json_lines, read_tab_lines, texts_by_id
 from isoglot.common.languages import asked, normalize_language
-from isoglot.pairs.texts import identity
 from isoglot.sources.beir import passage_text, read_judgements
 from isoglot.sources.hub_tables import HubTable
 
@@ -49,13 +49,8 @@ def load_miracl(folder: str | Path | None = None, *, languages: Iterable[str] | 
 
 
 def _from_hub(tag: str) -> Collection:
-    return Collection(
-        tag,
-        hub_corpus(HubTable(HUB_ID, f"{tag}-corpus", SPLIT), tag, prefix=f"{tag}/"),
-        hub_queries(HubTable(HUB_ID, f"{tag}-queries", SPLIT)),
-        hub_judgements(HubTable(HUB_ID, f"{tag}-qrels", SPLIT)),
-        prefix=f"{tag}/",
-    )
+    corpus, queries, judgements = (HubTable(HUB_ID, f"{tag}-{part}", SPLIT) for part in ("corpus", "queries", "qrels"))
+    return hub_collection(tag, corpus, queries, judgements, f"{tag}/")
 
 
 def _from_folder(folder: Path, code: str, tag: str) -> Collection:
@@ -66,12 +61,8 @@ def _from_folder(folder: Path, code: str, tag: str) -> Collection:
     topics = folder / release / "topics" / f"topics.{release}-{SPLIT}.tsv"
     rows = read_tab_lines(topics, 2, "a question's id and the question")
     queries = texts_by_id(((f"{topics} line {number}", key, text) for number, (key, text) in rows), "question")
-    corpus = stored_corpus(
-        [str(files[0].parent), *identity(files), tag],
-        lambda advance: _passages(files, f"{tag}/", advance),
-        language=tag,
-        size=size_of(files),
-    )
+    read = partial(_passages, files, f"{tag}/")
+    corpus = stored_files(files, read, language=tag, name=files[0].parent)
     judgements = read_judgements(folder / release / "qrels" / f"qrels.{release}-{SPLIT}.tsv")
     return Collection(tag, corpus, queries, judgements, prefix=f"{tag}/")
 

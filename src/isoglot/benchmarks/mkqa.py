@@ -12,34 +12,25 @@ A folder holds either the release itself, `mkqa.jsonl` (perhaps gzipped), or a f
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from isoglot.benchmarks.beir import HUB_ID, load_corpus
 from isoglot.benchmarks.judged import hub_corpus
-from isoglot.benchmarks.parallel import set_of_translations
+from isoglot.benchmarks.parallel import retrieval_set_of
 from isoglot.benchmarks.retrieval_set import Query, RetrievalSet
 from isoglot.common.errors import InputError
 from isoglot.common.files import files_by_language, read_json_lines, some_text
 from isoglot.common.languages import asked, normalize_language
+from isoglot.pairs import ParallelPairs
 from isoglot.sources.hub_tables import HubTable
 
 _WITHOUT_SHORT_ANSWER = ("unanswerable", "binary", "long_answer")
 _YES_AND_NO = ("yes", "no")
 
 
-@dataclass
-class _Questions:
-    """What a folder holds.
-
-    Attributes:
-        texts: language to example to question.
-        answers: example to its English answers; none where it has no short one.
-    """
-
-    texts: dict[str, dict[str, str]] = field(default_factory=dict)
-    answers: dict[str, list[str]] = field(default_factory=dict)
+_Questions = tuple[list[Query], dict[str, list[str]]]
+"""The questions, and each example's English answers; none where it has no short one."""
 
 
 def load_mkqa(folder: str | Path, *, languages: Iterable[str] | None = None) -> RetrievalSet:
@@ -54,8 +45,11 @@ def load_mkqa(folder: str | Path, *, languages: Iterable[str] | None = None) -> 
     Raises:
         InputError: if a file is missing or not of this form.
     """
-    questions = _read(Path(folder), languages, with_answers=False)
-    return set_of_translations("mkqa", _queries(questions.texts))
+    queries, _ = _read(Path(folder), languages, with_answers=False)
+    rows = (
+        {"id": each.example, "language": each.language, "query": each.text, "passage": each.text} for each in queries
+    )
+    return retrieval_set_of(ParallelPairs.from_rows(rows), "mkqa")
 
 
 def load_mkqa_passages(folder: str | Path, *, languages: Iterable[str] | None = None) -> RetrievalSet:
@@ -73,60 +67,56 @@ def load_mkqa_passages(folder: str | Path, *, languages: Iterable[str] | None = 
         InputError: if a file is missing or not of this form, or the passages cannot be fetched.
     """
     folder = Path(folder)
-    questions = _read(folder, languages, with_answers=True)
-    queries = [query for query in _queries(questions.texts) if questions.answers.get(query.example)]
+    questions, answers = _read(folder, languages, with_answers=True)
+    queries = [query for query in questions if answers.get(query.example)]
     if not queries:
         raise InputError(f"{folder}: no question has a short answer in English")
     if any(folder.glob("corpus.*")):
         corpus = load_corpus(folder, "en")
     else:
         corpus = hub_corpus(HubTable(HUB_ID.format("nq"), "corpus", "corpus"), "en")
-    return RetrievalSet.build("mkqa-passages", queries, corpus, answers=questions.answers)
-
-
-def _queries(texts: Mapping[str, Mapping[str, str]]) -> Iterator[Query]:
-    for language, of_example in texts.items():
-        for example, text in of_example.items():
-            yield Query(example, language, text)
+    return RetrievalSet.build("mkqa-passages", queries, corpus, answers=answers)
 
 
 def _read(folder: Path, languages: Iterable[str] | None, *, with_answers: bool) -> _Questions:
-    release = next((path for path in (folder / "mkqa.jsonl", folder / "mkqa.jsonl.gz") if path.is_file()), None)
-    if release is not None:
-        return _read_release(release, languages)
+    for release in (folder / "mkqa.jsonl", folder / "mkqa.jsonl.gz"):
+        if release.is_file():
+            return _read_release(release, languages)
     files = files_by_language(folder, ".jsonl", ".jsonl.gz")
     chosen = asked(files, languages, str(folder))
     if with_answers and "en" not in files:
         raise InputError(f"{folder}: no mkqa-en.jsonl or en.jsonl here; its answers decide what is relevant")
-    questions = _Questions({tag: {} for tag in chosen})
+    queries: list[Query] = []
+    answers: dict[str, list[str]] = {}
     answering = {"en": files["en"]} if with_answers else {}
     for tag, file in {**chosen, **answering}.items():
+        texts: dict[str, str] = {}
         for number, row in read_json_lines(file, "id", "question", *(["answers"] if tag in answering else [])):
             where = f"{file} line {number}"
             example = str(row["id"]).removesuffix(f"_{row.get('lang', tag)}")
             if tag in chosen:
-                _add(questions.texts[tag], example, row["question"], where)
+                _add(texts, example, row["question"], where)
             if tag in answering:
-                questions.answers[example] = _short(_strings(row["answers"], where))
-    return questions
+                answers[example] = _short_answers(row["answers"], where)
+        queries += [Query(example, tag, text) for example, text in texts.items()]
+    return queries, answers
 
 
 def _read_release(path: Path, languages: Iterable[str] | None) -> _Questions:
-    questions = _Questions()
+    texts: dict[str, dict[str, str]] = {}
+    answers: dict[str, list[str]] = {}
     codes: dict[str, str] = {}
     for number, row in read_json_lines(path, "example_id", "queries", "answers"):
         where = f"{path} line {number}"
         try:
-            if not codes:
-                codes = asked({normalize_language(code): code for code in row["queries"]}, languages, str(path))
-                questions.texts = {tag: {} for tag in codes}
+            codes = codes or asked({normalize_language(code): code for code in row["queries"]}, languages, str(path))
             example = str(row["example_id"])
             for tag, code in codes.items():
-                _add(questions.texts[tag], example, row["queries"][code], where)
-            questions.answers[example] = list(_release_answers(row["answers"]["en"]))
+                _add(texts.setdefault(tag, {}), example, row["queries"][code], where)
+            answers[example] = list(_release_answers(row["answers"]["en"]))
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{where}: not of MKQA's form (queries and answers by language): {error!r}") from error
-    return questions
+    return [Query(example, tag, text) for tag, of in texts.items() for example, text in of.items()], answers
 
 
 def _release_answers(answers: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -137,14 +127,10 @@ def _release_answers(answers: Sequence[Mapping[str, Any]]) -> Iterator[str]:
                 yield str(answer["text"])
 
 
-def _short(answers: list[str]) -> list[str]:
-    return [] if all(answer.lower() in _YES_AND_NO for answer in answers) else answers
-
-
-def _strings(value: object, where: str) -> list[str]:
+def _short_answers(value: object, where: str) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise InputError(f'{where}: "answers" must be a list of strings, got {value!r:.60}')
-    return value
+    return [] if all(answer.lower() in _YES_AND_NO for answer in value) else value
 
 
 def _add(texts: dict[str, str], example: str, text: object, where: str) -> None:

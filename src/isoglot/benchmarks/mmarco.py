@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from isoglot.benchmarks.corpora import joined, size_of, stored_corpus
+from isoglot.benchmarks.corpora import joined, stored_files
 from isoglot.benchmarks.retrieval_set import Corpus, Query, RetrievalSet
 from isoglot.common.errors import InputError
 from isoglot.common.files import read_tab_lines
-from isoglot.pairs.texts import identity
 from isoglot.sources.beir import read_judgements
 from isoglot.sources.mmarco import collection, finder, parts_of
 
@@ -53,4 +52,4 @@ def _corpus(file: Path, tag: str) -> Corpus:
         for _, (key, text) in read_tab_lines(file, 2, "a passage's id and the passage", advance):
             yield f"{key}@{tag}", text
 
-    return stored_corpus([str(file), *identity([file]), tag], passages, language=tag, size=size_of([file]))
+    return stored_files([file], passages, language=tag)

@@ -15,7 +15,8 @@ def retrieval_set_of(pairs: ParallelPairs, name: str) -> RetrievalSet:
     """Turn parallel pairs into a benchmark: every translation of a passage answers every translation of its query.
 
     Rows whose query is null are candidates only. Where query and passage are the same text, as in aligned
-    sentences, a query would find its own row for nothing, so that row is left out of its ranking.
+    sentences, a query would find its own row for nothing, so that row is left out of its ranking; within its own
+    language it then has nothing to find, and there are no monolingual figures.
 
     Args:
         pairs: the pairs; ids join translations.
@@ -32,27 +33,6 @@ def retrieval_set_of(pairs: ParallelPairs, name: str) -> RetrievalSet:
     return RetrievalSet.build(name, queries, passages, relevant, ignored=zip(itself, itself, strict=True))
 
 
-def set_of_translations(name: str, texts: Iterable[Query]) -> RetrievalSet:
-    """A benchmark of texts that are queries and candidates at once: relevant are a text's translations.
-
-    Each text is left out of its own ranking. Within its own language it then has nothing to find, so there are no
-    monolingual figures.
-
-    Args:
-        name: the name that results carry.
-        texts: the texts; translations share the example.
-
-    Raises:
-        InputError: if no text has a translation, or a language has one example twice.
-    """
-    texts = list(texts)
-    passages = [Passage(f"{text.example}@{text.language}", text.language, text.text) for text in texts]
-    relevant = [(text.example, passage.id) for text, passage in zip(texts, passages, strict=True)]
-    return RetrievalSet.build(
-        name, texts, passages, relevant, ignored=((passage.id, passage.id) for passage in passages)
-    )
-
-
 def load_bitext(folder: str | Path, *, languages: Iterable[str] | None = None) -> RetrievalSet:
     """Load a folder of aligned sentences, as FLORES and NTREX come, as sentence-to-sentence retrieval.
 
@@ -61,7 +41,7 @@ def load_bitext(folder: str | Path, *, languages: Iterable[str] | None = None) -
         languages: take these only; all of them if None.
 
     Raises:
-        InputError: what `isoglot.sources.files.read_sentence_folder` and `set_of_translations` raise.
+        InputError: what `isoglot.sources.files.read_sentence_folder` raises, or if no sentence has a translation.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -69,5 +49,4 @@ def load_bitext(folder: str | Path, *, languages: Iterable[str] | None = None) -
     pairs = read_sentence_folder(folder)
     if languages is not None:
         pairs = pairs.filter_languages(languages)
-    texts = (Query(row["id"], row["language"], row["passage"]) for row in pairs.rows())
-    return set_of_translations(f"bitext:{folder.resolve().name}", texts)
+    return retrieval_set_of(pairs, f"bitext:{folder.resolve().name}")

@@ -23,7 +23,6 @@ from isoglot.benchmarks.parallel import load_bitext, retrieval_set_of
 from isoglot.benchmarks.retrieval_set import RetrievalSet
 from isoglot.benchmarks.xquad_r import Candidate, load_xquad_r
 from isoglot.common.errors import InputError
-from isoglot.common.lazy import Lazy
 from isoglot.common.paths import expanded_path
 from isoglot.common.progress import console
 from isoglot.pairs.numbers import numbered
@@ -91,12 +90,10 @@ _LOADERS: Mapping[str, Callable[..., RetrievalSet]] = {
 }
 
 
-def _read() -> dict[str, Benchmark]:
-    text = Path(__file__).with_name("registry.yaml").read_text(encoding="utf-8")
-    return {name: Benchmark(name=name, load=_LOADERS[name], **entry) for name, entry in yaml.safe_load(text).items()}
-
-
-BENCHMARKS: Mapping[str, Benchmark] = Lazy(_read)
+_ENTRIES = yaml.safe_load(Path(__file__).with_name("registry.yaml").read_text(encoding="utf-8"))
+BENCHMARKS: Mapping[str, Benchmark] = {
+    name: Benchmark(name=name, load=_LOADERS[name], **entry) for name, entry in _ENTRIES.items()
+}
 
 
 def find_benchmark(name: str) -> Benchmark:

@@ -43,14 +43,20 @@ def load_xquad_r(
     Raises:
         InputError: if the folder or a file is not of this form.
     """
-    files = files_by_language(Path(folder), ".json")
     queries: list[Query] = []
     passages: list[Passage] = []
     relevant: list[tuple[str, str]] = []
-    for language, file in asked(files, languages, name).items():
+    for language, file in asked(files_by_language(Path(folder), ".json"), languages, name).items():
         for number, paragraph in enumerate(_paragraphs(file)[::every_nth_paragraph]):
             try:
-                _read_paragraph(paragraph, f"{language}/{number}", language, candidate, queries, passages, relevant)
+                ids = [f"{language}/{number}/{sentence}" for sentence in range(len(paragraph["sentences"]))]
+                context = f" {paragraph['context']}" if candidate == "sentence+context" else ""
+                for key, sentence in zip(ids, paragraph["sentences"], strict=True):
+                    passages.append(Passage(key, language, sentence + context))
+                for question in paragraph["qas"]:
+                    text = some_text(question["question"], question["id"], "question")
+                    queries.append(Query(question["id"], language, text))
+                    relevant.append((question["id"], ids[_sentence_of(question, paragraph["sentence_breaks"])]))
             except (KeyError, IndexError, TypeError, ValueError) as error:
                 raise InputError(
                     f"{file}: paragraph {number * every_nth_paragraph + 1} is not of the XQuAD-R form "
@@ -63,27 +69,13 @@ def _paragraphs(file: Path) -> list[dict[str, Any]]:
     try:
         articles = json.loads(file.read_text(encoding="utf-8-sig"))["data"]
         return [paragraph for article in articles for paragraph in article["paragraphs"]]
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{file}: not a SQuAD JSON file with data and paragraphs: {error}") from error
 
 
-def _read_paragraph(
-    paragraph: dict[str, Any],
-    prefix: str,
-    language: str,
-    candidate: Candidate,
-    queries: list[Query],
-    passages: list[Passage],
-    relevant: list[tuple[str, str]],
-) -> None:
-    breaks = paragraph["sentence_breaks"]
-    for number, sentence in enumerate(paragraph["sentences"]):
-        text = f"{sentence} {paragraph['context']}" if candidate == "sentence+context" else sentence
-        passages.append(Passage(f"{prefix}/{number}", language, text))
-    for question in paragraph["qas"]:
-        queries.append(Query(question["id"], language, some_text(question["question"], question["id"], "question")))
-        start = question["answers"][0]["answer_start"]
-        holding = [n for n, (low, high) in enumerate(breaks) if low <= start < high]
-        if not holding:
-            raise ValueError(f"the answer of question {question['id']} starts at {start}, in no sentence")
-        relevant.append((question["id"], f"{prefix}/{holding[0]}"))
+def _sentence_of(question: dict[str, Any], breaks: list[list[int]]) -> int:
+    start = question["answers"][0]["answer_start"]
+    for number, (low, high) in enumerate(breaks):
+        if low <= start < high:
+            return number
+    raise ValueError(f"the answer of question {question['id']} starts at {start}, in no sentence")

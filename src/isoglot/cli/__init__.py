@@ -1,6 +1,6 @@
 """The command line: parse, build a configuration, call; no logic.
 
-Heavy libraries are imported inside the commands, so that help and errors come at once.
+The commands call what `isoglot` has at its top, which is imported on first use, so that help and errors come at once.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ from isoglot._version import __version__
 from isoglot.cli.data import data_app
 from isoglot.cli.making import debias, demo, train, trim
 from isoglot.cli.measuring import audit, compare, evaluate, report
-from isoglot.cli.shared import out
 from isoglot.cli.studying import study
 from isoglot.common.errors import IsoglotError
-from isoglot.common.progress import console
+from isoglot.common.progress import console, out
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -34,9 +33,7 @@ def main() -> None:
     """Run the command line; exit code 2 and one line for anything the user can mend."""
     try:
         sys.exit(app(standalone_mode=False) or 0)
-    except typer.Abort:
-        sys.exit(130)
-    except KeyboardInterrupt:
+    except (typer.Abort, KeyboardInterrupt):
         console.print("interrupted")
         sys.exit(130)
     except IsoglotError as error:

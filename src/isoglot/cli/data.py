@@ -6,38 +6,25 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from isoglot.cli.shared import (
-    Bf16,
-    Json,
-    Languages,
-    MaxTokens,
-    PassagePrompt,
-    QueryPrompt,
-    RemoteCode,
-    encoder,
-    listed,
-    out,
-    say,
-    show_table,
-    store,
-)
+import isoglot
+from isoglot.cli import shared
+from isoglot.cli.shared import Encoding, Json, Languages, encodes, given, listed, say
 from isoglot.common.errors import InputError
 from isoglot.common.paths import expanded_path
+from isoglot.common.progress import out, show_table
 
 data_app = typer.Typer(no_args_is_help=True, help="Training data and benchmarks.")
 
 Pairs = Annotated[str, typer.Argument(help="A file of parallel pairs, or another source", metavar="FILE")]
 
 _BATCHES = {  # what an engine calls the size of its batches
-    "ctranslate2": "batch_tokens",
-    "transformers": "batch_tokens",
-    "http": "texts_per_request",
-    "https": "texts_per_request",
+    **dict.fromkeys(("ctranslate2", "transformers"), "batch_tokens"),
+    **dict.fromkeys(("http", "https"), "texts_per_request"),
 }
 
 
@@ -67,11 +54,8 @@ def data_show(name: str, as_json: Json = False) -> None:
     entry = SOURCES.get(name) or BENCHMARKS.get(name)
     if entry is None:
         raise InputError(f"{name!r} is unknown; isoglot data list names what there is")
-    shown = {
-        key: value
-        for key, value in vars(entry).items()
-        if isinstance(value, bool) or (isinstance(value, (str, tuple)) and value)
-    }
+    said = {key: value for key, value in vars(entry).items() if isinstance(value, (bool, str, tuple))}
+    shown = {key: value for key, value in said.items() if value or value is False}
     if as_json:
         print(json.dumps(shown))
         return
@@ -92,13 +76,11 @@ def data_fetch(
     languages: Languages = None,
 ) -> None:
     """Fetch parallel pairs and write them to a file."""
-    from isoglot.pairs import write_pairs
     from isoglot.pairs.files import target_file
-    from isoglot.sources import load_pairs
 
     to = target_file(to)
-    pairs = load_pairs(source, languages=listed(languages))
-    write_pairs(pairs, to)
+    pairs = isoglot.load_pairs(source, languages=listed(languages))
+    isoglot.write_pairs(pairs, to)
     say(f"{to}: {pairs.example_count:,} examples, {len(pairs):,} translations in {', '.join(pairs.languages)}")
 
 
@@ -109,15 +91,8 @@ def data_check(
     deduplicate: Annotated[bool, typer.Option(help="Say also what deduplication would drop")] = True,
 ) -> None:
     """Check parallel pairs and describe them: examples, languages, pairs of languages, lengths, duplicates."""
-    from isoglot.sources import load_pairs
-
-    pairs = load_pairs(source)
-    tokenizer = None
-    if model is not None:
-        from isoglot.models.encoders import load_encoder
-
-        tokenizer = load_encoder(model).tokenizer
-    say(str(pairs.describe(tokenizer)))
+    pairs = isoglot.load_pairs(source)
+    say(str(pairs.describe(None if model is None else isoglot.load_encoder(model).tokenizer)))
     if deduplicate:
         report = pairs.deduplicate()[1]
         say(str(report))
@@ -154,22 +129,16 @@ def data_translate(
     as_json: Json = False,
 ) -> None:
     """Translate pairs into other languages by machine, check the translations, and say what was dropped and why."""
-    from isoglot.enrich.translation import translate
-
     if url is not None and (engine != "http" or model is not None):
         raise InputError("--url goes with --engine http alone; --model with ctranslate2 and transformers")
-    settings: dict[str, Any] = {
-        _BATCHES.get(engine.partition(":")[0], "batch_size"): batch_size,
-        "beam_size": beam_size,
-        "requests_per_minute": requests_per_minute,
-    }
-    report = translate(
+    batches = {_BATCHES.get(engine.partition(":")[0], "batch_size"): batch_size}
+    report = isoglot.translate(
         source,
         to=listed(to) or (),
         engine=url or (engine if model is None else f"{engine}:{model}"),
         out=target,
         source_language=source_language,
-        engine_settings={name: value for name, value in settings.items() if value is not None},
+        engine_settings=given(beam_size=beam_size, requests_per_minute=requests_per_minute, **batches),
     )
     if as_json:
         print(json.dumps({**asdict(report), "dropped": report.dropped}, default=str))
@@ -180,10 +149,12 @@ def data_translate(
 
 
 @data_app.command("negatives")
+@encodes
 def data_negatives(
     source: Pairs,
     model: Annotated[str, typer.Option(help="Encoder to mine with: hub id, folder, or builtin:multilingual-e5-small")],
     target: Annotated[Path, typer.Option("--out", help="Where to write: .jsonl, .csv, .tsv or .parquet")],
+    encoding: Encoding,
     number: Annotated[int, typer.Option(help="Negatives per row, at most")] = 4,
     language: Annotated[str, typer.Option(help="Where they are looked for: query, passage or any")] = "query",
     margin: Annotated[float, typer.Option(help="Share of the right passage's score above which none is taken")] = 0.95,
@@ -195,24 +166,16 @@ def data_negatives(
     work_dir: Annotated[
         Path | None, typer.Option(help="Keep finished parts here, so that the same call goes on after a stop")
     ] = None,
-    max_tokens: MaxTokens = None,
-    query_prompt: QueryPrompt = None,
-    passage_prompt: PassagePrompt = None,
-    bf16: Bf16 = False,
-    trust_remote_code: RemoteCode = False,
 ) -> None:
     """Mine hard negatives: wrong passages that a model scores near the right one."""
-    from isoglot.enrich.negatives import mine_negatives
-    from isoglot.pairs import write_pairs
     from isoglot.pairs.files import target_file
-    from isoglot.sources import load_pairs
 
     target = target_file(target)
     if target.exists():
         raise InputError(f"{target}: exists already; choose another file to write, or delete it")
-    pairs = mine_negatives(
-        load_pairs(source),
-        encoder(model, max_tokens, query_prompt, passage_prompt, trust_remote_code),
+    pairs = isoglot.mine_negatives(
+        isoglot.load_pairs(source),
+        encoding.load(model),
         number=number,
         language=language,  # type: ignore[arg-type]
         margin=margin,
@@ -220,10 +183,10 @@ def data_negatives(
         draw_from=draw_from,
         seed=seed,
         work_dir=None if work_dir is None else expanded_path(work_dir),
-        store=store() if work_dir is None else None,
-        bf16=bf16,
+        store=shared.store() if work_dir is None else None,
+        bf16=encoding.bf16,
     )
-    write_pairs(pairs, target)
+    isoglot.write_pairs(pairs, target)
     counts = pairs.numbers.negatives_count[pairs.numbers.negatives_count > 0]
     mean = counts.sum() / max(1, len(counts))
     say(f"{target}: {len(counts):,} of {len(pairs):,} rows have negatives, {mean:.1f} each on average")
@@ -239,11 +202,9 @@ def data_overlap(
     as_json: Json = False,
 ) -> None:
     """Find training texts that a benchmark holds too."""
-    from isoglot.benchmarks import load_benchmark
-    from isoglot.benchmarks.contamination import find_overlap
-    from isoglot.sources import load_pairs
-
-    overlap = find_overlap(load_pairs(source), load_benchmark(benchmark, data, languages=listed(languages)))
+    overlap = isoglot.find_overlap(
+        isoglot.load_pairs(source), isoglot.load_benchmark(benchmark, data, languages=listed(languages))
+    )
     say(json.dumps(overlap.to_dict(), ensure_ascii=False) if as_json else str(overlap))
     if strict and len(overlap):
         sys.exit(1)

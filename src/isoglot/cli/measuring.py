@@ -3,37 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
-from isoglot.cli.shared import (
-    Bf16,
-    Json,
-    Languages,
-    MaxTokens,
-    Model,
-    PassagePrompt,
-    QueryPrompt,
-    RemoteCode,
-    encoder,
-    listed,
-    out,
-    say,
-    show,
-    show_table,
-    store,
-)
+import isoglot
+from isoglot.cli import shared
+from isoglot.cli.shared import Encoding, Json, Languages, Model, encodes, given, listed, say, show
 from isoglot.common.errors import InputError
-
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
-
-    from isoglot.benchmarks import RetrievalSet
+from isoglot.common.progress import out, show_table
 
 
+@encodes
 def evaluate(
     model: Annotated[
         str,
@@ -45,60 +29,60 @@ def evaluate(
     ],
     benchmark: Annotated[str, typer.Option(help="A name that isoglot data list gives")],
     folder: Annotated[Path, typer.Option("--out", help="Folder for results.json and its tables")],
+    encoding: Encoding,
     data: Annotated[
         Path | None, typer.Option(help="The benchmark's files; isoglot data show NAME says which, and where not needed")
     ] = None,
     candidate: Annotated[str, typer.Option(help="sentence or sentence+context")] = "sentence",
     languages: Languages = None,
-    max_tokens: MaxTokens = None,
-    query_prompt: QueryPrompt = None,
-    passage_prompt: PassagePrompt = None,
     name: Annotated[str | None, typer.Option(help="What to call the system in results")] = None,
     without_debias: Annotated[bool, typer.Option(help="Leave off the remedy that debias put behind the model")] = False,
     remedy: Annotated[str | None, typer.Option(help="A free remedy to put behind it: lir, leace, means, shift")] = None,
     fit_on: Annotated[
         str | None, typer.Option(help="Text for the remedy: a file or source; benchmark for its own passages")
     ] = None,
-    directions: Annotated[int | None, typer.Option(help="lir: how many to remove", show_default="20")] = None,
+    directions: shared.Directions = None,
     trec_depth: Annotated[int, typer.Option(min=0, help="Also write run.trec so deep, and qrels.trec; 0 for not")] = 0,
-    bf16: Bf16 = False,
-    trust_remote_code: RemoteCode = False,
     as_json: Json = False,
 ) -> None:
     """Measure retrieval in three settings, and language bias, on a benchmark."""
-    from isoglot.benchmarks import load_benchmark
     from isoglot.evaluation.trec import RUN_PREFIX, evaluate_run, run_depth, write_trec
 
     if candidate not in ("sentence", "sentence+context"):
         raise InputError(f"candidate {candidate!r}: use 'sentence' or 'sentence+context'")
     if (remedy is None) != (fit_on is None):
         raise InputError("a remedy and the text it is fitted on go together: --remedy lir --fit-on FILE")
-    retrieval_set = load_benchmark(
+    if directions is not None and remedy is None:
+        raise InputError("--directions goes with --remedy lir")
+    if model.startswith(RUN_PREFIX):
+        of_models = {"without_debias": without_debias, "remedy": remedy, **asdict(encoding)}
+        for option, value in of_models.items():
+            if value:
+                raise InputError(f"--{option.replace('_', '-')} goes with a model; {model} is a ranking already")
+    retrieval_set = isoglot.load_benchmark(
         benchmark,
         data,
         candidate=candidate,  # type: ignore[arg-type]
         languages=listed(languages),
     )
-    if model.startswith(RUN_PREFIX):
-        results = evaluate_run(model.removeprefix(RUN_PREFIX), retrieval_set, name=name or model)
-        results.save(folder)
-        show(results, as_json)
-        return
-
-    from isoglot.evaluation.evaluate import evaluate as run
-    from isoglot.models.debiasing import without_debias as strip
-
-    loaded = encoder(model, max_tokens, query_prompt, passage_prompt, trust_remote_code)
-    if without_debias:
-        loaded = strip(loaded)
-    if remedy is not None and fit_on is not None:
-        loaded = _with_remedy(loaded, remedy, fit_on, directions, retrieval_set, bf16)
-    called = name or (model if remedy is None else f"{model} + {remedy}")
     depth = run_depth(retrieval_set, trec_depth)
     keep = partial(write_trec, folder, retrieval_set, depth=depth) if depth else None
-    results = run(loaded, retrieval_set, name=called, store=store(), bf16=bf16, top_k=depth, on_ranks=keep)
-    if remedy is not None:
-        results.summary["model"]["remedy"] = {"name": remedy, "fitted_on": fit_on, "directions": directions}
+    if model.startswith(RUN_PREFIX):
+        file = model.removeprefix(RUN_PREFIX)
+        results = evaluate_run(file, retrieval_set, name=name or model, top_k=depth, on_ranks=keep)
+    else:
+        loaded = encoding.load(model)
+        if without_debias:
+            loaded = isoglot.without_debias(loaded)
+        vectors: dict[str, Any] = {"store": shared.store(), "bf16": encoding.bf16}
+        if remedy is not None and fit_on is not None:
+            texts = isoglot.passages_of(retrieval_set) if fit_on == "benchmark" else isoglot.load_pairs(fit_on)
+            settings = given(remedy=remedy, directions=directions)
+            loaded = isoglot.debias(loaded, texts, **settings, **vectors)
+        called = name or (model if remedy is None else f"{model} + {remedy}")
+        results = isoglot.evaluate(loaded, retrieval_set, name=called, top_k=depth, on_ranks=keep, **vectors)
+        if remedy is not None:
+            results.summary["model"]["remedy"] = {"name": remedy, "fitted_on": fit_on, "directions": directions}
     results.save(folder)
     show(results, as_json)
 
@@ -115,24 +99,20 @@ def compare(
 ) -> None:
     """Test whether systems differ: intervals, paired tests by question, Holm's correction, effect sizes."""
     from isoglot.common.atomic import write_json
-    from isoglot.evaluation.results import Results, load_results
     from isoglot.report import comparison_table, language_findings
-    from isoglot.statistics.comparison import compare as run
 
-    results = [load_results(each) for each in folders]
+    results = [isoglot.load_results(each) for each in folders]
     names = [str(result.summary["model"]["name"]) for result in results]
-    if not seeds and len(set(names)) < len(names):
-        names = [each.resolve().name for each in folders]
-    if not seeds and len(set(names)) < len(names):
-        names = [str(each) for each in folders]
-    systems: dict[str, list[Results]] = {}
+    for longer in ([each.resolve().name for each in folders], [str(each) for each in folders]):
+        if not seeds and len(set(names)) < len(names):
+            names = longer
+    systems: dict[str, list[isoglot.Results]] = {}
     for name, result in zip(names, results, strict=True):
         systems.setdefault(name, []).append(result)
     if not seeds and len(systems) < len(folders):
         raise InputError("one folder is given twice; give each once")
-    comparison = run(
-        list(systems.values()), names=list(systems), measures=listed(measures) or (), languages=by_language
-    )
+    asked = listed(measures) or ()
+    comparison = isoglot.compare(list(systems.values()), names=list(systems), measures=asked, languages=by_language)
     if folder is not None:
         write_json(folder, comparison.as_dict())
     if as_json:
@@ -146,33 +126,26 @@ def compare(
         out.print(sentence, highlight=False, markup=False)
 
 
+@encodes
 def audit(
     model: Model,
     pairs: Annotated[str, typer.Option(help="Your parallel texts: a file, or another source")],
+    encoding: Encoding,
     folder: Annotated[Path | None, typer.Option("--out", help="Keep the results in this folder")] = None,
     languages: Languages = None,
-    max_tokens: MaxTokens = None,
-    query_prompt: QueryPrompt = None,
-    passage_prompt: PassagePrompt = None,
-    bf16: Bf16 = False,
-    trust_remote_code: RemoteCode = False,
     as_json: Json = False,
 ) -> None:
     """Say in plain words how far a model ranks by language on your own parallel texts."""
-    from isoglot.evaluation.audit import audit as run
-    from isoglot.evaluation.audit import verdict
-    from isoglot.sources import load_pairs
-
-    texts = load_pairs(pairs, languages=listed(languages))
-    loaded = encoder(model, max_tokens, query_prompt, passage_prompt, trust_remote_code)
-    results = run(loaded, texts, name=model, store=store(), bf16=bf16)
+    texts = isoglot.load_pairs(pairs, languages=listed(languages))
+    loaded = encoding.load(model)
+    results = isoglot.audit(loaded, texts, name=model, store=shared.store(), bf16=encoding.bf16)
     if folder is not None:
         results.save(folder)
     if as_json:
-        print(json.dumps({**results.summary, "verdict": verdict(results)}, ensure_ascii=False))
+        print(json.dumps({**results.summary, "verdict": isoglot.verdict(results)}, ensure_ascii=False))
         return
     show(results, as_json=False)
-    for sentence in verdict(results):
+    for sentence in isoglot.verdict(results):
         out.print(sentence, highlight=False, markup=False)
 
 
@@ -183,29 +156,8 @@ def report(
     to: Annotated[Path, typer.Option("--out", help="A file that ends in .html, .md or .tex")],
 ) -> None:
     """Several systems' results on one page."""
-    from isoglot.report import load_run, save_report
+    from isoglot.report import load_run
 
     loaded = [pair for folder in folders for pair in load_run(folder)]
-    save_report([results for results, _ in loaded], to, logs=[log for _, log in loaded])
+    isoglot.save_report([results for results, _ in loaded], to, logs=[log for _, log in loaded])
     say(f"The report is in {to}")
-
-
-def _with_remedy(
-    model: SentenceTransformer,
-    remedy: str,
-    fit_on: str,
-    directions: int | None,
-    retrieval_set: RetrievalSet,
-    bf16: bool,
-) -> SentenceTransformer:
-    from isoglot.models.debiasing import DEFAULT_DIRECTIONS, debias, passages_of
-    from isoglot.sources import load_pairs
-
-    return debias(
-        model,
-        passages_of(retrieval_set) if fit_on == "benchmark" else load_pairs(fit_on),
-        remedy=remedy,  # type: ignore[arg-type]
-        directions=DEFAULT_DIRECTIONS if directions is None else directions,
-        store=store(),
-        bf16=bf16,
-    )

@@ -2,57 +2,75 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import json
-import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
+
+import isoglot
+from isoglot.common.errors import InputError
+from isoglot.common.progress import out, show_table
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-    from isoglot.models.embed import EmbeddingStore
 
-WIDE = 10_000
-out = Console(width=None if sys.stdout.isatty() else WIDE)
-"""Standard output, for results; people are spoken to through `isoglot.common.progress.console`.
+def _not_there(folder: Path) -> Path:
+    if folder.exists():
+        raise InputError(f"{folder}: exists already; choose another folder")
+    return folder
 
-A pipe, a file or a log has no width, so nothing is wrapped or cut there.
-"""
 
 Model = Annotated[
     str, typer.Argument(help="Hub id, folder, or builtin:multilingual-e5-small", show_default=False, metavar="MODEL")
 ]
+NewModel = Annotated[Path, typer.Option("--out", help="Folder for the new model", callback=_not_there)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts")]
-Bf16 = Annotated[bool, typer.Option("--bf16", help="Encode in bfloat16: faster where the processor has it")]
-MaxTokens = Annotated[int | None, typer.Option(help="Cut longer texts; the model's own limit by default")]
-QueryPrompt = Annotated[
-    str | None, typer.Option(help="What to put before queries: a text, or the name of a prompt that the model has")
-]
-PassagePrompt = Annotated[str | None, typer.Option(help="The same for passages")]
 RemoteCode = Annotated[bool, typer.Option(help="Run code that comes with the model")]
 Languages = Annotated[str | None, typer.Option(help="Only these, comma-separated: de,en,zh-CN")]
+Directions = Annotated[int | None, typer.Option(help="lir: how many to remove", show_default="20")]
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How a model reads texts: the options that `encodes` gives a command."""
+
+    max_tokens: Annotated[int | None, typer.Option(help="Cut longer texts; the model's own limit by default")] = None
+    query_prompt: Annotated[
+        str | None, typer.Option(help="What to put before queries: a text, or the name of a prompt that the model has")
+    ] = None
+    passage_prompt: Annotated[str | None, typer.Option(help="The same for passages")] = None
+    bf16: Annotated[bool, typer.Option("--bf16", help="Encode in bfloat16: faster where the processor has it")] = False
+    trust_remote_code: RemoteCode = False
+
+    def load(self, model: str) -> SentenceTransformer:
+        """The model, as the options describe it."""
+        return isoglot.load_encoder(model, **{name: value for name, value in asdict(self).items() if name != "bf16"})
+
+
+def encodes(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of `Encoding`; it takes them together, as its argument `encoding`."""
+    shared = inspect.signature(Encoding, eval_str=True).parameters
+    signature = inspect.signature(command, eval_str=True)
+
+    @functools.wraps(command)
+    def run(**given: Any) -> None:
+        command(encoding=Encoding(**{name: given.pop(name) for name in shared}), **given)
+
+    own = [parameter for name, parameter in signature.parameters.items() if name != "encoding"]
+    options = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in shared.values()]
+    run.__signature__ = signature.replace(parameters=[*own, *options])  # type: ignore[attr-defined]
+    return run
 
 
 def say(line: str) -> None:
     """Print a line as it is: paths may hold square brackets, and must not be broken."""
     out.print(line, highlight=False, markup=False, soft_wrap=True)
-
-
-def show_table(table: Table) -> None:
-    """Print a table; on a terminal too narrow for it row by row in words, so that no figure is ever cut."""
-    if table.title:  # by itself, for a table breaks its title to its own width
-        out.print(table.title, highlight=False)
-        table.title = None
-    if out.measure(table, options=out.options.update(width=WIDE)).maximum <= out.width:
-        out.print(table)
-        return
-    headings = [str(column.header) for column in table.columns]
-    for row in zip(*(column.cells for column in table.columns), strict=True):
-        first, *rest = (f"{heading} {cell}".strip() for heading, cell in zip(headings, row, strict=True))
-        out.print(f"{first}: {'; '.join(rest)}", highlight=False)
 
 
 def show(results: Any, as_json: bool) -> None:
@@ -67,29 +85,28 @@ def show(results: Any, as_json: bool) -> None:
         show_table(grid_table(results))
 
 
+def given(**options: Any) -> dict[str, Any]:
+    """The options that were given; what was not is left to the library's own default."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
 def listed(languages: str | None) -> list[str] | None:
     """The parts of a comma-separated list; None for none."""
     return [tag.strip() for tag in languages.split(",") if tag.strip()] if languages else None
 
 
-def encoder(
-    name: str, max_tokens: int | None, query_prompt: str | None, passage_prompt: str | None, trust_remote_code: bool
-) -> SentenceTransformer:
-    """The model that the options describe."""
-    from isoglot.models.encoders import load_encoder
-
-    return load_encoder(
-        name,
-        max_tokens=max_tokens,
-        query_prompt=query_prompt,
-        passage_prompt=passage_prompt,
-        trust_remote_code=trust_remote_code,
-    )
-
-
-def store() -> EmbeddingStore:
+def store() -> isoglot.EmbeddingStore:
     """Where vectors are kept between runs."""
-    from isoglot.common.cache import cache_folder
-    from isoglot.models.embed import EmbeddingStore
+    from isoglot.models.embed import embedding_store
 
-    return EmbeddingStore(cache_folder() / "embeddings")
+    return embedding_store()
+
+
+def save_model(model: SentenceTransformer, folder: Path) -> str:
+    """Write a model whole or not at all; returns where it is, in words."""
+    from isoglot.common.atomic import write_whole_folder
+    from isoglot.models.builtin import quiet_transformers
+
+    with write_whole_folder(folder) as target, quiet_transformers():
+        model.save_pretrained(str(target), create_model_card=False)
+    return f"The model is in {folder}; it loads with SentenceTransformer({str(folder)!r})"

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+import isoglot
 from isoglot.cli.shared import Json, say
 
 
@@ -28,9 +29,7 @@ def study(
     as_json: Json = False,
 ) -> None:
     """Answer a question by training and scoring many models, with tables, plots and tests."""
-    from isoglot.studies import load_study, run_study
-
-    record = run_study(load_study(name, override or (), quick=quick), folder)
+    record = isoglot.run_study(isoglot.load_study(name, override or (), quick=quick), folder)
     if as_json:
         shown = {key: record[key] for key in ("question", "quick", "answer", "limits", "versions")}
         print(json.dumps({"study": record["study"]["name"], **shown, "folder": str(folder)}, ensure_ascii=False))

@@ -13,7 +13,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
@@ -39,21 +39,12 @@ def write_whole(path: str | Path) -> Iterator[Path]:
     Raises:
         OSError: what the writing or the renaming raised; the temporary file is gone and `path` is untouched. Where the
             system is why another error was raised, the disk being full most of all, it is made one that says so.
-
-    >>> import tempfile
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> with write_whole(folder / "numbers.txt") as temporary:
-    ...     _ = temporary.write_text("1 2 3")
-    >>> (folder / "numbers.txt").read_text(), len(list(folder.iterdir()))
-    ('1 2 3', 1)
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with _sibling(target, folder=False) as temporary:
+    with _sibling(target, Path.touch) as temporary:
         yield temporary
         _sync(temporary)
         temporary.replace(target)
-    _sync(target.parent)
 
 
 @contextmanager
@@ -61,23 +52,12 @@ def write_whole_folder(path: str | Path) -> Iterator[Path]:
     """Give a new empty folder to fill; it becomes `path` when the block ends well.
 
     An existing folder is replaced. No portable call swaps two folders, so between two renames there is an instant
-    without either; a crash there leaves the old one, complete, under a hidden name beside `path`.
-
-    Raises:
-        OSError: what the writing or the renaming raised, as from `write_whole`; the new folder is gone and `path` is
-            untouched.
-
-    >>> import tempfile
-    >>> folder = Path(tempfile.mkdtemp()) / "model"
-    >>> with write_whole_folder(folder) as temporary:
-    ...     _ = (temporary / "weights").write_bytes(b"0")
-    >>> [file.name for file in folder.iterdir()]
-    ['weights']
+    without either; a crash there leaves the old one, complete, under a hidden name beside `path`. Errors are as from
+    `write_whole`.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
     previous = target.with_name(f".{target.name}.{secrets.token_hex(8)}.replaced")
-    with _sibling(target, folder=True) as temporary:
+    with _sibling(target, Path.mkdir) as temporary:
         yield temporary
         for entry in [*temporary.rglob("*"), temporary]:
             _sync(entry)
@@ -92,7 +72,6 @@ def write_whole_folder(path: str | Path) -> Iterator[Path]:
         if previous.exists():
             previous.rename(temporary)  # a name that is swept, should a kill leave part of it
             _remove(temporary)
-    _sync(target.parent)
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -136,12 +115,21 @@ def lock(descriptor: int) -> bool | None:
 
 
 @contextmanager
-def _sibling(target: Path, *, folder: bool) -> Iterator[Path]:
+def _sibling(target: Path, make: Callable[[Path], None]) -> Iterator[Path]:
     """A new hidden file or folder beside `target`, locked while the block runs and gone if it fails."""
+    target.parent.mkdir(parents=True, exist_ok=True)
     sweep(target.parent)
-    temporary, held = _new_sibling(target, folder)
+    while True:
+        temporary = target.with_name(f".{target.stem}.{secrets.token_hex(8)}.writing{target.suffix}")
+        make(temporary)
+        held = _open(temporary)
+        # Who sweeps between the making and the locking takes it away; then another is made.
+        if (held is None or lock(held) is not False) and temporary.exists():
+            break
+        _close(held)
     try:
         yield temporary
+        _sync(target.parent)
     except BaseException as error:
         _remove(temporary)
         reason = reason_of_the_system(error, target)
@@ -149,20 +137,7 @@ def _sibling(target: Path, *, folder: bool) -> Iterator[Path]:
             raise
         raise reason from error
     finally:
-        if held is not None:
-            os.close(held)
-
-
-def _new_sibling(target: Path, folder: bool) -> tuple[Path, int | None]:
-    while True:
-        temporary = target.with_name(f".{target.stem}.{secrets.token_hex(8)}.writing{target.suffix}")
-        temporary.mkdir() if folder else temporary.touch(exist_ok=False)
-        held = _open(temporary)
-        # Who sweeps between the making and the locking takes it away; then another is made.
-        if (held is None or lock(held) is not False) and temporary.exists():
-            return temporary, held
-        if held is not None:
-            os.close(held)
+        _close(held)
 
 
 def sweep(folder: Path) -> None:
@@ -174,7 +149,7 @@ def sweep(folder: Path) -> None:
             if lock(held):
                 _remove(entry)
         finally:
-            os.close(held)
+            _close(held)
 
 
 def _remove(path: Path) -> None:
@@ -201,12 +176,11 @@ def reason_of_the_system(error: BaseException, target: Path) -> OSError | None:
 def _sync(path: Path) -> None:
     """Force a file or a folder's list of names to disk, where the system can open it."""
     descriptor = _open(path)
-    if descriptor is None:
-        return
     try:
-        os.fsync(descriptor)
+        if descriptor is not None:
+            os.fsync(descriptor)
     finally:
-        os.close(descriptor)
+        _close(descriptor)
 
 
 def _open(path: Path) -> int | None:
@@ -214,3 +188,8 @@ def _open(path: Path) -> int | None:
         return os.open(path, os.O_RDONLY)
     except (PermissionError, FileNotFoundError):  # Windows opens no folders; another process may have been quicker
         return None
+
+
+def _close(descriptor: int | None) -> None:
+    if descriptor is not None:
+        os.close(descriptor)

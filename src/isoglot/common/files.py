@@ -1,12 +1,14 @@
 """Files of lines, read one record at a time with its place, so that a file larger than memory can pass through.
 
-Text is UTF-8, with or without a byte order mark, perhaps gzipped. What is wrong is named with the file and the line.
+Text is UTF-8, with or without a byte order mark, perhaps gzipped. What is wrong raises an `InputError` that names the
+file and the line; `on_read` is called now and then with the number of bytes of the file just passed.
 """
 
 from __future__ import annotations
 
 import csv
 import gzip
+import hashlib
 import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -16,6 +18,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import regex
 
 from isoglot.common.errors import InputError
 from isoglot.common.languages import is_language, normalize_language
@@ -28,15 +31,7 @@ _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 def read_lines(path: Path, on_read: Callable[[int], None] | None = None) -> Iterator[str]:
-    """The lines of a text file with their ends; they end at line feeds alone, for U+2028 stands within sentences.
-
-    Args:
-        path: a UTF-8 file, gzipped if its name ends in `.gz`.
-        on_read: called now and then with the number of bytes of the file just passed.
-
-    Raises:
-        InputError: if there is no such file, it cannot be unpacked, or a line is not UTF-8 or holds a NUL.
-    """
+    """The lines of a text file with their ends; they end at line feeds alone, for U+2028 stands within sentences."""
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     number = seen = 0
@@ -58,14 +53,7 @@ def read_json_lines(
 ) -> Iterator[tuple[int, Row]]:
     """The objects of a file of JSON lines, each after the number of its line; blank lines are passed over.
 
-    Args:
-        path: the file.
-        columns: keys that every object must have.
-        needs: what a line must be, for errors; that it needs the columns if not given.
-        on_read: see `read_lines`.
-
-    Raises:
-        InputError: if a line is no object or lacks a key.
+    Every object must have the columns. `needs` says what a line must be, for errors; the columns if it is not given.
     """
     for number, line in enumerate(read_lines(path, on_read), start=1):
         if not line.strip():
@@ -89,14 +77,7 @@ def read_tab_lines(
 ) -> Iterator[tuple[int, list[str]]]:
     """The cells of a tab-separated file in which nothing is quoted, as IR collections have it, after the line's number.
 
-    Args:
-        path: the file.
-        cells: how many a line has.
-        what: how to call them in an error: "a query id and a query".
-        on_read: see `read_lines`.
-
-    Raises:
-        InputError: if a line has another number of cells; blank ones are passed over.
+    `what` is how errors call the cells: "a query id and a query". Blank lines are passed over.
     """
     for number, line in enumerate(read_lines(path, on_read), start=1):
         row = line.rstrip("\r\n").split("\t")
@@ -107,35 +88,37 @@ def read_tab_lines(
 
 
 def read_cells(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """The rows of a CSV or TSV file in which cells may be quoted, each after the number of the line it begins at.
-
-    Raises:
-        InputError: if a quote is left open or closes amid a cell, naming the line where it opens.
-    """
+    """The rows of a CSV or TSV file in which cells may be quoted, each after the number of the line it begins at."""
     csv.field_size_limit(_CELL_LIMIT)
-    reader = csv.reader(read_lines(path), delimiter=delimiter, strict=True)
-    first = 1
+    record: list[str] = []  # lines of the row at hand
+
+    def lines() -> Iterator[str]:
+        for line in read_lines(path):
+            record.append(line)
+            yield line
+
+    reader = csv.reader(lines(), delimiter=delimiter, strict=True)
     try:
         for row in reader:
             if row:
-                yield first, row
-            first = reader.line_num + 1
+                yield reader.line_num - len(record) + 1, row
+            record.clear()
     except csv.Error as error:
-        line = _open_quote(path, delimiter, first)
+        text = "".join(record)
+        sound = regex.match(rf'(?:(?:"(?:[^"]|"")*+"|(?!")[^{delimiter}\r\n]*+)[{delimiter}\r\n])*+', text)
+        place = sound.end() if sound else 0
+        line = reader.line_num - len(record) + 1 + text.count("\n", 0, place)
         sign = "comma" if delimiter == "," else "tab"
-        wrong = f"the quote that opens here does not close before a {sign}" if line else f"no cells ({error})"
+        opens = text.startswith('"', place)
+        wrong = f"the quote that opens here does not close before a {sign}" if opens else f"no cells ({error})"
         raise InputError(
-            f"{path} line {line or reader.line_num}: {wrong}; put cells with quotes, line breaks or a {sign} between "
-            'quotes, and write a quote within them twice: ""'
+            f"{path} line {line}: {wrong}; put cells with quotes, line breaks or a {sign} between quotes, and write a "
+            'quote within them twice: ""'
         ) from None
 
 
 def read_parquet_rows(path: Path, *columns: str) -> Iterator[tuple[int, Row]]:
-    """The rows of a Parquet file as mappings, each after its number from 1.
-
-    Raises:
-        InputError: if the file is not Parquet or lacks a column.
-    """
+    """The rows of a Parquet file as mappings, each after its number from 1."""
     try:
         file = pq.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
@@ -151,12 +134,17 @@ def read_parquet_rows(path: Path, *columns: str) -> Iterator[tuple[int, Row]]:
                 yield number, row
 
 
-def files_by_language(folder: Path, *endings: str) -> dict[str, Path]:
-    """Files of a folder that are named by a language and one of the endings, `de.jsonl` or `mkqa-zh_cn.jsonl`.
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's content."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
-    Raises:
-        InputError: if there is none, or two of one language.
-    """
+
+def files_by_language(folder: Path, *endings: str) -> dict[str, Path]:
+    """Files of a folder that are named by a language and one of the endings, `de.jsonl` or `mkqa-zh_cn.jsonl`."""
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
         ending = next((ending for ending in endings if path.name.endswith(ending)), None)
@@ -171,32 +159,20 @@ def files_by_language(folder: Path, *endings: str) -> dict[str, Path]:
 
 
 def add_file(found: dict[str, Path], language: str, path: Path) -> None:
-    """Note the file of a language.
-
-    Raises:
-        InputError: if the language has one already.
-    """
+    """Note the file of a language."""
     if found.setdefault(language, path) != path:
         raise InputError(f'{path}: "{language}" is already in {found[language].name}; keep one file per language')
 
 
 def some_text(value: object, where: str, name: str) -> str:
-    """The value, once it is known to be a text that holds something.
-
-    Raises:
-        InputError: if it is null, of another type, or empty.
-    """
+    """The value, once it is known to be a text that holds something."""
     if not isinstance(value, str) or not value.strip():
         raise InputError(f'{where}: "{name}" must hold some text, got {value!r:.40}')
     return value
 
 
 def texts_by_id(rows: Iterable[tuple[str, str, str]], what: str) -> dict[str, str]:
-    """Id to text of rows of place, id and text.
-
-    Raises:
-        InputError: if an id has two texts; the very same row twice is one.
-    """
+    """Id to text of rows of place, id and text."""
     found: dict[str, str] = {}
     for where, key, text in rows:
         if found.setdefault(key, text) != text:
@@ -214,26 +190,3 @@ def _decoded(line: bytes, path: Path, number: int) -> str:
     if "\0" in text:
         raise InputError(f"{path} line {number}: holds a NUL character; take it out, or save a UTF-16 file as UTF-8")
     return text
-
-
-def _open_quote(path: Path, delimiter: str, first: int) -> int | None:
-    """The line of the record from line `first` on where a quote opens that does not close before a delimiter."""
-    opened: int | None = None
-    for number, line in enumerate(read_lines(path), start=1):
-        if number < first:
-            continue
-        cell_begins, place = opened is None, 0
-        while place < len(line):
-            sign, after = line[place], line[place + 1 : place + 2]
-            if opened is None:
-                if sign == '"' and cell_begins:
-                    opened = number
-                cell_begins = sign == delimiter
-            elif sign == '"' and after == '"':
-                place += 1
-            elif sign == '"' and after in (delimiter, "\r", "\n", ""):
-                opened = None
-            elif sign == '"':
-                return opened
-            place += 1
-    return opened

@@ -74,6 +74,18 @@ def normalize_language(tag: str) -> str:
     return str(language.to_tag())
 
 
+def language_at(where: str, code: str) -> str:
+    """The tag of a code that stands somewhere in the data; the error names the place.
+
+    >>> language_at("line 3", "deu")
+    'de'
+    """
+    try:
+        return normalize_language(code)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+
+
 def is_language(code: str) -> bool:
     """Whether a code names a language.
 

@@ -30,15 +30,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def read_settings(path: Path, what: str) -> dict[str, Any]:
-    """The mapping that a YAML file holds.
-
-    Args:
-        path: the file.
-        what: what the file is, for an error: `a configuration is a mapping of keys such as model and data`.
-
-    Raises:
-        InputError: naming the file and, where there is one, the line.
-    """
+    """The mapping that a YAML file holds; `what` says in an error what it is: `a configuration is a mapping of ...`."""
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -52,9 +44,6 @@ def read_settings(path: Path, what: str) -> dict[str, Any]:
 
 def apply_override(content: dict[str, Any], override: str) -> None:
     """Set a key of nested mappings, in place: `batches.alpha=0.3`. The value is YAML, null takes the key away.
-
-    Raises:
-        InputError: if the override is not of that form, or leads through a value.
 
     >>> content = {"batches": {"alpha": 0.5}, "dropout": 0.0}
     >>> apply_override(content, "batches.size=64"), apply_override(content, "dropout=null"), content
@@ -78,16 +67,13 @@ def apply_override(content: dict[str, Any], override: str) -> None:
         content[last] = value
 
 
-def first_problem(error: ValidationError, whole: str, docs: str) -> str:
-    """The first thing that is wrong with settings, its key dotted.
+def first_problem(error: ValidationError, whole: str, docs: str, under: str = "") -> str:
+    """The first thing that is wrong with settings, by its dotted key or, if it is none's, as of the `whole`.
 
-    Args:
-        error: what checking them raised.
-        whole: what they are together, for what is wrong with no single key: `the configuration`.
-        docs: the page that lists their keys.
+    `docs` is the page that lists the keys, `under` the key that the settings stand under, with a dot behind it.
     """
     problem = error.errors()[0]
-    where = ".".join(str(part) for part in problem["loc"]) or whole
+    where = under + ".".join(str(part) for part in problem["loc"]) if problem["loc"] else whole
     if problem["type"] == "extra_forbidden":
         return f"unknown key {where}; {docs} lists the keys"
     given = problem["input"]

@@ -6,6 +6,7 @@ words uses the `regex` library, whose `\w` and `\b` are Unicode's.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator
 
 import pyarrow as pa
@@ -20,10 +21,16 @@ INVISIBLE = (
 )
 """Characters that are not shown: soft hyphens, joiners, marks of direction, variation selectors and the like."""
 
+# Characters of Latin, Greek, Cyrillic, Hebrew and Arabic texts that NFKC leaves alone, whatever they stand beside.
+_NORMAL = "".join(
+    rf"\x{{{ord(sign):x}}}"
+    for sign in map(chr, range(0x900))
+    if unicodedata.is_normalized("NFKC", sign) and unicodedata.category(sign) not in ("Mn", "Cn")
+)
 _WORD = regex.compile(r"\w+")
 # What the splitter takes for an end before a capital letter: initials, and abbreviations that names follow.
 _NO_END = regex.compile(r"(?:(?<!\w)(?:e\.g|i\.e|cf|vs|approx|z\.B|d\.h|bzw|[\p{Lu}\p{Lo}]))\.\s*$")
-_SPACE = regex.compile(r"\s")
+_SPACE = regex.compile(r"[\s\ud800-\udfff]")  # and halves of characters, which JSON may hold
 _LINE = regex.compile(r"[^\n]*\n|[^\n]+")  # U+2028 and the like stand within sentences
 
 
@@ -45,7 +52,15 @@ def comparable(texts: pa.ChunkedArray) -> pa.ChunkedArray:
     ['straße', 'abc', 'میخواهم']
     """
     seen = pc.replace_substring_regex(texts, f"[{INVISIBLE}]+", "")
-    return pc.utf8_lower(pc.utf8_normalize(seen, form="NFKC"))
+    return pc.utf8_lower(_normal(seen))
+
+
+def _normal(texts: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
+    """The NFKC form, made of those texts only that may not be in it: to look is ten times as fast as to make it."""
+    if isinstance(texts, pa.ChunkedArray):
+        return pa.chunked_array(map(_normal, texts.chunks), texts.type)
+    change = pc.match_substring_regex(texts, f"[^{_NORMAL}]")
+    return pc.replace_with_mask(texts, change, pc.utf8_normalize(texts.filter(change), form="NFKC"))
 
 
 def words(text: str) -> list[str]:

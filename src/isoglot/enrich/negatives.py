@@ -68,10 +68,10 @@ class _Pool:
         language: `(rows,)`; language number of each row.
         group: `(rows,)`; rows of one group say the same, or answer the same query.
         order: `(rows,)`; the rows example by example.
-    sizes: `(examples,)`; how many rows each example has.
-    members: per language the rows whose passages are candidates: the first of those with the same passage.
-    read: `(vectors,)`; the first row of each passage in each language, which is encoded.
-    vector: `(rows,)`; which of the vectors is that of the row's passage.
+        sizes: `(examples,)`; how many rows each example has.
+        members: per language the rows whose passages are candidates: the first of those with the same passage.
+        read: `(vectors,)`; the first row of each passage in each language, which is encoded.
+        vector: `(rows,)`; which of the vectors is that of the row's passage.
     """
 
     example: IntArray
@@ -123,7 +123,7 @@ def mine_negatives(
     Args:
         data: what to mine for and in. Or a plain `datasets.Dataset` with the columns `query` and `passage`, for a
             script of sentence-transformers; translations share a value of a column `id`, if there is one, and a column
-            `language` says what a row is in, or all are taken to be in one.
+            `language` says what a row is in, or all are taken to be English.
         model: any encoder; a debiased one finds other negatives than a biased one.
         number: negatives per row, at most; fewer where there are not so many candidates.
         language: of the negatives. `query`: the row's own, in which the query is asked. `passage`: those in which
@@ -191,7 +191,7 @@ def _pairs_of(dataset: Dataset) -> ParallelPairs:
             )
     rows = dataset.select_columns([name for name in ("id", "language", "query", "passage") if name in names])
     return ParallelPairs.from_rows(
-        {"language": "mul", **row, "id": str(row.get("id", number))} for number, row in enumerate(rows)
+        {"language": "en", **row, "id": str(row.get("id", number))} for number, row in enumerate(rows)
     )
 
 

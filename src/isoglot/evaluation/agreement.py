@@ -11,13 +11,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 
+from isoglot.common.arrays import BoolArray, FloatArray, IntArray, Values, place_in_group, ratio
 from isoglot.common.errors import InputError
-from isoglot.evaluation.measures import Values
 
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float32]
 Scores = Callable[[IntArray, IntArray], FloatArray]
 """From numbers of queries `(n,)` and of passages `(m,)` to their scores `(n, m)`."""
 
@@ -28,19 +25,11 @@ def rank_biased_overlap(first: IntArray, second: IntArray, persistence: float = 
     `RBO = X_k / k p^k + (1 - p) / p sum_d X_d / d p^d` with X_d the number of passages that the first d places of
     both hold (Webber, Moffat and Zobel, TOIS 2010, equation 30). A reader goes on from a place to the next with
     chance p, the persistence: with 0.9 the first ten places carry 86 % of the weight. Beyond the k places the
-    agreement is taken to stay what it is at k.
+    agreement is taken to stay what it is at k. Rankings `(rankings, k)` are compared row by row: passage numbers, best
+    first, none twice; -1 where a ranking ends, which matches nothing.
 
-    Args:
-        first: `(rankings, k)`; passage numbers, best first, none twice; -1 where a ranking ends, which matches
-            nothing.
-        second: `(rankings, k)`; the rankings to compare with, row by row.
-        persistence: p, between 0 and 1.
-
-    Example:
-        Two places, swapped: X is 0, then 2.
-
-        >>> rank_biased_overlap(np.array([[5, 8]]), np.array([[8, 5]])).round(4).tolist()  # .81 + .1/.9 * .81
-        [0.9]
+    >>> rank_biased_overlap(np.array([[5, 8]]), np.array([[8, 5]])).round(4).tolist()  # X is 0, 2: .81 + .1/.9 * .81
+    [0.9]
     """
     if not 0 < persistence < 1:
         raise InputError(f"persistence {persistence}: it must lie between 0 and 1, such as 0.9")
@@ -53,15 +42,8 @@ def rank_biased_overlap(first: IntArray, second: IntArray, persistence: float = 
 def ranking_agreement(top: IntArray, example: IntArray, persistence: float = 0.9) -> Values:
     """How alike the pooled rankings of a question's translations are: mean `rank_biased_overlap` with the others.
 
-    A retriever that goes by meaning gives every translation of a question the same ranking of the same pool. Needs
-    no judgements. The mean over the queries of an example is the mean over its pairs of languages. A query without
-    another of its example gives nan. It cannot tell a good ranking from a bad one: a constant ranking agrees with
-    itself.
-
-    Args:
-        top: `(queries, k)`; the first k passages of the pool, best first, -1 where there is none.
-        example: `(queries,)`; numbers that translations of a question share.
-        persistence: of `rank_biased_overlap`.
+    `top` `(queries, k)` holds the first k passages of the pool, best first, -1 where there is none; queries of one
+    example `(queries,)` are translations. Their mean is the mean over the example's pairs of languages.
 
     >>> ranking_agreement(np.array([[5, 8], [8, 5], [1, 2]]), np.array([0, 0, 1])).round(4).tolist()
     [0.9, 0.9, nan]
@@ -85,34 +67,23 @@ def mean_rank_correlation(top: IntArray, example: IntArray, scores: Scores, cuto
 
     Spearman's correlation of the scores that both give to the union of their first k passages, mean over the other
     translations of the question (Yang et al., MRL 2024, arXiv 2509.06195; as MIMO, arXiv 2605.31171, computes it, who
-    give it times 100). Range -1 to 1, higher is better. A pair of which one scores all alike is left out; a query
-    without any other gives nan. Like `ranking_agreement` it sees no quality.
+    give it times 100). Range -1 to 1, higher is better. A pair of which one scores all alike is left out.
 
-    Args:
-        top: `(queries, k)`; the first passages of the pool, best first, -1 where there is none.
-        example: `(queries,)`; numbers that translations of a question share.
-        scores: from numbers of queries `(n,)` and of passages `(m,)` to their scores `(n, m)`; any that order alike.
-            A passage of which one of two queries has no score, nan, does not count between them.
-        cutoffs: each k to take it at.
+    `top` and `example` are those of `ranking_agreement`; the values are taken at each cutoff. Any scores that order
+    alike will do; a passage of which one of two queries has no score, nan, does not count between them.
 
-    Example:
-        Both first two passages together are three, which the one query scores 3, 2, 1 and the other 1, 3, 2.
-
-        >>> table = np.array([[3.0, 2.0, 1.0], [1.0, 3.0, 2.0]])
-        >>> of = lambda queries, passages: table[np.ix_(queries, passages)]
-        >>> mean_rank_correlation(np.array([[0, 1], [1, 2]]), np.array([0, 0]), of, [2])[0].tolist()
-        [-0.5, -0.5]
+    >>> table = np.array([[3.0, 2.0, 1.0], [1.0, 3.0, 2.0]])  # of two queries and the three passages that either finds
+    >>> of = lambda queries, passages: table[np.ix_(queries, passages)]
+    >>> mean_rank_correlation(np.array([[0, 1], [1, 2]]), np.array([0, 0]), of, [2])[0].tolist()
+    [-0.5, -0.5]
     """
     depth = min(max(cutoffs), top.shape[1])
+    place = place_in_group(example)  # of a query among the translations of its question
+    given = np.zeros((len(example), place.max(initial=-1) + 1, depth), np.float32)
     order = np.argsort(example, kind="stable")
-    starts = np.flatnonzero(np.diff(example[order], prepend=-1, append=-1))
-    sizes = np.diff(starts)
-    place = np.empty(len(example), np.int64)  # of a query among the translations of its question
-    place[order] = np.arange(len(example)) - np.repeat(starts[:-1], sizes)
-    given = np.zeros((len(example), int(sizes.max(initial=0)), depth), np.float32)
-    for start, size in zip(starts[:-1].tolist(), sizes.tolist(), strict=True):
-        mine = order[start : start + size]  # each scores what any of them finds, in one product
-        given[mine, :size] = scores(mine, top[mine, :depth].ravel()).reshape(size, size, -1)
+    for mine in np.split(order, np.flatnonzero(np.diff(example[order])) + 1):
+        # Each scores what any of them finds, in one product.
+        given[mine, : len(mine)] = scores(mine, top[mine, :depth].ravel()).reshape(len(mine), len(mine), depth)
 
     def correlation(one: IntArray, other: IntArray, cutoff: int) -> Values:
         first, second = top[one, :cutoff], top[other, :cutoff]
@@ -123,7 +94,7 @@ def mean_rank_correlation(top: IntArray, example: IntArray, scores: Scores, cuto
     return [_with_translations(example, partial(correlation, cutoff=cutoff)) for cutoff in cutoffs]
 
 
-def _spearman(first: FloatArray, second: FloatArray, present: npt.NDArray[np.bool_]) -> Values:
+def _spearman(first: FloatArray, second: FloatArray, present: BoolArray) -> Values:
     """Spearman's correlation row by row over the columns that are present; nan where one side is constant."""
     from scipy.stats import rankdata  # type: ignore[import-untyped]
 
@@ -132,8 +103,7 @@ def _spearman(first: FloatArray, second: FloatArray, present: npt.NDArray[np.boo
         ranks = rankdata(np.where(present, values, np.inf), axis=1)
         centred.append(np.where(present, ranks - ((count + 1) / 2)[:, None], 0.0))
     x, y = centred
-    with np.errstate(invalid="ignore"):
-        return np.asarray((x * y).sum(1) / np.sqrt((x**2).sum(1) * (y**2).sum(1)), np.float64)
+    return ratio((x * y).sum(1), np.sqrt((x**2).sum(1) * (y**2).sum(1)))
 
 
 def _with_translations(example: IntArray, agree: Callable[[IntArray, IntArray], Values]) -> Values:
@@ -148,5 +118,4 @@ def _with_translations(example: IntArray, agree: Callable[[IntArray, IntArray], 
         for query in (one, other):  # in each a query stands once at most
             total[query] += np.nan_to_num(value)
             count[query] += ~np.isnan(value)
-    with np.errstate(invalid="ignore"):
-        return total / count
+    return ratio(total, count)

@@ -8,19 +8,16 @@ languages are `(languages, languages)`, nan on the diagonal and where a pair has
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
+from itertools import combinations
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from isoglot.common.arrays import FloatArray, IntArray, Values, mean_present, plain, ratio
 from isoglot.common.errors import InputError
 
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float32]
-Values = npt.NDArray[np.float64]
-
-BLOCK_BYTES = 32 << 20
-"""Memory for the scores that `strong_alignment` holds at a time."""
+BLOCK_BYTES = 32 << 20  # memory for the scores that `strong_alignment` holds at a time
 PROBE_FOLDS = 5
 
 
@@ -37,38 +34,24 @@ def strong_alignment(
     """Strong alignment: whether right answers in other languages score above every wrong one of the whole pool.
 
     LAReQA (arXiv 2004.05484) calls a space strongly aligned where every relevant text, whatever its language, is
-    nearer than every irrelevant one, above all those in the query's own language. Here, per query, the share of its
-    relevant passages in other languages whose cosine exceeds that of every irrelevant passage of the pool, those in
-    the query's own language included. In terms of ranks: of which no irrelevant passage stands before. A tie with an
-    irrelevant passage counts as a failure.
+    nearer than every irrelevant one. Here, per query, the share of its relevant passages in other languages whose
+    cosine exceeds that of every irrelevant passage of the pool, those in the query's own language included: before
+    which no irrelevant passage stands. A tie counts as a failure; nan for a query without such passages. Range 0 to 1.
+    One near miss anywhere spoils a query, and larger pools have more. `bitext_precision` is high where only bias is at
+    fault, not poor retrieval.
 
-    It is strict: one near miss anywhere in the pool spoils a query, and larger pools have more of them. It cannot
-    tell language bias from poor retrieval; `bitext_precision` is high where only bias is at fault.
+    Judgements `(judgements,)` are the queries and the passages of the relevant pairs. To ask texts of their own pool,
+    judge each relevant to itself, too: so it is neither asked for nor in the way. More queries than fit into the
+    memory for scores are scored in turn, in float32.
 
-    Args:
-        queries: `(queries, dimensions)`.
-        passages: `(passages, dimensions)`.
-        query_language: `(queries,)`; language numbers.
-        passage_language: `(passages,)`; language numbers.
-        judgement_query: `(judgements,)`; the query of each relevant pair. To ask texts of their own pool, judge each
-            relevant to itself, too: so it is neither asked for nor in the way.
-        judgement_passage: `(judgements,)`; the passage of each relevant pair.
-        block_bytes: memory for scores; more queries at a time than fit are scored in turn, in float32.
+    For an English query the German answer (cosine .8) stands before the wrong English passage (.6), the Spanish one
+    (.28) does not:
 
-    Returns:
-        `(queries,)`, 0 to 1; nan for a query without relevant passages in other languages.
-
-    Example:
-        An English query; the German answer (cosine .8) stands before the wrong English passage (.6), the Spanish
-        one (.28) does not.
-
-        >>> passages = np.array([[0.8, 0.6], [0.6, 0.8], [0.28, 0.96]], np.float32)
-        >>> strong_alignment(
-        ...     np.array([[1.0, 0.0]], np.float32), passages, query_language=np.array([0]),
-        ...     passage_language=np.array([1, 0, 2]), judgement_query=np.array([0, 0]),
-        ...     judgement_passage=np.array([0, 2]),
-        ... ).tolist()
-        [0.5]
+    >>> passages = np.array([[0.8, 0.6], [0.6, 0.8], [0.28, 0.96]], np.float32)
+    >>> spoken = {"query_language": np.array([0]), "passage_language": np.array([1, 0, 2])}
+    >>> judged = {"judgement_query": np.array([0, 0]), "judgement_passage": np.array([0, 2])}
+    >>> strong_alignment(np.array([[1.0, 0.0]], np.float32), passages, **spoken, **judged).tolist()
+    [0.5]
     """
     queries, passages = _unit(queries), _unit(passages)
     order = np.argsort(judgement_query, kind="stable")
@@ -83,8 +66,7 @@ def strong_alignment(
         wanted = scores[cell]
         scores[cell] = -np.inf
         above[low:high] = wanted > scores.max(1, initial=-np.inf)[cell[0]]
-    with np.errstate(invalid="ignore"):
-        return np.bincount(query, other & above, len(queries)) / np.bincount(query, other, len(queries))
+    return ratio(np.bincount(query, other & above, len(queries)), np.bincount(query, other, len(queries)))
 
 
 def bitext_precision(vectors: FloatArray, language: IntArray, example: IntArray) -> Values:
@@ -93,55 +75,47 @@ def bitext_precision(vectors: FloatArray, language: IntArray, example: IntArray)
     For each ordered pair of languages, the share of texts of the first that have a translation in the second and
     whose nearest neighbour there is that translation (the Tatoeba task of Artetxe and Schwenk, TACL 2019). Of equal
     scores that of the example with the smaller number counts as the nearest. Range 0 to 1; chance is one over the
-    number of texts in the second language, so it falls as texts are added and compares over one set of texts only.
+    number of texts in the second language, so it compares over one set of texts only. It sees weak alignment alone:
+    each candidate pool has one language, so a space split by language can reach 1.
 
-    It sees weak alignment alone: each candidate pool has one language, so a space split by language can reach 1.
-
-    Example:
-        >>> vectors = np.array([[1, 0.1], [0.1, 1], [1, 0.2], [1, 0.3]], np.float32)
-        >>> bitext_precision(vectors, np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])).tolist()
-        [[nan, 1.0], [0.5, nan]]
+    >>> vectors = np.array([[1, 0.1], [0.1, 1], [1, 0.2], [1, 0.3]], np.float32)
+    >>> bitext_precision(vectors, np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])).tolist()
+    [[nan, 1.0], [0.5, nan]]
     """
-    table, unit = _table(language, example), _unit(vectors)
-    values = np.full((table.shape[1],) * 2, np.nan)
-    for a, b in _pairs(table):
-        ours, theirs = table[:, a][table[:, a] >= 0], table[:, b][table[:, b] >= 0]
-        both = int(((table[:, a] >= 0) & (table[:, b] >= 0)).sum())
-        if both:
-            scores = unit[ours] @ unit[theirs].T
-            values[a, b] = (example[theirs[scores.argmax(1)]] == example[ours]).sum() / both
-            values[b, a] = (example[ours[scores.argmax(0)]] == example[theirs]).sum() / both
-    return values
+    unit, order = _unit(vectors), np.argsort(example, kind="stable")
+
+    def both_ways(ours: IntArray, theirs: IntArray) -> tuple[float, float]:
+        a, b = (order[language[order] == language[some[0]]] for some in (ours, theirs))
+        scores = unit[a] @ unit[b].T
+        hits = example[b[scores.argmax(1)]] == example[a], example[a[scores.argmax(0)]] == example[b]
+        return hits[0].sum() / len(ours), hits[1].sum() / len(ours)
+
+    return _by_pair(language, example, both_ways)
 
 
 def translation_gap(vectors: FloatArray, language: IntArray, example: IntArray) -> Values:
     """Mean cosine of translations minus mean cosine of texts in the same two languages that are no translations.
 
     `mean cos(x, x') - mean cos(x, y')` over translations x, x' and all other pairs of a text of the one language and
-    a text of the other. Exact, because a sum of inner products is the inner product of sums. Range -2 to 2, useful
-    values lie between 0, where translations are no nearer than other texts, and 1. The idea of alignment against
-    uniformity of Wang and Isola (ICML 2020), on cosines.
+    a text of the other. Range -2 to 2, useful values lie between 0, where translations are no nearer than other texts,
+    and 1. The idea of alignment against uniformity of Wang and Isola (ICML 2020), on cosines. Models spread their
+    cosines differently (E5 keeps nearly all above 0.7): compare a model with what was made of it, not with others.
 
-    Models spread their cosines differently (E5 keeps nearly all above 0.7), so a smaller gap in another model is not
-    a worse one; compare a model with what was made of it.
-
-    Example:
-        >>> vectors = np.array([[1, 0], [0, 1], [1, 0], [0.6, 0.8]], np.float32)
-        >>> grid = translation_gap(vectors, np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1]))
-        >>> round(float(np.nanmean(grid)), 4)  # (1 + .8) / 2 - (.6 + 0) / 2
-        0.6
+    >>> vectors = np.array([[1, 0], [0, 1], [1, 0], [0.6, 0.8]], np.float32)
+    >>> grid = translation_gap(vectors, np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1]))
+    >>> round(float(np.nanmean(grid)), 4)  # (1 + .8) / 2 - (.6 + 0) / 2
+    0.6
     """
-    table, unit = _table(language, example), _unit(vectors).astype(np.float64)
-    values = np.full((table.shape[1],) * 2, np.nan)
-    for a, b in _pairs(table):
-        ours, theirs = table[:, a], table[:, b]
-        both = (ours >= 0) & (theirs >= 0)
-        together = (unit[ours[both]] * unit[theirs[both]]).sum()
-        every = unit[ours[ours >= 0]].sum(0) @ unit[theirs[theirs >= 0]].sum(0)
-        apart = (ours >= 0).sum() * (theirs >= 0).sum() - both.sum()
-        if both.any() and apart:
-            values[a, b] = values[b, a] = together / both.sum() - (every - together) / apart
-    return values
+    unit = _unit(vectors).astype(np.float64)
+    of = {n: unit[language == n] for n in np.unique(language).tolist()}
+
+    def gap(ours: IntArray, theirs: IntArray) -> float:
+        a, b = of[language[ours[0]]], of[language[theirs[0]]]
+        together, every = (unit[ours] * unit[theirs]).sum(), a.sum(0) @ b.sum(0)
+        apart = len(a) * len(b) - len(ours)
+        return together / len(ours) - (every - together) / apart if apart else np.nan
+
+    return _by_pair(language, example, gap)
 
 
 def language_probe(vectors: FloatArray, language: IntArray, example: IntArray, seed: int = 0) -> float:
@@ -150,23 +124,17 @@ def language_probe(vectors: FloatArray, language: IntArray, example: IntArray, s
     Multinomial logistic regression on standardised unit vectors, languages weighted alike, cross-validated in
     `PROBE_FOLDS` folds with all translations of an example in one fold, so that the probe cannot go by content. From
     about chance, where language has no linear trace, to 1; lower is more language-neutral. Probes for language are
-    as in Libovický, Rosa and Fraser (Findings of EMNLP 2020).
-
-    A trace is not a bias: a direction that queries and passages do not use in their cosine can give languages away
-    without moving any rank. After a remedy that takes linear traces out (LIR, LEACE) chance is what it was made for;
-    read the rankings instead.
+    as in Libovický, Rosa and Fraser (Findings of EMNLP 2020). A trace need not move any rank. After a remedy that takes
+    linear traces out (LIR, LEACE) chance is what it was made for; read the rankings instead.
 
     Raises:
         InputError: if there are fewer than two languages or fewer examples than folds.
 
-    Example:
-        The sign of the first axis is the language.
-
-        >>> rng = np.random.default_rng(0)
-        >>> language, example = np.tile([0, 1], 50), np.repeat(np.arange(50), 2)
-        >>> vectors = np.stack([language * 2 - 1.0, rng.normal(size=100)], 1).astype(np.float32)
-        >>> language_probe(vectors, language, example)
-        1.0
+    >>> language, example = np.tile([0, 1], 50), np.repeat(np.arange(50), 2)
+    >>> noise = np.random.default_rng(0).normal(size=100)
+    >>> vectors = np.stack([language * 2 - 1.0, noise], 1).astype(np.float32)  # the sign of the first is the language
+    >>> language_probe(vectors, language, example)
+    1.0
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import balanced_accuracy_score
@@ -176,10 +144,8 @@ def language_probe(vectors: FloatArray, language: IntArray, example: IntArray, s
 
     languages, (names, number) = np.unique(language), np.unique(example, return_inverse=True)
     if len(languages) < 2 or len(names) < PROBE_FOLDS:
-        raise InputError(
-            f"a language probe needs two languages and {PROBE_FOLDS} examples: "
-            f"here are {len(languages)} and {len(names)}"
-        )
+        few = f"here are {len(languages)} and {len(names)}"
+        raise InputError(f"a language probe needs two languages and {PROBE_FOLDS} examples: {few}")
     fold = np.random.default_rng(seed).permutation(len(names))[number] % PROBE_FOLDS
     # A separable space keeps improving for ever; what it gets right is settled long before.
     probe = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=300, tol=1e-2))
@@ -193,30 +159,22 @@ def centroid_distances(vectors: FloatArray, language: IntArray, example: IntArra
     `|m_a - m_b| / mean over l of sqrt(mean |x - m_l|^2)` over the unit vectors of the examples that both languages
     have, so that content is the same on both sides; the spread is taken over the two languages. From 0, where the
     means coincide, upwards; lower is more language-neutral. The offset of means is the language-specific component
-    of Libovický, Rosa and Fraser (Findings of EMNLP 2020), and what LIR and SHIFT remove.
+    of Libovický, Rosa and Fraser (Findings of EMNLP 2020), and what LIR and SHIFT remove. Languages with one mean may
+    still differ in everything else. Few examples leave chance differences of the means, so 0 is not reached.
 
-    It sees the means alone: languages with one mean may still differ in everything else. Few examples leave chance
-    differences of the means, so 0 is not reached.
-
-    Example:
-        The means are (.8, 0) and (0, .8); every text is .6 from the mean of its language.
-
-        >>> vectors = np.array([[0.8, 0.6], [0.8, -0.6], [0.6, 0.8], [-0.6, 0.8]], np.float32)
-        >>> grid = centroid_distances(vectors, np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1]))
-        >>> round(float(np.nanmean(grid)), 4)  # .8 sqrt(2) / .6
-        1.8856
+    >>> vectors = np.array([[0.8, 0.6], [0.8, -0.6], [0.6, 0.8], [-0.6, 0.8]], np.float32)
+    >>> grid = centroid_distances(vectors, np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1]))
+    >>> round(float(np.nanmean(grid)), 4)  # means (.8, 0) and (0, .8), every text .6 from its own: .8 sqrt(2) / .6
+    1.8856
     """
-    table, unit = _table(language, example), _unit(vectors).astype(np.float64)
-    values = np.full((table.shape[1],) * 2, np.nan)
-    for a, b in _pairs(table):
-        both = (table[:, a] >= 0) & (table[:, b] >= 0)
-        if both.sum() < 2:
-            continue
-        ours, theirs = unit[table[both, a]], unit[table[both, b]]
-        spread = (np.sqrt(ours.var(0).sum()) + np.sqrt(theirs.var(0).sum())) / 2
-        if spread > 1e-12:
-            values[a, b] = values[b, a] = np.linalg.norm(ours.mean(0) - theirs.mean(0)) / spread
-    return values
+    unit = _unit(vectors).astype(np.float64)
+
+    def distance(ours: IntArray, theirs: IntArray) -> float:
+        x, y = unit[ours], unit[theirs]
+        spread = (np.sqrt(x.var(0).sum()) + np.sqrt(y.var(0).sum())) / 2
+        return np.linalg.norm(x.mean(0) - y.mean(0)) / spread if spread > 1e-12 else np.nan
+
+    return _by_pair(language, example, distance, least=2)
 
 
 def linear_cka(vectors: FloatArray, language: IntArray, example: IntArray) -> Values:
@@ -224,32 +182,24 @@ def linear_cka(vectors: FloatArray, language: IntArray, example: IntArray) -> Va
 
     `|Y^T X|^2 / (|X^T X| |Y^T Y|)` with Frobenius norms, X and Y `(examples, dimensions)` with column means
     subtracted (Kornblith et al., ICML 2019, arXiv 1905.00414). Range 0 to 1: 1 where a rotation, a shift and a
-    common scale take one language's vectors to the other's.
+    common scale take one language's vectors to the other's. So it says how far two languages are laid out alike, not
+    whether translations are near each other: 1 goes with any offset between them. Fewer examples than dimensions push
+    it up, towards 1; compare figures over the same examples only.
 
-    So it says how far two languages are laid out alike, not whether translations are near each other: 1 goes with
-    any offset between them, and removing the offset changes it little. Fewer examples than dimensions push it up,
-    towards 1; compare figures over the same examples only.
-
-    Example:
-        The second language is the first turned by 90 degrees; the third has nothing to do with it.
-
-        >>> first = np.array([[1, 0], [-1, 0], [1, 0], [-1, 0]], np.float32)
-        >>> third = np.array([[1, 0], [1, 0], [-1, 0], [-1, 0]], np.float32)
-        >>> vectors = np.concatenate([first, first[:, ::-1], third])
-        >>> linear_cka(vectors, np.repeat([0, 1, 2], 4), np.tile(np.arange(4), 3)).round(4).tolist()
-        [[nan, 1.0, 0.0], [1.0, nan, 0.0], [0.0, 0.0, nan]]
+    >>> first = np.array([[1, 0], [-1, 0], [1, 0], [-1, 0]], np.float32)
+    >>> third = np.array([[1, 0], [1, 0], [-1, 0], [-1, 0]], np.float32)  # nothing to do with the first
+    >>> vectors = np.concatenate([first, first[:, ::-1], third])  # the second is the first turned by 90 degrees
+    >>> linear_cka(vectors, np.repeat([0, 1, 2], 4), np.tile(np.arange(4), 3)).round(4).tolist()
+    [[nan, 1.0, 0.0], [1.0, nan, 0.0], [0.0, 0.0, nan]]
     """
-    table, unit = _table(language, example), _unit(vectors)
-    values = np.full((table.shape[1],) * 2, np.nan)
-    for a, b in _pairs(table):
-        both = (table[:, a] >= 0) & (table[:, b] >= 0)
-        if both.sum() < 3:  # two centred examples always lie on one line
-            continue
-        x, y = (unit[table[both, n]] - unit[table[both, n]].mean(0) for n in (a, b))
+    unit = _unit(vectors)
+
+    def cka(ours: IntArray, theirs: IntArray) -> float:
+        x, y = unit[ours] - unit[ours].mean(0), unit[theirs] - unit[theirs].mean(0)
         norm = np.linalg.norm(x.T @ x) * np.linalg.norm(y.T @ y)
-        if norm > 0:
-            values[a, b] = values[b, a] = np.linalg.norm(y.T @ x) ** 2 / norm
-    return values
+        return np.linalg.norm(y.T @ x) ** 2 / norm if norm > 0 else np.nan
+
+    return _by_pair(language, example, cka, least=3)  # two centred examples always lie on one line
 
 
 def alignment_summary(
@@ -264,19 +214,11 @@ def alignment_summary(
 
     Examples in one language only are left out, and those of which a text has the vector of an earlier example's in
     the same language: the two could not be told apart. Of more than `max_examples` a random choice is taken, the
-    same for every model and seed. In `strong_alignment` every text asks for its translations in the pool of all.
+    same for every model and seed; precision falls as it grows. In `strong_alignment` every text asks for its
+    translations in the pool of all. The language tags name what is wrong with the input.
 
-    Args:
-        vectors: `(texts, dimensions)`.
-        language: `(texts,)`; numbers that index `languages`.
-        example: `(texts,)`; numbers that translations share.
-        languages: language tags, to name what is wrong with the input.
-        seed: of the choice and of the probe's folds.
-        max_examples: how many examples to look at; precision falls as it grows.
-
-    Returns:
-        Each measure's mean over pairs of languages (`strong_alignment`: over the texts of a language, then over
-        languages), the probe's accuracy and chance, and the number of examples; None for what could not be measured.
+    Measures are means over pairs of languages (`strong_alignment`: over the texts of a language, then over languages),
+    beside the probe's accuracy and chance and the number of examples; None for what could not be measured.
 
     Raises:
         InputError: if a language has two texts of one example.
@@ -294,19 +236,19 @@ def alignment_summary(
     number, _ = np.nonzero(chosen >= 0)
     texts = chosen[chosen >= 0]
     sample = vectors[texts], language[texts], number
-    spoken, none = len(np.unique(language[texts])), float("nan")
+    spoken = len(np.unique(language[texts]))
     enough = spoken > 1 and len(usable) >= PROBE_FOLDS
     values = {
         "strong_alignment": _strongly_aligned(*sample),
-        "bitext_precision@1": _mean(bitext_precision(*sample)),
-        "translation_gap": _mean(translation_gap(*sample)),
-        "language_probe_accuracy": language_probe(*sample, seed=seed) if enough else none,
-        "language_probe_chance": 1 / spoken if enough else none,
-        "centroid_distance": _mean(centroid_distances(*sample)),
-        "linear_cka": _mean(linear_cka(*sample)),
+        "bitext_precision@1": mean_present(bitext_precision(*sample)),
+        "translation_gap": mean_present(translation_gap(*sample)),
+        "language_probe_accuracy": language_probe(*sample, seed=seed) if enough else np.nan,
+        "language_probe_chance": 1 / spoken if enough else np.nan,
+        "centroid_distance": mean_present(centroid_distances(*sample)),
+        "linear_cka": mean_present(linear_cka(*sample)),
         "alignment_examples": float(len(usable)),
     }
-    return {name: None if np.isnan(value) else round(value, 6) for name, value in values.items()}
+    return {name: plain(value) for name, value in values.items()}
 
 
 def _strongly_aligned(vectors: FloatArray, language: IntArray, example: IntArray) -> float:
@@ -315,22 +257,9 @@ def _strongly_aligned(vectors: FloatArray, language: IntArray, example: IntArray
     row, column = np.nonzero(table >= 0)
     query = np.repeat(table[row, column], (table >= 0).sum(1)[row])
     passage = np.concatenate([table[r][table[r] >= 0] for r in row]) if len(row) else np.zeros(0, np.int64)
-    share = strong_alignment(
-        vectors,
-        vectors,
-        query_language=language,
-        passage_language=language,
-        judgement_query=query,
-        judgement_passage=passage,
-    )
-    means = [share[language == n].mean() for n in np.unique(language)]
-    return float(np.mean(means)) if means else float("nan")
-
-
-def _mean(grid: Values) -> float:
-    """Mean over the pairs of languages that have a value; nan if none has."""
-    present = grid[~np.isnan(grid)]
-    return float(present.mean()) if len(present) else float("nan")
+    judged: dict[str, Any] = {"judgement_query": query, "judgement_passage": passage}
+    share = strong_alignment(vectors, vectors, query_language=language, passage_language=language, **judged)
+    return mean_present(np.array([share[language == n].mean() for n in np.unique(language)]))
 
 
 def _unit(vectors: FloatArray) -> FloatArray:
@@ -340,9 +269,23 @@ def _unit(vectors: FloatArray) -> FloatArray:
     return np.asarray(vectors / np.where(length > 0, length, 1), np.float32)
 
 
-def _pairs(table: IntArray) -> Iterator[tuple[int, int]]:
-    """Unordered pairs of different languages."""
-    return ((a, b) for a in range(table.shape[1]) for b in range(a + 1, table.shape[1]))
+def _by_pair(
+    language: IntArray,
+    example: IntArray,
+    measure: Callable[[IntArray, IntArray], float | tuple[float, float]],
+    least: int = 1,
+) -> Values:
+    """`(languages, languages)`; a measure of two languages, from their texts of the examples that both have.
+
+    One value stands for both directions. It is nan where both have fewer than the least examples.
+    """
+    table = _table(language, example)
+    values = np.full((table.shape[1],) * 2, np.nan)
+    for a, b in combinations(range(table.shape[1]), 2):
+        both = (table[:, a] >= 0) & (table[:, b] >= 0)
+        if both.sum() >= least:
+            values[[a, b], [b, a]] = measure(table[both, a], table[both, b])
+    return values
 
 
 def _table(language: IntArray, example: IntArray, languages: Sequence[str] = ()) -> IntArray:

@@ -24,15 +24,9 @@ def audit(
     store: EmbeddingStore | None = None,
     bf16: bool = False,
 ) -> Results:
-    """Measure how far a model ranks by language on parallel pairs.
+    """Measure how far a model ranks by language on parallel pairs, texts of your own in two languages or more.
 
-    Args:
-        model: any sentence-transformers model.
-        pairs: the user's texts in two languages or more; every translation of a passage answers every translation
-            of its query.
-        name: what to call the model; what it was loaded by where None.
-        store: where vectors are kept.
-        bf16: encode in bfloat16.
+    Every translation of a passage answers every translation of its query. All else is as for `evaluate`.
     """
     return evaluate(model, retrieval_set_of(pairs, "audit"), name=name, store=store, bf16=bf16)
 

@@ -7,33 +7,21 @@ averaged over the queries of a language (or pair of languages), then over langua
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from isoglot.benchmarks.answers import has_answer
 from isoglot.benchmarks.retrieval_set import RetrievalSet
+from isoglot.common.arrays import BoolArray, FloatArray, IntArray, Values, mean_present, place_in_group, plain
 from isoglot.common.errors import InputError
-from isoglot.common.languages import ordered_pairs
+from isoglot.evaluation import language_bias
 from isoglot.evaluation.agreement import Scores, mean_rank_correlation, ranking_agreement
-from isoglot.evaluation.language_bias import (
-    fair_share,
-    max_rank_norm,
-    other_language_recall,
-    rank_distance,
-    same_language_share,
-)
 from isoglot.evaluation.measures import MEASURES, best_rank, success, worst_rank
 from isoglot.evaluation.preference import first_result, preference, semantic_error
 from isoglot.evaluation.ranking import UNRANKED, Ranks
-
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float32]
-BoolArray = npt.NDArray[np.bool_]
-Values = npt.NDArray[np.float64]
 
 SETTINGS = ("monolingual", "cross_lingual", "multilingual")
 SECTIONS = ("language_bias", "preference", "semantic_error", "first_result")
@@ -49,14 +37,10 @@ LOWER_IS_BETTER = (
 """Measures of which less is better."""
 MATTERS_OF_TASTE = ("preference_rate", "language_preference_rate", "right_same_language@1", "right_other_language@1")
 """Measures of which neither more nor less is better."""
-TOP = 10
-"""How many of the first passages the language mix is taken over."""
-CORRELATED = (5, 10, 20)
-"""Where the mean rank correlation is taken."""
-DEEPEST = 128
-"""The first passages of the pool are kept so deep at most, however many right ones may stand first."""
-ANSWER_CUTOFFS = (20, 100)
-"""Where recall by answer string is taken, as others do on MKQA."""
+TOP = 10  # how many of the first passages the language mix is taken over
+CORRELATED = (5, 10, 20)  # where the mean rank correlation is taken
+DEEPEST = 128  # the first passages of the pool are kept so deep at most, however many right ones may stand first
+ANSWER_CUTOFFS = (20, 100)  # where recall by answer string is taken, as others do on MKQA
 
 
 def depth_needed(data: RetrievalSet) -> int:
@@ -68,44 +52,32 @@ def depth_needed(data: RetrievalSet) -> int:
 
 
 def summarise(data: RetrievalSet, ranks: Ranks, scores: Scores | None = None) -> tuple[pa.Table, dict[str, Any]]:
-    """Measures of every query and their averages, from ranks.
+    """Measures of every query and their averages: the per-query table, and what `results.json` has that goes by ranks.
 
     Where relevance is by answer string, a query scores 1 at a cutoff if one of the first passages holds an answer
-    (`answer_recall@k`), and 0 otherwise.
-
-    Args:
-        data: the benchmark.
-        ranks: where its relevant passages stand, and what stands first.
-        scores: of any passages, for the mean rank correlation, which is left unmeasured without.
-
-    Returns:
-        The per-query table, and the part of `results.json` that depends on ranks.
+    (`answer_recall@k`), and 0 otherwise. Without scores of any passages no mean rank correlation is measured.
     """
     if data.answers is not None:
         return _summarise_answers(data, ranks)
     corpus_of = data.passage_language[data.judgement_passage]
-    blocks = []
-    by_pair: dict[str, Values] = {name: np.full((len(data.languages),) * 2, np.nan) for name in MEASURES}
-    for corpus in range(len(data.languages)):
-        chosen = np.flatnonzero(corpus_of == corpus)
-        if not len(chosen):
-            continue
-        queries, values, table = _measure(data, ranks.in_language, chosen)
+    blocks: list[pa.Table] = []
+    by_corpus: dict[int, dict[str, Values]] = {}
+    for corpus in np.unique(corpus_of).tolist():
+        queries, values, table = _measure(data, ranks.in_language, np.flatnonzero(corpus_of == corpus))
         blocks.append(_per_query(data, queries, table, values, corpus))
-        for name, language, mean in _by_language(values, data.query_language[queries]):
-            by_pair[name][language, corpus] = mean
+        by_corpus[corpus] = _by_language(data, queries, values)
     queries, values, table = _measure(data, ranks.pooled, np.arange(len(data.judgement_query)))
     sections = _pooled_sections(data, ranks, scores, queries, table)
     for section in sections.values():
         values |= section
     blocks.append(_per_query(data, queries, table, values, None))
-    pooled = _nested(_by_language(values, data.query_language[queries]), len(data.languages))
+    pooled = _by_language(data, queries, values)
     per_query = pa.concat_tables(blocks, promote_options="default")
     names = {section: list(measures) for section, measures in sections.items()}
     for k in (1, TOP):  # of the means: a single query is never at its fair share
         pooled[f"fair_share_distance@{k}"] = np.abs(pooled[f"same_language_bias@{k}"])
         names["language_bias"].append(f"fair_share_distance@{k}")
-    return per_query, {**_summary(data, by_pair, pooled, names), "language_mix": language_mix(data, ranks)}
+    return per_query, {**_summary(data, by_corpus, pooled, names), "language_mix": language_mix(data, ranks)}
 
 
 def _summarise_answers(data: RetrievalSet, ranks: Ranks) -> tuple[pa.Table, dict[str, Any]]:
@@ -116,24 +88,17 @@ def _summarise_answers(data: RetrievalSet, ranks: Ranks) -> tuple[pa.Table, dict
     table = _answer_ranks(data, ranks)
     values = {f"answer_recall@{k}": success(table, k) for k in ANSWER_CUTOFFS}
     queries = np.arange(len(data.query_texts))
-    by_pair = {name: np.full((len(data.languages),) * 2, np.nan) for name in values}
-    for name, language, mean in _by_language(values, data.query_language):
-        by_pair[name][language, corpora[0]] = mean
+    summary = _summary(data, {corpora[0]: _by_language(data, queries, values)}, {}, dict.fromkeys(SECTIONS, ()))
     per_query = _per_query(data, queries, table, values, corpora[0])
-    return per_query, {
-        **_summary(data, by_pair, {}, dict.fromkeys(SECTIONS, ())),
-        "language_mix": language_mix(data, ranks),
-    }
+    return per_query, {**summary, "language_mix": language_mix(data, ranks)}
 
 
 def _answer_ranks(data: RetrievalSet, ranks: Ranks) -> IntArray:
     """`(queries, 1)`; rank of the first passage that holds an answer, 0 where none of those looked at does."""
     table = np.zeros((len(data.query_texts), 1), np.int64)
     for query, answers in enumerate(data.answers or ()):
-        for place, passage in enumerate(ranks.top[query].tolist(), 1):
-            if passage >= 0 and has_answer(data.passage_texts[passage], answers):
-                table[query] = place
-                break
+        places = enumerate(ranks.top[query].tolist(), 1)
+        table[query] = next((n for n, each in places if each >= 0 and has_answer(data.passage_texts[each], answers)), 0)
     return table
 
 
@@ -147,7 +112,7 @@ def language_mix(data: RetrievalSet, ranks: Ranks) -> dict[str, Any]:
         "cutoff": TOP,
         "rows": [data.languages[n] for n in asked],
         "columns": list(data.languages),
-        "values": [[round(float(share), 6) for share in cells[n] / cells[n].sum()] for n in asked],
+        "values": [[plain(share) for share in cells[n] / cells[n].sum()] for n in asked],
     }
 
 
@@ -160,11 +125,10 @@ def _measure(data: RetrievalSet, rank: IntArray, chosen: IntArray) -> tuple[IntA
 
 def _rank_table(query: IntArray, rank: IntArray, grade: IntArray) -> tuple[IntArray, IntArray, IntArray]:
     """Ranks and grades as one row per query, padded with 0; and first which query each row is."""
-    order = np.argsort(query, kind="stable")
-    queries, starts, counts = np.unique(query[order], return_index=True, return_counts=True)
-    cell = np.repeat(np.arange(len(queries)), counts), np.arange(len(order)) - np.repeat(starts, counts)
-    table, grades = (np.zeros((len(queries), counts.max(initial=0)), np.int64) for _ in range(2))
-    table[cell], grades[cell] = rank[order], grade[order]
+    queries, row = np.unique(query, return_inverse=True)
+    place = place_in_group(query)
+    table, grades = (np.zeros((len(queries), place.max(initial=-1) + 1), np.int64) for _ in range(2))
+    table[row, place], grades[row, place] = rank, grade
     return queries, table, grades
 
 
@@ -178,15 +142,15 @@ def _pooled_sections(
     all_found = (table < UNRANKED).all(1)
     pool, pool_same = (counts[queries] for counts in _pools(data))
     bias = {
-        "rank_distance": np.where(all_found, rank_distance(table), np.nan),
-        "max_rank_norm": np.where(all_found, max_rank_norm(table, pool), np.nan),
-        "other_language_recall@10": other_language_recall(table, own, 10),
-        "tlr@20": other_language_recall(table, own, 20),
+        "rank_distance": np.where(all_found, language_bias.rank_distance(table), np.nan),
+        "max_rank_norm": np.where(all_found, language_bias.max_rank_norm(table, pool), np.nan),
+        "other_language_recall@10": language_bias.other_language_recall(table, own, 10),
+        "tlr@20": language_bias.other_language_recall(table, own, 20),
     }
     for k in (1, TOP):
-        share = same_language_share(language, top, k)
+        share = language_bias.same_language_share(language, top, k)
         found, shown = ((table > 0) & (table <= k)).sum(1), (top[:, :k] >= 0).sum(1)
-        fair = fair_share(found, shown, (table > 0).sum(1), own.sum(1), pool, pool_same)
+        fair = language_bias.fair_share(found, shown, (table > 0).sum(1), own.sum(1), pool, pool_same)
         bias |= {f"same_language_share@{k}": share, f"fair_share@{k}": fair, f"same_language_bias@{k}": share - fair}
     return {
         "language_bias": bias | _agreement(data, ranks.top[queries], scores, queries),
@@ -252,20 +216,16 @@ def _per_query(
     """Rows of `per_query.parquet` for the queries that were asked of one corpus, or of the pool."""
     tags = np.array(data.languages)
     language = data.query_language[queries]
-    if corpus is None:
-        setting = pa.array(["multilingual"] * len(queries))
-    else:
-        setting = pa.array(np.where(language == corpus, "monolingual", "cross_lingual"))
+    corpus_language = None if corpus is None else data.languages[corpus]
+    setting = np.where(language == corpus, "monolingual", "cross_lingual" if corpus is not None else "multilingual")
     ids = data.query_ids
     return pa.table(
         {
             "query": pa.array([ids[n] for n in queries]),
             "example": pa.array([data.query_example[n] for n in queries]),
             "query_language": pa.array(tags[language]),
-            "setting": setting,
-            "corpus_language": pa.array(
-                [None if corpus is None else data.languages[corpus]] * len(queries), pa.string()
-            ),
+            "setting": pa.array(setting),
+            "corpus_language": pa.array([corpus_language] * len(queries), pa.string()),
             "best_rank": _found(best_rank(table)),
             "worst_rank": _found(worst_rank(table)),
             **{name: pa.array(column, from_pandas=True) for name, column in values.items()},
@@ -277,30 +237,23 @@ def _found(ranks: IntArray) -> pa.Array:
     return pa.array(ranks, mask=(ranks < 1) | (ranks >= UNRANKED))
 
 
-def _by_language(values: dict[str, Values], language: IntArray) -> Iterator[tuple[str, int, float]]:
-    """Means over the queries of each language; nan where no query has a value."""
-    for name, column in values.items():
-        for number in np.unique(language):
-            mine = column[(language == number) & ~np.isnan(column)]
-            yield name, int(number), float(mine.mean()) if len(mine) else float("nan")
-
-
-def _nested(means: Iterator[tuple[str, int, float]], languages: int) -> dict[str, Values]:
-    nested: dict[str, Values] = {}
-    for name, language, mean in means:
-        nested.setdefault(name, np.full(languages, np.nan))[language] = mean
-    return nested
+def _by_language(data: RetrievalSet, queries: IntArray, values: dict[str, Values]) -> dict[str, Values]:
+    """Means over the queries of each language, `(languages,)`; nan where no query has a value."""
+    mine = [data.query_language[queries] == n for n in range(len(data.languages))]
+    return {name: np.array([mean_present(column[those]) for those in mine]) for name, column in values.items()}
 
 
 def _summary(
     data: RetrievalSet,
-    by_pair: dict[str, Values],
+    by_corpus: dict[int, dict[str, Values]],
     pooled: dict[str, Values],
     sections: Mapping[str, Sequence[str]],
 ) -> dict[str, Any]:
-    number = {tag: n for n, tag in enumerate(data.languages)}
-    pairs = [(number[a], number[b]) for a, b in ordered_pairs(data.languages)]
-    across = tuple(np.array(pairs, np.int64).reshape(-1, 2).T)
+    by_pair = {name: np.full((len(data.languages),) * 2, np.nan) for name in next(iter(by_corpus.values()))}
+    for corpus, measured in by_corpus.items():
+        for name, means in measured.items():
+            by_pair[name][:, corpus] = means
+    across = ~np.eye(len(data.languages), dtype=bool)
     settings = {
         "monolingual": {name: _mean(np.diag(grid)) for name, grid in by_pair.items()},
         "cross_lingual": {name: _mean(grid[across]) for name, grid in by_pair.items()},
@@ -319,15 +272,15 @@ def _summary(
             "measure": main,
             "rows": "query language",
             "columns": "corpus language",
-            "values": [[_number(value) for value in row] for row in grid],
+            "values": [[plain(value) for value in row] for row in grid],
         },
         "by_query_language": {
             tag: {
                 "queries": int(asked[n]),
-                f"monolingual_{main}": _number(grid[n, n]),
+                f"monolingual_{main}": plain(grid[n, n]),
                 f"cross_lingual_{main}": _mean(np.delete(grid[n], n)),
-                **({f"multilingual_{main}": _number(pooled[main][n])} if pooled else {}),
-                **{name: _number(pooled[name][n]) for names in sections.values() for name in names},
+                **({f"multilingual_{main}": plain(pooled[main][n])} if pooled else {}),
+                **{name: plain(pooled[name][n]) for names in sections.values() for name in names},
             }
             for n, tag in enumerate(data.languages)
             if not np.isnan(grid[n]).all()
@@ -336,10 +289,4 @@ def _summary(
 
 
 def _mean(values: Values) -> float | None:
-    """Mean of what was measured; None, which JSON can hold, if nothing was."""
-    present = values[~np.isnan(values)]
-    return _number(float(present.mean())) if len(present) else None
-
-
-def _number(value: float) -> float | None:
-    return None if np.isnan(value) else round(float(value), 6)
+    return plain(mean_present(values))

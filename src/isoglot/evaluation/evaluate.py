@@ -14,50 +14,30 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import torch
 from sentence_transformers import SentenceTransformer
 
 from isoglot.benchmarks.retrieval_set import RetrievalSet
+from isoglot.common.arrays import FloatArray, IntArray
 from isoglot.common.progress import progress
 from isoglot.evaluation.agreement import Scores
 from isoglot.evaluation.alignment import alignment_summary
-from isoglot.evaluation.averages import TOP, depth_needed, summarise
-from isoglot.evaluation.ranking import (
-    PART_PASSAGES,
-    Part,
-    Ranks,
-    rank_in_parts,
-    rank_relevant,
-    scores_of_pairs,
-    without_ignored,
-)
+from isoglot.evaluation.averages import TOP, depth_needed, look_up_pairs, summarise
+from isoglot.evaluation.ranking import PART_PASSAGES, Part, Ranks, rank_in_parts, rank_relevant, scores_of_pairs
 from isoglot.evaluation.results import SCHEMA, TOP_SCHEMA, Results, versions
 from isoglot.models.embed import EmbeddingStore, embed
 from isoglot.models.encoders import Role, own_name, role_prompt, token_limit
 from isoglot.models.fingerprint import fingerprint
 from isoglot.models.similarity import Similarity, prepare, score_block
 
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float32]
-
-STREAM_ABOVE = 1_000_000
-"""Passages above which vectors are not kept, but encoded and counted part by part."""
-SHOWN_EXAMPLES = 40
-"""Examples whose first passages are kept with their texts, for people to look at."""
+STREAM_ABOVE = 1_000_000  # passages above which vectors are not kept, but encoded and counted part by part
+SHOWN_EXAMPLES = 40  # examples whose first passages are kept with their texts, for people to look at
 
 
 @dataclass(frozen=True)
 class EncodedSet:
-    """A benchmark's vectors under one model.
-
-    Attributes:
-        queries: `(queries, dimensions)`.
-        passages: `(passages, dimensions)`.
-        seconds: what encoding took; next to nothing when the store had them.
-        similarity: how the model wants them scored.
-    """
+    """A benchmark's vectors `(texts, dimensions)` under one model, how to score them, and what encoding took."""
 
     queries: FloatArray
     passages: FloatArray
@@ -76,7 +56,7 @@ def evaluate(
     top_k: int = 0,
     on_ranks: Callable[[Ranks], object] | None = None,
 ) -> Results:
-    """Evaluate a model on a benchmark in all settings.
+    """Evaluate a model on a benchmark in all settings: averages, every query's measures, and what stood first for some.
 
     Args:
         model: any sentence-transformers model.
@@ -88,33 +68,21 @@ def evaluate(
         bf16: encode in bfloat16.
         top_k: how many of the first passages to rank at least, for `on_ranks`.
         on_ranks: called with the ranks, which results do not hold, to keep them as `write_trec` does.
-
-    Returns:
-        Averages, every query's measures, and what stood first for some queries.
     """
     top_k = max(top_k, depth_needed(data))
-    alignment: dict[str, float | None] = {}
-    start = time.perf_counter()
+    settings: dict[str, Any] = {"store": store, "batch_size": batch_size, "bf16": bf16}
+    start, encoded = time.perf_counter(), None
     if len(data.passage_texts) > STREAM_ABOVE:
-        encode_seconds, ranks = rank_while_encoding(
-            model, data, store=store, batch_size=batch_size, bf16=bf16, top_k=top_k
-        )
-        encoded = None
+        encode_seconds, ranks = rank_while_encoding(model, data, top_k=top_k, **settings)
     else:
-        encoded = encode_set(model, data, store=store, batch_size=batch_size, bf16=bf16)
+        encoded = encode_set(model, data, **settings)
         encode_seconds, ranks = encoded.seconds, rank_set(data, encoded, top_k=top_k)
     with _one_thread():
-        per_query, summary = summarise(data, ranks, None if encoded is None else _scores_of(encoded))
+        measured = summarise(data, ranks, None if encoded is None else _scores_of(encoded))
     if on_ranks is not None:
         on_ranks(ranks)
     scored = time.perf_counter()
-    if encoded is not None:
-        alignment = align_set(data, encoded)
-    seconds = {
-        "encode": round(encode_seconds, 3),
-        "score": round(scored - start - encode_seconds, 3),
-        "align": round(time.perf_counter() - scored, 3),
-    }
+    alignment = {} if encoded is None else align_set(data, encoded)
     described = {
         "name": own_name(model) if name is None else name,
         "fingerprint": fingerprint(model),
@@ -124,37 +92,42 @@ def evaluate(
         "max_tokens": token_limit(model),
         "arithmetic": "bfloat16" if bf16 else "float32",
     }
-    head = {"schema": SCHEMA, "benchmark": data.name, "benchmark_fingerprint": data.fingerprint, "model": described}
-    tail = {"alignment": alignment, "seconds": seconds, "versions": versions()}
+    seconds = encode_seconds, scored - start - encode_seconds, time.perf_counter() - scored
+    return assembled(data, ranks, measured, described, seconds, alignment)
+
+
+def assembled(
+    data: RetrievalSet,
+    ranks: Ranks,
+    measured: tuple[pa.Table, dict[str, Any]],
+    model: dict[str, Any],
+    seconds: tuple[float, float, float],
+    alignment: dict[str, float | None],
+) -> Results:
+    """Results of what `summarise` measured; the seconds are of encoding, scoring and aligning."""
+    per_query, summary = measured
+    head = {"schema": SCHEMA, "benchmark": data.name, "benchmark_fingerprint": data.fingerprint, "model": model}
+    taken = {name: round(value, 3) for name, value in zip(("encode", "score", "align"), seconds, strict=True)}
+    tail = {"alignment": alignment, "seconds": taken, "versions": versions()}
     return Results({**head, **summary, **tail}, per_query, top_passages(data, ranks))
 
 
-def encode_set(
-    model: SentenceTransformer,
-    data: RetrievalSet,
-    *,
-    store: EmbeddingStore | None = None,
-    batch_size: int = 32,
-    bf16: bool = False,
-) -> EncodedSet:
-    """Encode a benchmark's queries and passages, each distinct text once per role."""
+def encode_set(model: SentenceTransformer, data: RetrievalSet, **settings: Any) -> EncodedSet:
+    """Encode a benchmark's queries and passages, each distinct text once per role.
+
+    The settings are `store`, `batch_size` and `bf16`, as for `evaluate`.
+    """
     start = time.perf_counter()
-    encode = _encoder(model, data, batch_size, bf16)
+    encode = _encoder(model, data, **settings)
     with progress(f"Encoding {data.name}", len(data.query_texts) + len(data.passage_texts)) as advance:
-        queries = encode("query", np.arange(len(data.query_texts)), store, advance)
-        passages = encode("passage", np.arange(len(data.passage_texts)), store, advance)
+        queries = encode("query", np.arange(len(data.query_texts)), advance)
+        passages = encode("passage", np.arange(len(data.passage_texts)), advance)
     return EncodedSet(queries, passages, time.perf_counter() - start, model.similarity_fn_name)
 
 
 def rank_set(data: RetrievalSet, encoded: EncodedSet, *, top_k: int | None = None) -> Ranks:
-    """Rank a benchmark's relevant passages from its vectors.
-
-    Args:
-        data: the benchmark.
-        encoded: its vectors.
-        top_k: how many of the first passages to keep; what the measures need where None.
-    """
-    query, passage, depth = _ranked_pairs(data, top_k)
+    """Rank a benchmark's relevant passages from its vectors; `top_k` is what the measures need where None."""
+    query, passage, depth = ranked_pairs(data, top_k)
     with progress("Scoring", len(data.query_texts) * len(data.passage_texts)) as advance:
         ranks = rank_relevant(
             encoded.queries,
@@ -166,28 +139,20 @@ def rank_set(data: RetrievalSet, encoded: EncodedSet, *, top_k: int | None = Non
             top_k=depth,
             on_progress=advance,
         )
-    return leave_ignored_out(data, ranks)
+    return without_ignored(data, ranks)
 
 
 def rank_while_encoding(
-    model: SentenceTransformer,
-    data: RetrievalSet,
-    *,
-    store: EmbeddingStore | None = None,
-    batch_size: int = 32,
-    bf16: bool = False,
-    top_k: int | None = None,
+    model: SentenceTransformer, data: RetrievalSet, *, top_k: int | None = None, **settings: Any
 ) -> tuple[float, Ranks]:
     """Rank the relevant passages of a corpus whose vectors need not fit in memory.
 
     Queries and relevant passages are encoded first; then the corpus passes by, is encoded, compared and forgotten.
     With a store every part is kept on disk as soon as it is encoded, so that an interrupted run goes on there.
-
-    Returns:
-        Seconds spent encoding, and the ranks.
+    Returns the seconds spent encoding, with the settings of `encode_set`, and the ranks.
     """
-    encode = _encoder(model, data, batch_size, bf16)
-    query, passage, depth = _ranked_pairs(data, top_k)
+    encode = _encoder(model, data, **settings)
+    query, passage, depth = ranked_pairs(data, top_k)
     spent = 0.0
 
     def parts(advance: Any) -> Iterator[Part]:
@@ -195,15 +160,15 @@ def rank_while_encoding(
         for first in range(0, len(data.passage_texts), PART_PASSAGES):
             start = time.perf_counter()
             rows = np.arange(first, min(first + PART_PASSAGES, len(data.passage_texts)))
-            vectors = encode("passage", rows, store.part(f"{first}") if store else None, advance)
+            vectors = encode("passage", rows, advance, part=f"{first}")
             spent += time.perf_counter() - start
             yield vectors, data.passage_language[rows]
 
     with progress(f"Encoding {data.name}", len(data.query_texts) + len(data.passage_texts)) as advance:
         start = time.perf_counter()
-        queries = encode("query", np.arange(len(data.query_texts)), store, advance)
+        queries = encode("query", np.arange(len(data.query_texts)), advance)
         judged, number = np.unique(passage, return_inverse=True)
-        vectors = encode("passage", judged, store, lambda _: None)
+        vectors = encode("passage", judged, lambda _: None)
         spent += time.perf_counter() - start
         ranks = rank_in_parts(
             queries,
@@ -215,7 +180,7 @@ def rank_while_encoding(
             thresholds=scores_of_pairs(queries, vectors, query, number, model.similarity_fn_name),
             top_k=depth,
         )
-    return spent, leave_ignored_out(data, ranks)
+    return spent, without_ignored(data, ranks)
 
 
 def align_set(data: RetrievalSet, encoded: EncodedSet) -> dict[str, float | None]:
@@ -241,50 +206,57 @@ def top_passages(data: RetrievalSet, ranks: Ranks, examples: int = SHOWN_EXAMPLE
     """
     distinct = sorted(set(data.query_example), key=lambda name: hashlib.sha256(name.encode()).digest())
     shown = set(distinct[:examples])
-    queries = [n for n, example in enumerate(data.query_example) if example in shown]
-    ids = data.query_ids
-    relevant = set(zip(data.judgement_query.tolist(), data.judgement_passage.tolist(), strict=True))
-    rows = []
-    for query in queries:
-        for place, passage in enumerate(ranks.top[query, :TOP].tolist()):
-            if passage < 0:
-                continue
-            rows.append(
-                {
-                    "query": ids[query],
-                    "example": data.query_example[query],
-                    "query_language": data.languages[data.query_language[query]],
-                    "query_text": data.query_texts[query],
-                    "rank": place + 1,
-                    "passage": data.passage_ids[passage],
-                    "passage_language": data.languages[data.passage_language[passage]],
-                    "passage_text": data.passage_texts[passage],
-                    "score": float(ranks.top_scores[query, place]),
-                    "relevant": (query, passage) in relevant,
-                }
-            )
-    return pa.Table.from_pylist(rows, schema=TOP_SCHEMA)
+    queries = np.flatnonzero([example in shown for example in data.query_example])
+    row, place = np.nonzero(ranks.top[queries, :TOP] >= 0)
+    query, passage = queries[row], ranks.top[queries[row], place]
+    tags, ids, asked, found = np.array(data.languages), data.query_ids, query.tolist(), passage.tolist()
+    columns = {
+        "query": [ids[n] for n in asked],
+        "example": [data.query_example[n] for n in asked],
+        "query_language": tags[data.query_language[query]],
+        "query_text": [data.query_texts[n] for n in asked],
+        "rank": place + 1,
+        "passage": [data.passage_ids[n] for n in found],
+        "passage_language": tags[data.passage_language[passage]],
+        "passage_text": [data.passage_texts[n] for n in found],
+        "score": ranks.top_scores[query, place].astype(np.float64),
+        "relevant": look_up_pairs(data, data.judgement_query, data.judgement_passage)(query, passage)[1],
+    }
+    return pa.table(columns, schema=TOP_SCHEMA)
 
 
-def _ranked_pairs(data: RetrievalSet, top_k: int | None) -> tuple[IntArray, IntArray, int]:
+def ranked_pairs(data: RetrievalSet, top_k: int | None) -> tuple[IntArray, IntArray, int]:
     """The pairs to rank, judged ones first, then ignored ones; and how many first passages to keep."""
     query = np.concatenate([data.judgement_query, data.ignored_query])
     passage = np.concatenate([data.judgement_passage, data.ignored_passage])
     depth = top_k if top_k is not None else depth_needed(data)
-    most_ignored = int(np.bincount(data.ignored_query, minlength=1).max())
-    return query, passage, min(depth + most_ignored, len(data.passage_texts))
+    return query, passage, min(depth + _most_ignored(data), len(data.passage_texts))
 
 
-def leave_ignored_out(data: RetrievalSet, ranks: Ranks) -> Ranks:
-    """Ranks of the judged passages alone, as if what a query ignores were not in the pool."""
-    return without_ignored(
-        ranks,
-        data.judgement_query,
-        data.passage_language[data.judgement_passage],
-        data.ignored_query,
-        data.ignored_passage,
-        data.passage_language[data.ignored_passage],
-    )
+def _most_ignored(data: RetrievalSet) -> int:
+    return int(np.bincount(data.ignored_query, minlength=1).max())
+
+
+def without_ignored(data: RetrievalSet, ranks: Ranks) -> Ranks:
+    """Ranks of the judged pairs alone, from those of `ranked_pairs`, as if what a query ignores were not there."""
+    count = len(data.judgement_query)
+    pooled, in_language = ranks.pooled[:count].copy(), ranks.in_language[:count].copy()
+    if not len(data.ignored_query):
+        return Ranks(pooled, in_language, ranks.top, ranks.top_scores)
+    order = np.argsort(data.judgement_query, kind="stable")
+    low = np.searchsorted(data.judgement_query[order], data.ignored_query)
+    high = np.searchsorted(data.judgement_query[order], data.ignored_query, "right")
+    language = data.passage_language[data.judgement_passage]
+    dropped = np.zeros(ranks.top.shape, bool)
+    for n, (query, passage) in enumerate(zip(data.ignored_query, data.ignored_passage, strict=True)):
+        mine = order[low[n] : high[n]]
+        pooled[mine] -= ranks.pooled[mine] > ranks.pooled[count + n]
+        same = language[mine] == data.passage_language[passage]
+        in_language[mine] -= same & (ranks.in_language[mine] > ranks.in_language[count + n])
+        dropped[query] |= ranks.top[query] == passage
+    kept = np.argsort(dropped, axis=1, kind="stable")[:, : ranks.top.shape[1] - _most_ignored(data)]
+    top, scores = np.take_along_axis(ranks.top, kept, 1), np.take_along_axis(ranks.top_scores, kept, 1)
+    return Ranks(pooled, in_language, top, scores)
 
 
 def _scores_of(encoded: EncodedSet) -> Scores:
@@ -311,21 +283,26 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _encoder(model: SentenceTransformer, data: RetrievalSet, batch_size: int, bf16: bool) -> Callable[..., FloatArray]:
-    """A function that encodes queries or passages of the set by their numbers."""
+def _encoder(
+    model: SentenceTransformer,
+    data: RetrievalSet,
+    *,
+    store: EmbeddingStore | None = None,
+    batch_size: int = 32,
+    bf16: bool = False,
+) -> Callable[..., FloatArray]:
+    """A function that encodes queries or passages of the set by their numbers, into a part of the store if named."""
     tags = np.array(data.languages)
     sides = {"query": (data.query_texts, data.query_language), "passage": (data.passage_texts, data.passage_language)}
 
-    def encode(
-        role: Role, rows: IntArray, store: EmbeddingStore | None, on_progress: Callable[[int], None]
-    ) -> FloatArray:
+    def encode(role: Role, rows: IntArray, on_progress: Callable[[int], None], part: str | None = None) -> FloatArray:
         texts, language = sides[role]
         return embed(
             model,
             [texts[n] for n in rows.tolist()],
             role,
             tasks=tags[language[rows]].tolist(),
-            store=store,
+            store=store if store is None or part is None else store.part(part),
             batch_size=batch_size,
             bf16=bf16,
             on_progress=on_progress,

@@ -42,25 +42,16 @@ class MultilingualRetrievalEvaluator(SentenceEvaluator):
         self.batch_size, self.bf16 = batch_size, bf16
         self._primary = self.primary_metric = primary_metric
         if primary_metric in BY_DISTANCE:
-            raise InputError(
-                f"primary_metric {primary_metric!r}: neither high nor low is good; use 'fair_share_distance@1', its "
-                "distance from the fair share"
-            )
+            better = f"its distance from the fair share, 'fair_share_distance@{primary_metric.partition('@')[2]}'"
+            raise InputError(f"primary_metric {primary_metric!r}: neither high nor low is good; use {better}")
         self.greater_is_better = primary_metric not in LOWER_IS_BETTER
 
     def __call__(
         self, model: SentenceTransformer, output_path: str | None = None, epoch: int = -1, steps: int = -1
     ) -> dict[str, float]:
-        """Evaluate; with an output path also keep everything in a folder that `isoglot report` reads.
+        """Evaluate the model as it stands; metrics by name, the primary one among them.
 
-        Args:
-            model: the model as it stands.
-            output_path: where to keep results, one folder per look.
-            epoch: of the training, for the folder's name; -1 outside of one.
-            steps: into the epoch.
-
-        Returns:
-            Metrics by name, the primary one among them.
+        With an output path all is kept in a folder there, named by epoch and steps, that `isoglot report` reads.
         """
         results = evaluate(model, self.data, name=f"step {steps}", batch_size=self.batch_size, bf16=self.bf16)
         metrics = {

@@ -11,19 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from isoglot.evaluation.measures import Ranks, Values, best_rank, worst_rank
+from isoglot.common.arrays import BoolArray, IntArray, Values, ratio
+from isoglot.evaluation.measures import best_rank, worst_rank
 
-IntArray = npt.NDArray[np.int64]
 
-
-def rank_distance(ranks: Ranks) -> Values:
+def rank_distance(ranks: IntArray) -> Values:
     """Worst minus best rank among a query's parallel relevant passages (arXiv 2408.10536, section 4).
 
     The floor is the number of relevant passages minus 1; there is no ceiling but the pool's size, so distances
     compare only over one pool. Queries with fewer than two relevant passages have none and give nan.
-
-    Args:
-        ranks: `(queries, relevant)`; pooled ranks from 1, 0 where there is no passage.
 
     >>> rank_distance(np.array([[1, 40, 7], [3, 0, 0]])).tolist()
     [39.0, nan]
@@ -31,7 +27,7 @@ def rank_distance(ranks: Ranks) -> Values:
     return np.where((ranks > 0).sum(1) > 1, worst_rank(ranks) - best_rank(ranks), np.nan).astype(np.float64)
 
 
-def max_rank_norm(ranks: Ranks, pool_size: int | IntArray) -> Values:
+def max_rank_norm(ranks: IntArray, pool_size: int | IntArray) -> Values:
     """Worst rank among the parallel relevant passages as a share of what it could be, 0 (fair and right) to 1.
 
     The worst rank is Max@R of arXiv 2604.05684; the scale, which does not depend on the pool, is isoglot's own:
@@ -50,19 +46,15 @@ def max_rank_norm(ranks: Ranks, pool_size: int | IntArray) -> Values:
 def same_language_share(query_language: IntArray, top_language: IntArray, cutoff: int) -> Values:
     """Share of a query's first `cutoff` pooled passages that are in the query's language (LAReQA, arXiv 2004.05484).
 
-    Neither high nor low is good: compare it with its `fair_share`.
-
-    Args:
-        query_language: `(queries,)`; language numbers.
-        top_language: `(queries, k)`; languages of the first k passages, best first, -1 where a ranking ends.
-        cutoff: how many passages to look at; where a ranking has fewer, all of them; nan where it has none.
+    Neither high nor low is good: compare it with its `fair_share`. From the language of each query and the languages
+    `(queries, k)` of its first k passages, best first, -1 where a ranking ends: where it has fewer than the cutoff, all
+    of them count; nan where it has none.
 
     >>> same_language_share(np.array([0, 1]), np.array([[0, 0, 1, 0], [0, 1, 0, -1]]), 4).round(4).tolist()
     [0.75, 0.3333]
     """
     top = top_language[:, :cutoff]
-    with np.errstate(invalid="ignore"):
-        return np.asarray((top == query_language[:, None]).sum(1) / (top >= 0).sum(1), np.float64)
+    return ratio((top == query_language[:, None]).sum(1), (top >= 0).sum(1))
 
 
 def fair_share(
@@ -80,38 +72,28 @@ def fair_share(
     languages are spread over pool and answers. Where each of m languages has one answer and as many passages as the
     others, it is 1/m at every k and for every h. The definition is isoglot's own.
 
-    Args:
-        found: `(queries,)`; h, right passages among the first k.
-        shown: `(queries,)`; k, or fewer where the ranking is shorter.
-        relevant: `(queries,)`; R.
-        relevant_same: `(queries,)`; r.
-        pool: `(queries,)`; P, without what is left out of a query's ranking.
-        pool_same: `(queries,)`; l, likewise.
+    All arguments are `(queries,)`: h found among the k shown (fewer where the ranking is shorter), R relevant and r of
+    them in the query's language, and the pool P and l, without what is left out of a query's ranking. Range 0 to 1;
+    nan where nothing is shown.
 
-    Returns:
-        `(queries,)`, 0 to 1; nan where nothing is shown.
+    With 10 passages, 4 of them in the query's language, and 2 right answers, 1 of them in it, a right one in the first
+    4 places is expected to be in it at 1/2, each of the other three at 3/8:
 
-    Example:
-        10 passages, 4 of them in the query's language, and 2 right answers, 1 of them in it. Of the first 4 places
-        one right passage takes one: 1/2 is expected there, and 3/8 in each of the other three.
-
-        >>> fair_share(*(np.array([n]) for n in (1, 4, 2, 1, 10, 4))).tolist()  # (.5 + 3 * .375) / 4
-        [0.40625]
+    >>> fair_share(*(np.array([n]) for n in (1, 4, 2, 1, 10, 4))).tolist()  # (.5 + 3 * .375) / 4
+    [0.40625]
     """
-    with np.errstate(invalid="ignore"):
-        right = found * relevant_same / np.maximum(relevant, 1)
-        wrong = (shown - found) * (pool_same - relevant_same) / np.maximum(pool - relevant, 1)
-        return np.asarray((right + wrong) / shown, np.float64)
+    right = found * relevant_same / np.maximum(relevant, 1)
+    wrong = (shown - found) * (pool_same - relevant_same) / np.maximum(pool - relevant, 1)
+    return ratio(right + wrong, shown)
 
 
 @dataclass(frozen=True)
 class Leaning:
     """Which way rankings lean by the query's language, and how far.
 
-    Attributes:
-        distance: from the fair share, as a part of what is possible on that side: 0, fair, to 1.
-        direction: `towards` the query's language, `away` from it, `mixed` where some languages lean this way and some
-            that, or `neither`.
+    The distance is that from the fair share, as a part of what is possible on that side: 0, fair, to 1. The direction
+    is `towards` the query's language, `away` from it, `mixed` where some languages lean this way and some that, or
+    `neither`.
     """
 
     distance: float
@@ -156,14 +138,9 @@ def leans(share: npt.ArrayLike, fair: npt.ArrayLike, queries: npt.ArrayLike) -> 
 def leaning(share: npt.ArrayLike, fair: npt.ArrayLike, queries: npt.ArrayLike) -> Leaning:
     """Which way, and how far, a system leans over all query languages, from its `same_language_share` at 1.
 
-    The distance is that of the mean share or the mean distance of the languages, whichever is larger: leanings of
-    several languages that cancel out are no fairness. A model that puts English first whatever is asked leans towards
-    the query's language in English and away from it everywhere else.
-
-    Args:
-        share: `(languages,)`; mean `same_language_share` at 1 of the queries in each language.
-        fair: `(languages,)`; mean `fair_share` of the same queries.
-        queries: `(languages,)`; how many they are.
+    All are `(languages,)`: the mean share and fair share of the queries in each language, and how many they are. The
+    distance is that of the mean share or the mean distance of the languages, whichever is larger: leanings of several
+    languages that cancel out are no fairness, as of a model that puts English first whatever is asked.
 
     >>> print(leaning([0.9, 1.0], [0.5, 0.5], [50, 50]), "|", leaning([0.0, 0.0], [0.5, 0.5], [50, 50]))
     severely biased towards the query's language | severely biased away from the query's language
@@ -179,22 +156,16 @@ def leaning(share: npt.ArrayLike, fair: npt.ArrayLike, queries: npt.ArrayLike) -
     return Leaning(max(abs(whole), apart), "towards" if whole > 0 else "away")
 
 
-def other_language_recall(ranks: Ranks, same_language: npt.NDArray[np.bool_], cutoff: int) -> Values:
+def other_language_recall(ranks: IntArray, same_language: BoolArray, cutoff: int) -> Values:
     """Share of the relevant passages in other languages than the query's that are among the first `cutoff`.
 
     What language bias costs a reader: the answers that a pooled search should bring and a monolingual one cannot. It is
     target-languages recall, TLR@k, of SHIFT (arXiv 2606.18801, section 4.3). A query without relevant passages in other
     languages gives nan. With more than k of them it cannot reach 1, and an answer in the query's own language takes a
-    place too.
-
-    Args:
-        ranks: `(queries, relevant)`.
-        same_language: `(queries, relevant)`; whether the passage is in the query's language.
-        cutoff: how deep to look.
+    place too. `same_language` says of each rank whether the passage is in the query's language.
 
     >>> other_language_recall(np.array([[1, 2, 30], [4, 0, 0]]), np.array([[1, 0, 0], [1, 0, 0]], bool), 10).tolist()
     [0.5, nan]
     """
     other = (ranks > 0) & ~same_language
-    with np.errstate(invalid="ignore"):
-        return np.asarray((other & (ranks <= cutoff)).sum(1) / other.sum(1), np.float64)
+    return ratio((other & (ranks <= cutoff)).sum(1), other.sum(1))

@@ -10,26 +10,18 @@ Relevance may be graded: grades are an array like the ranks, 1 or more where a r
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 
+from isoglot.common.arrays import BoolArray, IntArray, Values, ratio
 from isoglot.common.errors import InputError
 
-Ranks = npt.NDArray[np.int64]
-Grades = npt.NDArray[np.int64]
-Values = npt.NDArray[np.float64]
+Measure = Callable[..., Values]
+"""From ranks and, where relevance is graded, grades `(queries, relevant)` to one value per query, `(queries,)`."""
 
 
-class Measure(Protocol):
-    """What `measure` returns: from ranks and, where relevance is graded, grades to one value per query."""
-
-    def __call__(self, ranks: Ranks, grades: Grades | None = None) -> Values:
-        """Values `(queries,)` from ranks and grades `(queries, relevant)`."""
-
-
-def average_precision(ranks: Ranks) -> Values:
+def average_precision(ranks: IntArray) -> Values:
     """Average precision: the mean, over relevant passages, of the precision at each one's rank.
 
     `AP = 1/R sum_i i / r_i`, where `r_1 < r_2 < ...` are the ranks of the R relevant passages (Buckley and
@@ -39,11 +31,11 @@ def average_precision(ranks: Ranks) -> Values:
     [0.75, 0.5]
     """
     ordered, present = in_order(ranks)
-    order = np.arange(1, ranks.shape[1] + 1)
-    return _divide(np.where(present, order / np.maximum(ordered, 1), 0.0).sum(1), present.sum(1))
+    precision = np.arange(1, ranks.shape[1] + 1) / np.maximum(ordered, 1)
+    return ratio(np.where(present, precision, 0.0).sum(1), present.sum(1), 0.0)
 
 
-def reciprocal_rank(ranks: Ranks, cutoff: int = 10) -> Values:
+def reciprocal_rank(ranks: IntArray, cutoff: int = 10) -> Values:
     """Reciprocal rank of the best relevant passage, 0 where it stands beyond the cutoff.
 
     >>> reciprocal_rank(np.array([[4, 2], [11, 12]])).tolist()
@@ -53,17 +45,12 @@ def reciprocal_rank(ranks: Ranks, cutoff: int = 10) -> Values:
     return np.where((best > 0) & (best <= cutoff), 1.0 / np.maximum(best, 1), 0.0)
 
 
-def ndcg(ranks: Ranks, cutoff: int = 10, grades: Grades | None = None) -> Values:
+def ndcg(ranks: IntArray, cutoff: int = 10, grades: IntArray | None = None) -> Values:
     """Normalised discounted cumulative gain: a passage's grade over `log2(rank + 1)`, summed to the cutoff.
 
     `nDCG@k = DCG@k / IDCG@k`, where IDCG is the DCG of the ranking that puts all judged passages first, the highest
     grades before the lower (Järvelin and Kekäläinen, TOIS 2002). The gain is the grade itself, as in trec_eval, not
-    `2^grade - 1`.
-
-    Args:
-        ranks: `(queries, relevant)`.
-        cutoff: how deep to look.
-        grades: `(queries, relevant)`; 1 or more where a rank stands. All are 1 where None.
+    `2^grade - 1`. All grades are 1 where None.
 
     >>> ndcg(np.array([[1, 3]])).round(4).tolist()  # (1 + 1/log2 4) / (1 + 1/log2 3)
     [0.9197]
@@ -76,19 +63,19 @@ def ndcg(ranks: Ranks, cutoff: int = 10, grades: Grades | None = None) -> Values
     seen = np.where(ranks <= cutoff, gains / np.log2(np.maximum(ranks, 1) + 1), 0.0).sum(1)
     best = -np.sort(-gains, axis=1)[:, :cutoff]
     ideal: Values = (best / np.log2(np.arange(best.shape[1]) + 2)).sum(1)
-    return _divide(seen, ideal)
+    return ratio(seen, ideal, 0.0)
 
 
-def recall(ranks: Ranks, cutoff: int) -> Values:
+def recall(ranks: IntArray, cutoff: int) -> Values:
     """Share of the relevant passages among the first `cutoff`.
 
     >>> recall(np.array([[1, 12, 30, 0]]), 12).round(4).tolist()
     [0.6667]
     """
-    return _divide(((ranks > 0) & (ranks <= cutoff)).sum(1), (ranks > 0).sum(1))
+    return ratio(((ranks > 0) & (ranks <= cutoff)).sum(1), (ranks > 0).sum(1), 0.0)
 
 
-def success(ranks: Ranks, cutoff: int) -> Values:
+def success(ranks: IntArray, cutoff: int) -> Values:
     """1 where any relevant passage is among the first `cutoff`, else 0; also called hit rate.
 
     >>> success(np.array([[12, 3], [12, 0]]), 10).tolist()
@@ -98,7 +85,7 @@ def success(ranks: Ranks, cutoff: int) -> Values:
     return np.asarray(found.any(1), np.float64)
 
 
-def best_rank(ranks: Ranks) -> npt.NDArray[np.int64]:
+def best_rank(ranks: IntArray) -> IntArray:
     """Rank of the first relevant passage, 0 where there is none.
 
     >>> best_rank(np.array([[7, 3, 0], [0, 0, 0]])).tolist()
@@ -109,14 +96,13 @@ def best_rank(ranks: Ranks) -> npt.NDArray[np.int64]:
     return np.where(best == big, 0, best)
 
 
-def worst_rank(ranks: Ranks) -> npt.NDArray[np.int64]:
+def worst_rank(ranks: IntArray) -> IntArray:
     """Rank of the last relevant passage, 0 where there is none.
 
     >>> worst_rank(np.array([[7, 3, 0]])).tolist()
     [7]
     """
-    worst: Ranks = ranks.max(1, initial=0)
-    return worst
+    return np.asarray(ranks.max(1, initial=0), np.int64)
 
 
 def measure(name: str) -> Measure:
@@ -149,11 +135,7 @@ MEASURES: dict[str, Measure] = {
 """The measures of every evaluation, by the names that results carry."""
 
 
-def in_order(ranks: Ranks) -> tuple[Ranks, npt.NDArray[np.bool_]]:
+def in_order(ranks: IntArray) -> tuple[IntArray, BoolArray]:
     """Ranks rising along each row with the empty places last, and which places are taken."""
     ordered = np.sort(np.where(ranks > 0, ranks, np.iinfo(np.int64).max), axis=1)
     return ordered, np.arange(ranks.shape[1]) < (ranks > 0).sum(1)[:, None]
-
-
-def _divide(value: npt.ArrayLike, by: Ranks | Values) -> Values:
-    return np.divide(value, by, out=np.zeros(len(by)), where=by > 0)

@@ -9,35 +9,28 @@ The split is that of MLAIRE (arXiv 2605.07249) and LAMAR (arXiv 2607.22042).
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from isoglot.evaluation.measures import Ranks, Values, in_order
-
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
+from isoglot.common.arrays import BoolArray, IntArray, Values, ratio
+from isoglot.evaluation.measures import in_order
 
 
-def semantic_error(ranks: Ranks, query_language: IntArray, top_language: IntArray) -> dict[str, Values]:
+def semantic_error(ranks: IntArray, query_language: IntArray, top_language: IntArray) -> dict[str, Values]:
     """Share of a query's right passages that have a wrong one above them, by the language of the first wrong one.
 
     With right passages at `r_1 < r_2 < ... < r_R` it is the share with `r_i > i`. The wrong passage that stands
     highest is above all of these, so the whole share is laid to its language: the query's, which is where language
-    bias shows, or another. Range 0, all right ones first, to 1; lower is better.
+    bias shows, or another. Range 0, all right ones first, to 1; lower is better. The parts are nan where more right
+    passages stand first than languages are given.
 
-    Returns:
-        `semantic_error` and its parts `semantic_error_same_language` and `semantic_error_other_language`, `(queries,)`;
-        the parts are nan where more right passages stand first than languages are given.
+    Right passages stand 1st and 4th; the one that stands 2nd, a wrong one, is in the query's language, 0:
 
-    Example:
-        Right passages stand 1st and 4th; the one that stands 2nd, a wrong one, is in the query's language, 0.
-
-        >>> semantic_error(np.array([[4, 1]]), np.array([0]), np.array([[1, 0, 1, 1]]))["semantic_error_same_language"]
-        array([0.5])
+    >>> semantic_error(np.array([[4, 1]]), np.array([0]), np.array([[1, 0, 1, 1]]))["semantic_error_same_language"]
+    array([0.5])
     """
     ordered, present = in_order(ranks)
     clean = (ordered == np.arange(1, ranks.shape[1] + 1)).sum(1)
     relevant = present.sum(1)
-    share = np.divide(relevant - clean, relevant, out=np.full(len(ranks), np.nan), where=relevant > 0)
+    share = ratio(relevant - clean, relevant)
     padded = np.concatenate([top_language, np.full((len(ranks), 1), -1)], 1)
     language = padded[np.arange(len(ranks)), np.minimum(clean, top_language.shape[1])]
     same = language == query_language
@@ -49,11 +42,10 @@ def semantic_error(ranks: Ranks, query_language: IntArray, top_language: IntArra
     }
 
 
-def first_result(ranks: Ranks, query_language: IntArray, top_language: IntArray) -> dict[str, Values]:
+def first_result(ranks: IntArray, query_language: IntArray, top_language: IntArray) -> dict[str, Values]:
     """What stands first: a right or a wrong passage, in the query's language or another (MLAIRE's four-way split).
 
-    Returns:
-        Four arrays `(queries,)` of 0 and 1 that sum to 1; nan where nothing is ranked.
+    Four arrays `(queries,)` of 0 and 1 that sum to 1; nan where nothing is ranked.
 
     >>> first = first_result(np.array([[1], [2]]), np.array([0, 0]), np.array([[1], [0]]))
     >>> {name: values.tolist() for name, values in first.items() if values.any()}
@@ -68,7 +60,7 @@ def first_result(ranks: Ranks, query_language: IntArray, top_language: IntArray)
     }
 
 
-def preference(ranks: Ranks, same_language: BoolArray) -> dict[str, Values]:
+def preference(ranks: IntArray, same_language: BoolArray) -> dict[str, Values]:
     """How often the right passages in the query's language stand above the right ones in others.
 
     `preference_rate` counts pairs of a right passage in the query's language and one in another, and is the share in
@@ -78,20 +70,11 @@ def preference(ranks: Ranks, same_language: BoolArray) -> dict[str, Values]:
     does not hold tie, and a tie counts half.
 
     High is neither good nor bad; which is wanted is for the user to say. MLAIRE's Language Preference Rate and LAMAR's
-    PreferenceRate ask the same on pools with one right passage in each language.
+    PreferenceRate ask the same on pools with one right passage in each language. `same_language` says of each rank
+    whether the passage is in the query's language; a query without right passages on both sides gives nan.
 
-    Args:
-        ranks: `(queries, relevant)`.
-        same_language: `(queries, relevant)`; whether the passage is in the query's language.
-
-    Returns:
-        Both rates, `(queries,)`; nan for a query without right passages on both sides.
-
-    Example:
-        The right passage in the query's language stands 3rd, those in others 1st and 9th.
-
-        >>> preference(np.array([[3, 1, 9]]), np.array([[True, False, False]]))
-        {'preference_rate': array([0.5]), 'language_preference_rate': array([0.])}
+    >>> preference(np.array([[3, 1, 9]]), np.array([[True, False, False]]))  # above the one at 9, below the one at 1
+    {'preference_rate': array([0.5]), 'language_preference_rate': array([0.])}
     """
     from scipy.stats import rankdata  # type: ignore[import-untyped]
 
@@ -100,7 +83,7 @@ def preference(ranks: Ranks, same_language: BoolArray) -> dict[str, Values]:
     among = rankdata(np.where(ranks > 0, ranks, last), axis=1)
     count, pairs = own.sum(1), own.sum(1) * others.sum(1)
     above = np.where(own, among, 0).sum(1) - count * (count + 1) / 2  # pairs with the other one above, Mann-Whitney's U
-    rate = 1 - np.divide(above, pairs, out=np.full(len(ranks), np.nan), where=pairs > 0)
+    rate = 1 - ratio(above, pairs)
     best, rival = (np.where(side, ranks, last).min(1, initial=last) for side in (own, others))
     first = np.where(pairs > 0, (best < rival) + (best == rival) / 2, np.nan)
     return {"preference_rate": rate, "language_preference_rate": first}

@@ -1,9 +1,8 @@
 """Exact ranks from embeddings: every setting of an evaluation from one pass over the scores.
 
-A rank is one plus the number of passages that come before; counting them is a comparison and a sum, so no pool is
-ever sorted, and a corpus of any size can be counted part by part. Within a part passages are laid out language by
-language, so the same comparisons give a passage's rank in the pool of all languages and its rank in the corpus of its
-own.
+A rank is one plus the number of passages that come before; counting them needs no sort, so a corpus of any size can be
+counted part by part. Within a part passages are laid out language by language, so the same comparisons give a rank in
+the pool of all languages and one in the corpus of its own.
 
 Ties are broken by place: of passages with equal scores those of the language with the smaller number come first, and
 within a language those that stand first in the pool. Scores are float32, by the similarity that the model declares;
@@ -19,25 +18,22 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from isoglot.common.arrays import BoolArray, FloatArray, IntArray
 from isoglot.models.similarity import Similarity, as_declared, prepare, score_block, score_pairs
 
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float32]
 Part = tuple[FloatArray, IntArray]
 """Vectors `(passages, dimensions)` and language numbers `(passages,)` of a run of the corpus."""
 
 DEFAULT_BLOCK_BYTES = 32 << 20  # scores each thread holds; smaller blocks make the product slower
 PART_PASSAGES = 1 << 14  # passages scored at a time: queries enough in a block for the product to run at full speed
-UNRANKED = 1 << 40
-"""The rank of a passage that a run of limited depth does not hold: beyond any cutoff."""
+UNRANKED = 1 << 40  # the rank of a passage that a run of limited depth does not hold: beyond any cutoff
 _TIE_MARGIN = 8  # extra candidates taken by `_top`, so that ties at its edge are rarely cut
 _CHUNK = 64  # columns whose maximum stands for them while the best are looked for
 _WORD = 8  # flags of a byte each that are added at once, as one 64-bit word; no byte overflows in 255 words
 _COMPARED = 64  # judgements of a query that are compared at once
-_NOWHERE = np.iinfo(np.int64).max  # sorts behind every passage
+_NOWHERE = int(np.iinfo(np.int64).max)  # sorts behind every passage
 
 
 @dataclass(frozen=True)
@@ -72,6 +68,8 @@ def rank_relevant(
 ) -> Ranks:
     """Rank every relevant passage for its query, in the pool and in the corpus of its language.
 
+    Ranks are in the order of the judgements. Scores of a query are computed once, in float32.
+
     Args:
         queries: `(queries, dimensions)`, float32.
         passages: `(passages, dimensions)`, float32.
@@ -84,21 +82,16 @@ def rank_relevant(
         block_bytes: memory for scores; more queries at a time than fit are scored in turn.
         on_progress: called with the number of scores just computed, which sum to queries times passages.
 
-    Returns:
-        Ranks in the order of the judgements. Scores of a query are computed once, in float32.
+    With two languages, the query's match is second in the pool but first in its language:
 
-    Example:
-        Two languages; the query's match is second in the pool but first in its language.
-
-        >>> q = np.array([[1.0, 0.0]], np.float32)
-        >>> p = np.array([[0.9, 0.1], [0.8, 0.2], [0.1, 0.9]], np.float32)
-        >>> one = np.array([0])
-        >>> ranks = rank_relevant(q, p, passage_language=np.array([0, 1, 1]), judgement_query=one,
-        ...                       judgement_passage=np.array([1]), top_k=2)
-        >>> ranks.pooled.tolist(), ranks.in_language.tolist(), ranks.top.tolist()
-        ([2], [1], [[0, 1]])
+    >>> q, p = np.array([[1.0, 0.0]], np.float32), np.array([[0.9, 0.1], [0.8, 0.2], [0.1, 0.9]], np.float32)
+    >>> judged = {"judgement_query": np.array([0]), "judgement_passage": np.array([1])}
+    >>> ranks = rank_relevant(q, p, passage_language=np.array([0, 1, 1]), top_k=2, **judged)
+    >>> ranks.pooled.tolist(), ranks.in_language.tolist(), ranks.top.tolist()
+    ([2], [1], [[0, 1]])
     """
     starts = range(0, len(passages), part_passages)
+    judged = judgement_query, judgement_passage
     return rank_in_parts(
         queries,
         ((passages[n : n + part_passages], passage_language[n : n + part_passages]) for n in starts),
@@ -106,9 +99,7 @@ def rank_relevant(
         judgement_query=judgement_query,
         judgement_passage=judgement_passage,
         judgement_language=passage_language[judgement_passage],
-        thresholds=scores_of_pairs(queries, passages, judgement_query, judgement_passage, similarity)
-        if len(starts) > 1
-        else None,
+        thresholds=None if len(starts) < 2 else scores_of_pairs(queries, passages, *judged, similarity),
         top_k=min(top_k, len(passages)),
         block_bytes=block_bytes,
         on_progress=on_progress,
@@ -130,23 +121,15 @@ def rank_in_parts(
 ) -> Ranks:
     """`rank_relevant` over a corpus that comes part by part, of which only one is held at a time.
 
-    Args:
-        queries: `(queries, dimensions)`, float32.
-        parts: the corpus in order, each part once.
-        similarity: how a query and a passage are scored.
-        judgement_query: `(judgements,)`; the query of each judged pair.
-        judgement_passage: `(judgements,)`; the passage of each judged pair, by its place in the whole corpus.
-        judgement_language: `(judgements,)`; the language of that passage.
-        thresholds: `(judgements,)`; the scores of the judged pairs, which must be known before the first part is
-            counted. None will do where there is one part only.
-        top_k: how many of the pool's first passages to return; at most as many as there are passages.
-        block_bytes: memory for scores.
-        on_progress: called with the number of scores just computed.
+    The parts come in order, each once. A judged passage is named by its place in the whole corpus, and beside it
+    stands its language. The thresholds `(judgements,)` are the scores of the judged pairs (`scores_of_pairs`), which
+    must be known before the first part is counted; None will do where there is one part only. `top_k` is at most the
+    number of passages. All else is as for `rank_relevant`.
     """
     order = np.argsort(judgement_query, kind="stable")
     bounds = np.searchsorted(judgement_query[order], np.arange(len(queries) + 1))
     pooled, in_language = (np.ones(len(judgement_query), np.int64) for _ in range(2))
-    top = _Top(len(queries), top_k)
+    best = torch.full((len(queries), top_k), -torch.inf), torch.full((len(queries), top_k), _NOWHERE)
     asked = torch.from_numpy(np.ascontiguousarray(prepare(queries, similarity, "query")))
     first = 0
     for vectors, language in parts:
@@ -169,13 +152,15 @@ def rank_in_parts(
                 )
                 in_language[judged] += own
                 pooled[judged] += own + others
-                top.merge(start, *part.top(block_scores, top_k))
+                found, columns = _top(block_scores, min(top_k, len(part.known)))
+                _keep_best(best, slice(start, start + len(some)), (found, torch.from_numpy(part.key)[columns]))
                 if on_progress:
                     on_progress(len(some) * len(part.known))
 
         _in_threads(score_blocks, list(range(0, len(queries), block)))
         first += len(vectors)
-    return Ranks(pooled, in_language, top.place, as_declared(top.scores, asked, similarity).numpy())
+    place = best[1].numpy() & ((1 << 40) - 1)
+    return Ranks(pooled, in_language, place, as_declared(best[0], asked, similarity).numpy())
 
 
 def scores_of_pairs(
@@ -188,45 +173,6 @@ def scores_of_pairs(
         asked = prepare(queries[query[some]], similarity, "query")
         scores[some] = score_pairs(asked, prepare(passages[passage[some]], similarity, "passage"), similarity)
     return scores
-
-
-def without_ignored(
-    ranks: Ranks,
-    judgement_query: IntArray,
-    judgement_language: IntArray,
-    ignored_query: IntArray,
-    ignored_passage: IntArray,
-    ignored_language: IntArray,
-) -> Ranks:
-    """Take passages out of the rankings of single queries, such as a query's own text from the pool.
-
-    Args:
-        ranks: of the judged pairs and, behind them, of the ignored ones; `top` deeper than wanted by as many as one
-            query ignores at most.
-        judgement_query: `(judgements,)`.
-        judgement_language: `(judgements,)`; of the passages.
-        ignored_query: `(ignored,)`; the query that a passage is taken from.
-        ignored_passage: `(ignored,)`; the passage.
-        ignored_language: `(ignored,)`; its language.
-    """
-    count = len(judgement_query)
-    pooled, in_language = ranks.pooled[:count].copy(), ranks.in_language[:count].copy()
-    if not len(ignored_query):
-        return Ranks(pooled, in_language, ranks.top, ranks.top_scores)
-    order = np.argsort(judgement_query, kind="stable")
-    low, high = (np.searchsorted(judgement_query[order], ignored_query, side) for side in ("left", "right"))
-    for n in range(len(ignored_query)):
-        mine = order[low[n] : high[n]]
-        pooled[mine] -= ranks.pooled[mine] > ranks.pooled[count + n]
-        same = judgement_language[mine] == ignored_language[n]
-        in_language[mine] -= same & (ranks.in_language[mine] > ranks.in_language[count + n])
-    dropped = np.zeros(ranks.top.shape, bool)
-    for query, passage in zip(ignored_query.tolist(), ignored_passage.tolist(), strict=True):
-        dropped[query] |= ranks.top[query] == passage
-    kept = np.argsort(dropped, axis=1, kind="stable")[:, : ranks.top.shape[1] - int(np.bincount(ignored_query).max())]
-    return Ranks(
-        pooled, in_language, np.take_along_axis(ranks.top, kept, 1), np.take_along_axis(ranks.top_scores, kept, 1)
-    )
 
 
 def _in_threads(work: Callable[[list[int]], None], starts: list[int]) -> None:
@@ -245,14 +191,8 @@ def _in_threads(work: Callable[[list[int]], None], starts: list[int]) -> None:
 class _LaidOut:
     """A part of the corpus, language by language and in the original order within each.
 
-    Columns of a language are filled up to a multiple of a word's, and all to one of a chunk's, with gaps.
-
-    Attributes:
-        vectors: `(columns, dimensions)`; zeros in gaps.
-        key: `(columns,)`; where each passage stands in the whole corpus, with its language before it: sorts as ties are
-            broken.
-        known: `(passages,)`; the keys without the gaps.
-        gaps: `(gaps,)`; columns.
+    Columns of a language are filled up to a multiple of a word's, and all to one of a chunk's, with gaps. A passage's
+    key is its place in the whole corpus with its language before it, so it sorts as ties are broken.
     """
 
     def __init__(self, vectors: FloatArray, language: IntArray, first: int) -> None:
@@ -274,16 +214,13 @@ class _LaidOut:
         self._first_piece = np.searchsorted(self._pieces, self._starts)
 
     def count_before(
-        self, scores: FloatArray, row: IntArray, key: IntArray, limit: FloatArray, flags: npt.NDArray[np.bool_]
+        self, scores: FloatArray, row: IntArray, key: IntArray, limit: FloatArray, flags: BoolArray
     ) -> tuple[IntArray, IntArray]:
         """Count this part's passages before each judged one: of the judged one's language, and of the others.
 
-        Args:
-            scores: `(rows, columns)`; of a block of queries.
-            row: `(judged,)`; the query of each, rising.
-            key: `(judged,)`; the passage of each.
-            limit: `(judged,)`; its score. For a passage of this part the score as computed here is what counts.
-            flags: `(_COMPARED, columns)`; room to work in.
+        Scores are `(rows, columns)`, of a block of queries. Each judged pair has its row, rising, the key of its
+        passage, and its score as a limit; for a passage of this part the score as computed here is what counts. The
+        flags, `(_COMPARED, columns)`, are room to work in.
         """
         at = np.searchsorted(self.known, key)
         column = np.append(self._column, scores.shape[1])[at]
@@ -303,7 +240,7 @@ class _LaidOut:
         place = np.minimum(np.searchsorted(self._languages, key >> 40), len(self._languages) - 1)
         held = self._languages[place] == key >> 40
         own, total = np.where(held, above[np.arange(len(row)), place], 0), above.sum(1)
-        expected = np.add.reduceat(total + inside, edges[:-1]) if edges[:-1] else []
+        expected = np.add.reduceat(total + inside, edges[:-1]) if len(row) else np.zeros(0, np.int64)
         tied = np.repeat(np.array(reached, np.int64) > expected, np.diff(edges))
         for n in np.flatnonzero(tied).tolist():
             ties = np.flatnonzero(scores[row[n], : column[n]] == limit[n])  # those that stand before it
@@ -317,35 +254,13 @@ class _LaidOut:
         counts: IntArray = np.add.reduceat(pieces, self._first_piece, axis=1)
         return counts
 
-    def top(self, scores: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Scores and keys of the k best passages of this part for each row; fewer if it has fewer."""
-        values, columns = _top(scores, min(k, len(self.known)))
-        return values, torch.from_numpy(self.key)[columns]
 
-
-class _Top:
-    """The best passages so far of every query.
-
-    Attributes:
-        scores: `(queries, k)`; falling.
-    """
-
-    def __init__(self, queries: int, k: int) -> None:
-        self.scores = torch.full((queries, k), -torch.inf)
-        self._key = torch.full((queries, k), torch.iinfo(torch.int64).max)
-
-    def merge(self, start: int, scores: torch.Tensor, key: torch.Tensor) -> None:
-        """Take better passages in, for as many queries from `start` on as there are rows."""
-        rows = slice(start, start + len(scores))
-        values, keys = torch.cat([self.scores[rows], scores], 1), torch.cat([self._key[rows], key], 1)
-        order = _by_score(values, keys)[:, : self.scores.shape[1]]
-        self.scores[rows], self._key[rows] = values.gather(1, order), keys.gather(1, order)
-
-    @property
-    def place(self) -> IntArray:
-        """`(queries, k)`; places in the corpus."""
-        place: IntArray = self._key.numpy() & ((1 << 40) - 1)
-        return place
+def _keep_best(best: tuple[torch.Tensor, torch.Tensor], rows: slice, found: tuple[torch.Tensor, torch.Tensor]) -> None:
+    """Take the better passages found, scores and keys, in among the best so far of these queries."""
+    both = [torch.cat([old[rows], new], 1) for old, new in zip(best, found, strict=True)]
+    order = _by_score(*both)[:, : best[0].shape[1]]
+    for old, new in zip(best, both, strict=True):
+        old[rows] = new.gather(1, order)
 
 
 def _top(scores: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -34,18 +34,13 @@ NO_MODEL: dict[str, Any] = {
 """What results say of a system of which nothing is known."""
 
 TOP_SCHEMA = pa.schema(
-    {
-        "query": pa.string(),
-        "example": pa.string(),
-        "query_language": pa.string(),
-        "query_text": pa.string(),
-        "rank": pa.int64(),
-        "passage": pa.string(),
-        "passage_language": pa.string(),
-        "passage_text": pa.string(),
-        "score": pa.float64(),
-        "relevant": pa.bool_(),
-    }
+    [
+        *((name, pa.string()) for name in ("query", "example", "query_language", "query_text")),
+        ("rank", pa.int64()),
+        *((name, pa.string()) for name in ("passage", "passage_language", "passage_text")),
+        ("score", pa.float64()),
+        ("relevant", pa.bool_()),
+    ]
 )
 """Columns of `top_passages.parquet`."""
 
@@ -54,10 +49,8 @@ TOP_SCHEMA = pa.schema(
 class Results:
     """The outcome of one model on one benchmark.
 
-    Attributes:
-        summary: what `results.json` holds.
-        per_query: one row per query, setting and corpus language.
-        top: the first passages of some queries, in `TOP_SCHEMA`; None in results that were made without.
+    The summary is what `results.json` holds; the per-query table has one row per query, setting and corpus language;
+    `top` are the first passages of some queries, in `TOP_SCHEMA`, None in results that were made without.
     """
 
     summary: dict[str, Any]
@@ -120,21 +113,12 @@ def load_results(path: str | Path) -> Results:
     schema = summary.get("schema") if isinstance(summary, dict) else None
     if schema != SCHEMA:
         raise InputError(f"{folder}: results of schema {schema!r}; this version reads schema {SCHEMA}")
-    whole = {
-        "alignment": {},
-        "seconds": {},
-        **summary,
-        "model": {**NO_MODEL, **summary["model"]},
-    }  # older runs lack some
+    # Older runs lack some.
+    whole = {"alignment": {}, "seconds": {}, **summary, "model": {**NO_MODEL, **summary["model"]}}
     return Results(whole, per_query, top)
 
 
 def versions() -> dict[str, str]:
     """Versions of everything that a figure may depend on."""
-    found = {"isoglot": __version__}
-    for package in ("torch", "sentence-transformers", "transformers", "numpy", "pyarrow"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+    libraries = ("torch", "sentence-transformers", "transformers", "numpy", "pyarrow")
+    return {"isoglot": __version__, **{library: version(library) for library in libraries}}

@@ -6,34 +6,30 @@ BM25, a late-interaction model or a reranker.
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
 import time
 from array import array
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
-import numpy.typing as npt
 
 from isoglot.benchmarks.retrieval_set import RetrievalSet
+from isoglot.common.arrays import FloatArray, IntArray, place_in_group
 from isoglot.common.atomic import write_whole
 from isoglot.common.errors import InputError
+from isoglot.common.files import file_digest
 from isoglot.evaluation.agreement import Scores
 from isoglot.evaluation.averages import depth_needed, look_up_pairs, summarise
-from isoglot.evaluation.evaluate import leave_ignored_out, top_passages
+from isoglot.evaluation.evaluate import assembled, ranked_pairs, without_ignored
 from isoglot.evaluation.ranking import UNRANKED, Ranks
-from isoglot.evaluation.results import NO_MODEL, SCHEMA, Results, versions
-
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float32]
+from isoglot.evaluation.results import NO_MODEL, Results
 
 RUN_PREFIX = "run:"
-RUN_BYTES = 4 << 30
-"""Memory that the first passages of all queries may take while they are ranked for a run."""
+RUN_BYTES = 4 << 30  # memory that the first passages of all queries may take while they are ranked for a run
 _BYTES_A_PLACE = 32  # of a ranking kept so deep: place and score, and both again while they are merged
 
 
@@ -44,17 +40,12 @@ def write_trec(folder: str | Path, data: RetrievalSet, ranks: Ranks, *, depth: i
     next smaller number in single precision, as which trec_eval reads it. White space in an id, which parts the fields
     of a line, is written as in addresses: `%20`.
 
-    Args:
-        folder: where to.
-        data: what was searched.
-        ranks: as deep as they are, the run goes at most.
-        depth: how many passages a query gets; as many as were ranked where None.
+    A query gets as many passages as the depth says, and as many as were ranked at most.
 
     Raises:
         InputError: if two ids are the same once they are written so.
     """
     query_ids, passage_ids = _fields(data.query_ids, "query"), _fields(data.passage_ids, "passage")
-
     top, scores = ranks.top[:, :depth], ranks.top_scores[:, :depth].astype(np.float32)
     for column in range(1, scores.shape[1]):
         scores[:, column] = np.minimum(scores[:, column], np.nextafter(scores[:, column - 1], np.float32(-np.inf)))
@@ -86,7 +77,14 @@ def run_depth(data: RetrievalSet, depth: int) -> int:
     return depth
 
 
-def evaluate_run(path: str | Path, data: RetrievalSet, *, name: str | None = None) -> Results:
+def evaluate_run(
+    path: str | Path,
+    data: RetrievalSet,
+    *,
+    name: str | None = None,
+    top_k: int = 0,
+    on_ranks: Callable[[Ranks], object] | None = None,
+) -> Results:
     """Evaluate somebody's ranking of the pool, in all settings.
 
     The corpus of one language is the run with the others' passages left out. A passage that the run does not hold
@@ -98,47 +96,43 @@ def evaluate_run(path: str | Path, data: RetrievalSet, *, name: str | None = Non
             `EXAMPLE@LANGUAGE` for queries and the set's passage ids. As with trec_eval the order is that of the scores.
         data: the benchmark that was searched.
         name: what to call the system; `run:` and the file's name where None.
+        top_k: as for `evaluate`.
+        on_ranks: likewise.
 
     Raises:
         InputError: if a line is not of that form, or names a query or passage that the benchmark lacks.
     """
     path, start = Path(path), time.perf_counter()
     query, passage, score = _read_run(path, data)
-    ranks = _rank_run(data, query, passage, score)
-    per_query, summary = summarise(data, ranks, _scores_of(data, query, passage, score))
+    ranks = _rank_run(data, query, passage, score, max(top_k, depth_needed(data)))
+    measured = summarise(data, ranks, _scores_of(data, query, passage, score))
+    if on_ranks is not None:
+        on_ranks(ranks)
     described = {
         **NO_MODEL,
         "name": f"{RUN_PREFIX}{path.name}" if name is None else name,
         "run": path.name,
-        "fingerprint": _fingerprint(path),
+        "fingerprint": file_digest(path),
     }
-    head = {"schema": SCHEMA, "benchmark": data.name, "benchmark_fingerprint": data.fingerprint, "model": described}
-    seconds = {"encode": 0.0, "score": round(time.perf_counter() - start, 3), "align": 0.0}
-    tail = {"alignment": {}, "seconds": seconds, "versions": versions()}
-    return Results({**head, **summary, **tail}, per_query, top_passages(data, ranks))
+    return assembled(data, ranks, measured, described, (0.0, time.perf_counter() - start, 0.0), {})
 
 
-def _rank_run(data: RetrievalSet, query: IntArray, passage: IntArray, score: FloatArray) -> Ranks:
+def _rank_run(data: RetrievalSet, query: IntArray, passage: IntArray, score: FloatArray, top_k: int) -> Ranks:
     held, number = np.unique(passage, return_inverse=True)
     _, by_id = np.unique([_field(data.passage_ids[n]).encode() for n in held.tolist()], return_inverse=True)
     order = np.lexsort((-by_id[number], -score, query))  # ties as trec_eval breaks them: larger ids, as bytes, first
     query, passage, score = query[order], passage[order], score[order]
     language = data.passage_language[passage]
-    pooled = _position(query)
-    by_language = np.lexsort((pooled, language, query))
-    own = np.empty_like(pooled)
-    own[by_language] = _position((query * len(data.languages) + language)[by_language])
-    at, found = look_up_pairs(data, query, passage)(
-        np.concatenate([data.judgement_query, data.ignored_query]),
-        np.concatenate([data.judgement_passage, data.ignored_passage]),
-    )
-    depth = min(len(data.passage_texts), depth_needed(data) + int(np.bincount(data.ignored_query, minlength=1).max()))
+    pooled = place_in_group(query) + 1
+    own = place_in_group(query * len(data.languages) + language) + 1
+    *wanted, depth = ranked_pairs(data, top_k)
+    at, found = look_up_pairs(data, query, passage)(*wanted)
     shown = pooled <= depth
     cell = query[shown], pooled[shown] - 1
     top, top_scores = np.full((len(data.query_texts), depth), -1), np.zeros((len(data.query_texts), depth), np.float32)
     top[cell], top_scores[cell] = passage[shown], score[shown]
     ranks = Ranks(np.where(found, pooled[at], UNRANKED), np.where(found, own[at], UNRANKED), top, top_scores)
-    return leave_ignored_out(data, ranks)
+    return without_ignored(data, ranks)
 
 
 def _scores_of(data: RetrievalSet, query: IntArray, passage: IntArray, score: FloatArray) -> Scores:
@@ -180,28 +174,12 @@ def _read_run(path: Path, data: RetrievalSet) -> tuple[IntArray, IntArray, Float
     if not score:
         raise InputError(f"{path}: holds no ranking")
     ranked = np.array(query), np.array(passage), np.array(score)
-    order = np.lexsort((np.array(line_number), ranked[1], ranked[0]))
-    again = order[1:][(np.diff(ranked[0][order]) == 0) & (np.diff(ranked[1][order]) == 0)]
+    again = np.flatnonzero(place_in_group(ranked[0] * len(passages) + ranked[1]))
     if len(again):
-        n = int(again.min())
+        n = int(again[0])
         ids = data.passage_ids[passage[n]], data.query_ids[query[n]]
         raise InputError(f"{path}, line {line_number[n]}: {ids[0]!r} is ranked twice for {ids[1]!r}")
     return ranked
-
-
-def _position(group: IntArray) -> IntArray:
-    """Place of each within its run of equal neighbours, from 1."""
-    starts = np.flatnonzero(np.diff(group, prepend=group[0] - 1))
-    position: IntArray = np.arange(len(group)) - np.repeat(starts, np.diff(np.append(starts, len(group)))) + 1
-    return position
-
-
-def _fingerprint(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _is_finite(text: str) -> bool:

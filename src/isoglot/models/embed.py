@@ -20,6 +20,7 @@ from sentence_transformers import SentenceTransformer
 from transformers import PreTrainedTokenizerBase
 
 from isoglot.common.atomic import checksum, write_whole_folder
+from isoglot.common.cache import cache_folder
 from isoglot.common.errors import InputError
 from isoglot.models.encoders import TASKS, Role, has_routes, role_prompt, split_head, task_of, token_limit, token_limits
 from isoglot.models.fingerprint import fingerprint
@@ -83,6 +84,11 @@ class EmbeddingStore:
         except OSError:
             if not shard.exists():
                 raise
+
+
+def embedding_store() -> EmbeddingStore:
+    """Where vectors are kept between runs, in the user's cache."""
+    return EmbeddingStore(cache_folder() / "embeddings")
 
 
 def _sound(shard: Path) -> bool:

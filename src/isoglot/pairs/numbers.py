@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import mmap
-import tempfile
+import os
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from isoglot.common.cache import cache_folder
-from isoglot.pairs.texts import LARGE, BoolArray, HashArray, IntArray
+from isoglot.pairs.texts import LARGE, BoolArray, HashArray, IntArray, Source, TemporaryFile
 
 _NUMBERS_AT_A_TIME = 1 << 20
 _SORTED_AT_A_TIME = 1 << 25
@@ -26,7 +25,7 @@ class Column:
     def __init__(self, kind: npt.DTypeLike) -> None:
         self.kind = np.dtype(kind)
         self._blocks: list[npt.NDArray[Any]] = []
-        self._file: IO[bytes] | None = None
+        self._file: TemporaryFile | None = None
         self._length = 0
         self._varies = False
 
@@ -49,16 +48,13 @@ class Column:
         return self._length
 
     def _keep(self, numbers: npt.NDArray[Any]) -> None:
-        if self._file is not None:
-            numbers.tofile(self._file)
-            return
         self._blocks.append(numbers)
-        if sum(block.nbytes for block in self._blocks) > LARGE:
-            folder = cache_folder() / "temporary"
-            folder.mkdir(parents=True, exist_ok=True)
-            self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed with the map of it
-            for held in self._blocks:
-                held.tofile(self._file)
+        if self._file is None and sum(block.nbytes for block in self._blocks) > LARGE:
+            self._file = TemporaryFile(".numbers")
+        if self._file is not None:
+            with self._file.path.open("ab") as file:
+                for block in self._blocks:
+                    block.tofile(file)
             self._blocks.clear()
 
     def finish(self) -> npt.NDArray[Any]:
@@ -67,8 +63,22 @@ class Column:
             return np.broadcast_to(self._value, (self._length,))
         if self._file is None:
             return np.concatenate([np.zeros(0, self.kind), *self._blocks])
-        self._file.flush()
-        return np.memmap(self._file, self.kind, "r", shape=(self._length,))
+        return _mapped(self._file, self.kind, self._length)
+
+
+class _Mapped(np.memmap[Any, Any]):
+    """Numbers that another process, or a hash of a pickle, is handed as the name of their file."""
+
+    file: Source | None = None  # of the whole; a part of it has none
+
+    def __reduce__(self) -> Any:
+        return super().__reduce__() if self.file is None else (_mapped, (self.file, self.dtype, len(self)))
+
+
+def _mapped(file: Source, kind: np.dtype[Any], length: int) -> _Mapped:
+    found = _Mapped(os.fspath(file), kind, "r", shape=(length,))
+    found.file = file
+    return found
 
 
 def blocks(*columns: npt.NDArray[Any]) -> Iterator[tuple[Any, ...]]:

@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -19,14 +19,14 @@ from isoglot.common.errors import InputError
 from isoglot.common.languages import normalize_language
 from isoglot.pairs import duplicates
 from isoglot.pairs.description import Description, Tokenizer, length_quantiles
-from isoglot.pairs.numbers import Column, blocks, first_places, numbered
+from isoglot.pairs.joining import joined
+from isoglot.pairs.numbers import first_places
 from isoglot.pairs.rows import (
     TEXT_COLUMNS,
-    Part,
     Rows,
     by_example,
     patterns,
-    put_together,
+    repeated,
     rows_of_batches,
     selected,
 )
@@ -129,15 +129,9 @@ class ParallelPairs:
         return cls(store, ids.select(first), tuple(languages), tuple(datasets), rows, negative)
 
     def _check_once_per_language(self, where: Where) -> None:
-        pattern, table = self._patterns
-        twice = (table.sum(2) > 1).any(1)[pattern]
-        if not twice.any():
+        if (found := repeated(self.numbers, self._patterns)) is None:
             return
-        rows = np.flatnonzero(twice[self.example])
-        key = self.example[rows].astype(np.int64) * len(self.languages) + self.language[rows]
-        _, first, back = np.unique(key, return_index=True, return_inverse=True)
-        again = int(np.flatnonzero(first[back] != np.arange(len(key)))[0])
-        row, before = int(rows[again]), int(rows[first[back[again]]])
+        row, before = found
         name, tag = self.example_ids[int(self.example[row])], self.languages[int(self.language[row])]
         raise InputError(
             f'{where(row)}: id "{name}" has "{tag}" already ({where(before)}); one translation per language and id'
@@ -155,30 +149,7 @@ class ParallelPairs:
         """
         if len(parts) == 1:
             return parts[0]
-        ids = ArrowTexts.joined([part.example_ids for part in parts])
-        number, first = numbered(ids.hashes())
-        if len(first) < len(number):
-            names = (
-                f"{part.datasets[n]}/{name}"
-                for part in parts
-                for name, n in zip(part.example_ids, part._dataset.tolist(), strict=True)
-            )
-            ids = texts_of(names)
-            number, first = numbered(ids.hashes())
-        languages = sorted({tag for part in parts for tag in part.languages})
-        datasets = list(dict.fromkeys(name for part in parts for name in part.datasets))
-        joined, start, text, negative = [], 0, 0, Column(np.int32)
-        for part in parts:
-            own = number[start : start + part.example_count]
-            named = np.array([datasets.index(name) for name in part.datasets], np.int32)
-            spoken = np.searchsorted(languages, part.languages)
-            joined.append(Part(part.numbers, None, own, spoken, named, text, len(negative)))
-            for _, some in blocks(part.negative):
-                negative.append(some + text)
-            start, text = start + part.example_count, text + len(part.store)
-        rows = put_together(joined, len(languages), len(datasets))
-        store = ArrowTexts.joined([part.store for part in parts])
-        pairs = cls(store, ids.select(first), tuple(languages), tuple(datasets), rows, negative.finish())
+        pairs = cls(*joined(parts))
         pairs._check_once_per_language(lambda row: f"row {row + 1} of the concatenated tables")
         return pairs
 
@@ -215,7 +186,7 @@ class ParallelPairs:
         return np.asarray(self.numbers.query >= 0)
 
     @cached_property
-    def _dataset(self) -> IntArray:
+    def example_dataset(self) -> IntArray:
         """`(examples,)`; the data set of each example, that of its first row."""
         return self.numbers.dataset[first_places(self.example, self.example_count)]
 
@@ -244,11 +215,8 @@ class ParallelPairs:
         """Texts of some rows, or of all, in that order; a query may be None."""
         numbers = self.text_numbers(role)
         numbers = numbers if rows is None else numbers[rows]
-        has = numbers >= 0
-        if has.all():
-            return list(self.store.take(numbers))
-        found = iter(self.store.take(numbers[has]))
-        return [next(found) if there else None for there in has.tolist()]
+        found = iter(self.store.take(numbers[numbers >= 0]))
+        return [next(found) if number >= 0 else None for number in numbers.tolist()]
 
     def negatives(self, rows: IntArray | None = None) -> list[list[str]]:
         """The negatives of some rows, or of all, in that order; an empty list where there are none."""
@@ -305,12 +273,7 @@ class ParallelPairs:
         return self.select_rows(chosen[self.example])
 
     def with_negatives(self, counts: IntArray, passages: IntArray) -> ParallelPairs:
-        """The same rows with other negatives.
-
-        Args:
-            counts: `(rows,)`; how many each row has; -1 where none are known.
-            passages: `(negatives,)`; the rows whose passages they are, row after row.
-        """
+        """The same rows with so many negatives each, `(rows,)`, -1 for unknown: the passages of rows, row after row."""
         had = np.maximum(counts, 0)
         rows = replace(self.numbers, negatives_from=np.cumsum(had) - had, negatives_count=counts)
         return replace(self, numbers=rows, negative=self.numbers.passage[passages])
@@ -386,27 +349,16 @@ class ParallelPairs:
         most translations is kept, the first one of several. Then examples go whose query, in any language, one with
         more translations or an earlier one asks too: in a batch each would be the other's false negative.
         """
-        count, rows = self.example_count, self.numbers
-        passage, near = (
-            duplicates.shared(rows, "passage", duplicates.key_numbers(self.store, rows.passage, key))
-            for key in (duplicates.passage_key, duplicates.near_key)
-        )
-        query = duplicates.key_numbers(self.store, rows.query, duplicates.query_key)
-        order = np.argsort(-np.bincount(self.example, minlength=count), kind="stable")
-        same_group = duplicates.connected([passage], count)
-        near_group = duplicates.connected([passage, near], count)
-        kept = duplicates.best_of(near_group, order)
-        asked = duplicates.shared(rows, "query", query).of(kept)
-        result = self.select_examples(kept & duplicates.first_with_key(asked, order))
-        groups, near_groups = len(np.unique(same_group)), int(kept.sum())
+        kept, same, near = duplicates.distinct(self.store, self.numbers, self.example_count)
+        result = self.select_examples(kept)
         return result, duplicates.DuplicateReport(
-            examples_before=count,
+            examples_before=self.example_count,
             examples_after=result.example_count,
             rows_before=len(self),
             rows_after=len(result),
-            same_passage=count - groups,
-            near_passage=groups - near_groups,
-            same_query=near_groups - result.example_count,
+            same_passage=same,
+            near_passage=near,
+            same_query=self.example_count - same - near - result.example_count,
         )
 
     def describe(self, tokenizer: Tokenizer | None = None) -> Description:
@@ -418,12 +370,11 @@ class ParallelPairs:
         pattern, table = self._patterns
         times = np.bincount(pattern, minlength=len(table)).astype(np.float64)[:, None]
         present, asked = table.any(2), table[:, :, 1:].any(2)
-        per_dataset = np.bincount(self._dataset, minlength=len(self.datasets)).tolist()
+        per_dataset = np.bincount(self.example_dataset, minlength=len(self.datasets)).tolist()
         lengths: dict[str, list[int]] = {}
         if tokenizer is not None:
             rows = np.arange(0, len(self), -(-len(self) // _DESCRIBED_TEXTS) or 1)
-            roles: tuple[Role, ...] = ("query", "passage")
-            for role in roles:
+            for role in get_args(Role):
                 lengths[role] = length_quantiles([text for text in self.texts(role, rows) if text], tokenizer)
         return Description(
             examples=self.example_count,
@@ -449,7 +400,7 @@ class ParallelPairs:
         return Translations(
             languages=self.languages,
             datasets=self.datasets,
-            dataset=self._dataset,
+            dataset=self.example_dataset,
             group=duplicates.connected([duplicates.shared(self.numbers, "passage", key)], self.example_count),
             pattern=pattern,
             available=np.asarray(table[:, :, 1:].any(2)),

@@ -240,6 +240,19 @@ def patterns(rows: Rows, languages: int) -> tuple[IntArray, npt.NDArray[np.int32
     return found, table.reshape(len(known), languages, 3)
 
 
+def repeated(rows: Rows, found: tuple[IntArray, IntArray]) -> tuple[int, int] | None:
+    """The first row with the example and language of an earlier one, and that one; `found` are the rows' patterns."""
+    pattern, table = found
+    twice = (table.sum(2) > 1).any(1)[pattern]
+    if not twice.any():
+        return None
+    suspects = np.flatnonzero(twice[rows.example])
+    key = rows.example[suspects].astype(np.int64) * table.shape[1] + rows.language[suspects]
+    _, first, back = np.unique(key, return_index=True, return_inverse=True)
+    again = int(np.flatnonzero(first[back] != np.arange(len(key)))[0])
+    return int(suspects[again]), int(suspects[first[back[again]]])
+
+
 def _kinds(part: Rows) -> IntArray:
     kind = np.where(part.query < 0, 0, np.where(part.query == part.passage, 2, 1))
     return part.language.astype(np.int64) * 3 + kind

@@ -21,7 +21,7 @@ _OF_A_BENCHMARK = (
     ("differences", "Which differences are real", "differences", parts.differences),
     ("languages", "Language by language", "languages", parts.languages),
     ("bias", "Bias by query language", "plots", parts.bias),
-    ("errors", "Errors and preference", "tables", parts.errors),
+    ("errors", "Errors and preference", "errors", parts.errors),
     ("mix", "Languages of the first passages", "first_passages", parts.first_passages),
     ("alignment", "Alignment of the embeddings", "tables", parts.alignment),
 )
@@ -59,11 +59,7 @@ def save_report(
 def html_report(results: Sequence[Results], title: str = DEFAULT_TITLE, *, logs: Sequence[LossLog | None] = ()) -> str:
     """The page: a summary in words, then per benchmark the systems, their differences and languages; then questions.
 
-    The arguments are those of `save_report`.
-
-    Raises:
-        InputError: if there are none, or two benchmarks go by one name.
-        MissingExtraError: if the library that draws the plots is not installed.
+    Arguments and errors are those of `save_report`.
     """
     return html_page(title, _sections(by_benchmark(results), logs))
 
@@ -84,12 +80,12 @@ def _sections(groups: Sequence[Systems], logs: Sequence[LossLog | None]) -> list
         made.append(Section(key, systems.benchmark, inside=inside))
     if training := parts.training(logs):
         made.append(Section("training", "Training", "plots", training))
-    questions = []
-    for number, systems in enumerate(groups, 1):
-        asked = parts.explorer(systems)
-        if asked["queries"]:
-            data = {"key": f"explorer-{number}", "questions": asked}
-            questions.append(Section(f"questions-{number}", f"Questions of {systems.benchmark}", "explorer", data))
+    explored = [(n, systems.benchmark, parts.explorer(systems)) for n, systems in enumerate(groups, 1)]
+    questions = [
+        Section(f"questions-{n}", f"Questions of {name}", "explorer", {"key": f"explorer-{n}", "questions": asked})
+        for n, name, asked in explored
+        if asked["queries"]
+    ]
     if questions:
         made.append(Section("questions", "See for yourself", "about_questions", inside=questions))
     origins = {"benchmarks": [parts.provenance(systems) for systems in groups]}

@@ -28,29 +28,17 @@ _DRAWING = {
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page with a heading.
+    """A part of the page with a heading."""
 
-    Attributes:
-        key: its id.
-        title: its heading.
-        part: the macro of `parts.html` that shows it; none where empty.
-        data: what the macro takes.
-        inside: the sections inside it.
-    """
-
-    key: str
+    key: str  # its id
     title: str
-    part: str = ""
-    data: Mapping[str, Any] = field(default_factory=dict)
+    part: str = ""  # the macro of `parts.html` that shows it
+    data: Mapping[str, Any] = field(default_factory=dict)  # what the macro takes
     inside: Sequence[Section] = ()
 
 
 def html_page(title: str, sections: Sequence[Section]) -> str:
-    """A whole page.
-
-    Raises:
-        MissingExtraError: if the library that draws the plots is not installed.
-    """
+    """A whole page; raises as `plot_library`."""
     return render("page.html", title=title, sections=sections, plot_library=plot_library())
 
 
@@ -69,11 +57,7 @@ def plot_library() -> Markup:
 
 
 def plot_svg(spec: dict[str, Any]) -> str:
-    """A plot as a drawing of its own, dark on white.
-
-    Raises:
-        MissingExtraError: as `plot_library`.
-    """
+    """A plot as a drawing of its own, dark on white; raises as `plot_library`."""
     drawing: str = _converter().vegalite_to_svg({**spec, "background": "white", "config": _DRAWING})
     return drawing.replace("currentColor", "#222")  # a drawing alone has no page to take its colour from
 
@@ -104,6 +88,5 @@ def _environment(package: str) -> Environment:
         keep_trailing_newline=True,
     )
     made.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":"), "allow_nan": False}
-    made.filters |= {"md": markdown_text, "md_table": lambda table: markdown_table(table.header, table.rows)}
-    made.filters |= {"tex": latex_text}
+    made.filters |= {"md": markdown_text, "tex": latex_text, "md_table": lambda it: markdown_table(it.header, it.rows)}
     return made

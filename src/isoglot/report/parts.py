@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from isoglot.common.languages import language_name
 from isoglot.evaluation.averages import MATTERS_OF_TASTE
-from isoglot.report.plots import Plot, difference, language_bars, language_map, largest, loss_plot, systems_plot
+from isoglot.report.plots import Plot, difference_maps, language_bars, language_map, loss_plot, systems_plot
 from isoglot.report.runs import LossLog
 from isoglot.report.sentences import best, in_words, main_column, sentences
 from isoglot.report.systems import Column, Systems, measure_name
@@ -20,10 +21,6 @@ _CAPTIONS = {
     "same_language_share@1": "How often a passage of the query's own language comes first; upright line: of a ranking "
     "blind to language; nearer to it is better, on either side",
 }
-_ERRORS = (
-    "Error and preference apart. A wrong passage above a right one is an error. Which of several right ones stands "
-    "higher is a matter of taste: without a preference, the one in the query's language does in half of the pairs."
-)
 _IN_THE_POOL = (
     ("semantic_error", "semantic_error", "right answers with a wrong passage above them", ".1%"),
     ("semantic_error", "semantic_error_same_language", "the highest wrong one in the query's language", ".1%"),
@@ -94,17 +91,14 @@ def languages(systems: Systems) -> dict[str, Any] | None:
     grids = [result.summary["grid"]["values"] for result in systems.results]
     present = [value for values in grids for row in values for value in row if value is not None]
     domain = (min(present), max(present)) if len(set(present)) > 1 else (0.0, 1.0)
-    changes = [difference(values, grids[0]) for values in grids[1:]]
-    end, measure, tags = largest(changes), measure_name(systems.measure), systems.languages
+    measure, tags, (first, *others) = measure_name(systems.measure), systems.languages, systems.names
     maps = [
         language_map(f"{measure} of {name}", tags, values, domain)
         for name, values in zip(systems.names, grids, strict=True)
     ]
-    others = []
-    for name, plot, change in zip(systems.names[1:], maps[1:], changes, strict=True):
-        caption = f"{name} minus {systems.names[0]}"
-        others += [plot, language_map(caption, tags, change, (-end, end), form="+.2f", diverging=True)]
-    return {"measure": measure, "first": maps[0], "others": others}
+    changes = difference_maps([f"{name} minus {first}" for name in others], tags, grids)
+    pairs = [plot for pair in zip(maps[1:], changes, strict=True) for plot in pair]
+    return {"measure": measure, "first": maps[0], "others": pairs}
 
 
 def bias(systems: Systems) -> dict[str, Any] | None:
@@ -116,17 +110,17 @@ def bias(systems: Systems) -> dict[str, Any] | None:
     plots = []
     for column in shown:
         fair = "fair_share@1" if column.measure == "same_language_share@1" else None
-        table = _bias_table(systems, column, fair)
-        plots.append(Plot(language_bars(systems, column, fair), _CAPTIONS[column.measure], table))
+        bars, table = language_bars(systems, column, fair), _bias_table(systems, column, fair)
+        plots.append(Plot(bars, _CAPTIONS[column.measure], table))
     return {"lead": f"Panels: systems.{ring}", "plots": plots}
 
 
 def errors(systems: Systems) -> dict[str, Any] | None:
     """Errors and preference in the pool, and measures that others report; None where no system has any."""
-    summaries = [result.summary for result in systems.results]
+    summaries = (result.summary for result in systems.results)
     title = f"Errors, preference and agreement over the pool of {systems.benchmark}"
     table = errors_table(title, dict(zip(systems.names, summaries, strict=True)))
-    return {"lead": _ERRORS, "tables": [table]} if table.rows else None
+    return {"tables": [table]} if table.rows else None
 
 
 def errors_table(title: str, summaries: Mapping[str, Mapping[str, Any]]) -> Table:
@@ -143,22 +137,15 @@ def errors_table(title: str, summaries: Mapping[str, Mapping[str, Any]]) -> Tabl
 
 def first_passages(systems: Systems) -> dict[str, Any] | None:
     """Languages among the first ten passages by query language; None where no system has them."""
-    mixes = [result.summary.get("language_mix") for result in systems.results]
-    known = [(name, mix) for name, mix in zip(systems.names, mixes, strict=True) if mix]
+    every = zip(systems.names, systems.results, strict=True)
+    known = [(name, mix) for name, result in every if (mix := result.summary.get("language_mix"))]
     if not known:
         return None
     most = max(value for _, mix in known for row in mix["values"] for value in row)
     cutoff = known[0][1]["cutoff"]
+    drawn = partial(language_map, domain=(0.0, most), found="passage language", form=".0%")
     plots = [
-        language_map(
-            f"{name}: languages of the first {cutoff}",
-            mix["columns"],
-            mix["values"],
-            (0.0, most),
-            queries=mix["rows"],
-            found="passage language",
-            form=".0%",
-        )
+        drawn(f"{name}: languages of the first {cutoff}", mix["columns"], mix["values"], queries=mix["rows"])
         for name, mix in known
     ]
     return {"cutoff": cutoff, "plots_of_it": plots}
@@ -166,9 +153,8 @@ def first_passages(systems: Systems) -> dict[str, Any] | None:
 
 def alignment(systems: Systems) -> dict[str, Any] | None:
     """Measures of the embeddings themselves; None where no system has any."""
-    measured = {
-        name: result.summary.get("alignment") or {} for name, result in zip(systems.names, systems.results, strict=True)
-    }
+    every = zip(systems.names, systems.results, strict=True)
+    measured = {name: result.summary.get("alignment") or {} for name, result in every}
     table = named_figures("From the vectors of parallel passages", measured)
     return {"tables": [table]} if table.rows else None
 
@@ -191,10 +177,8 @@ def number(value: float | None) -> str:
 
 def training(logs: Sequence[LossLog | None]) -> dict[str, Any] | None:
     """Losses by kind of batch over the steps of each run; None where there are none."""
-    runs: list[LossLog] = []
-    for log in logs:
-        if log is not None and log.entries and log not in runs:  # systems of one run share its log
-            runs.append(log)
+    known = [log for log in logs if log is not None and log.entries]
+    runs = [log for number, log in enumerate(known) if log not in known[:number]]  # systems of one run share its log
     if not runs:
         return None
     rows = []
@@ -212,10 +196,8 @@ def training(logs: Sequence[LossLog | None]) -> dict[str, Any] | None:
 def explorer(systems: Systems) -> dict[str, Any]:
     """Questions, passages and who ranks what, each text once.
 
-    Returns:
-        `languages`: names by tag; `systems`: names; `queries`: id, example, language and text; `passages`: language and
-        text; `top`: for each system and query, triples of passage number, score and whether it is a right answer, best
-        first, or an empty list where the system was not asked.
+    `top` holds for each system and query triples of passage number, score and whether it is a right answer, best first;
+    it is empty where the system was not asked.
     """
     queries: dict[str, dict[str, str]] = {}
     passages: dict[str, int] = {}
@@ -246,20 +228,13 @@ def provenance(systems: Systems) -> dict[str, Any]:
     rows = []
     for name, result in zip(systems.names, systems.results, strict=True):
         model, seconds = result.summary["model"], result.summary.get("seconds", {})
-        weights = str(model["fingerprint"])[:12] if "fingerprint" in model else f"run {model.get('run', '-')}"
-        prompts = (
-            [repr(model["prompts"].get(role) or "") for role in ("query", "passage")] if "prompts" in model else []
-        )
-        versions = result.summary.get("versions", {})
-        rows.append(
-            (
-                *(name, weights),
-                *(str(model.get(key, "-")) for key in ("dimensions", "max_tokens", "arithmetic")),
-                *(prompts if "prompts" in model else ("-", "-")),
-                f"{seconds['encode']:,.1f} s" if "encode" in seconds else "-",
-                ", ".join(f"{package} {version}" for package, version in versions.items()) or "-",
-            )
-        )
+        weights = str(model.get("fingerprint") or "")[:12] or f"run {model.get('run', '-')}"
+        prompts = model.get("prompts")
+        said = ("-", "-") if prompts is None else (repr(prompts.get(role) or "") for role in ("query", "passage"))
+        encoding = f"{seconds['encode']:,.1f} s" if "encode" in seconds else "-"
+        versions = ", ".join(f"{package} {made}" for package, made in result.summary.get("versions", {}).items())
+        about = (str(model.get(key, "-")) for key in ("dimensions", "max_tokens", "arithmetic"))
+        rows.append((name, weights, *about, *said, encoding, versions or "-"))
     title = f"Systems on {systems.benchmark}: models and how they were run"
     return {
         "table": Table(title, _PROVENANCE, tuple(rows), words=True, code=(1, 5, 6)),

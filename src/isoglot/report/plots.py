@@ -6,8 +6,11 @@ Nothing is told by colour alone. Text in a coloured cell is black or white, whic
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from statistics import fmean
 from typing import Any
 
 from isoglot.common.languages import language_name
@@ -27,13 +30,7 @@ _SHAPES = ["diamond", "triangle-up", "triangle-down", "circle"]
 
 @dataclass(frozen=True)
 class Plot:
-    """A plot as a page shows it.
-
-    Attributes:
-        spec: in Vega-Lite.
-        caption: what it shows.
-        table: its figures.
-    """
+    """A plot as a page shows it: in Vega-Lite, with what it shows, and its figures."""
 
     spec: Spec
     caption: str
@@ -56,12 +53,9 @@ def layer(mark: str, encoding: Spec, /, **style: Any) -> Spec:
 
 
 def systems_plot(description: str, names: Sequence[str], cells: Sequence[Sequence[Cell]]) -> Spec:
-    """Every system's figures with their intervals, one panel per figure.
+    """The same figures of every system with their intervals, one panel per figure; the baseline is the first system.
 
-    Args:
-        description: what the plot shows, for readers who cannot see it.
-        names: of the systems, the one that the others are compared with first.
-        cells: the same figures of each system.
+    The description says what the plot shows to readers who cannot see it.
     """
     panels = [
         _systems_panel(names, column, first=n % _ACROSS == 0) for n, column in enumerate(zip(*cells, strict=True))
@@ -147,9 +141,8 @@ def language_map(
         if value is not None and value == value
     ]
     step = 37 if len(tags) <= 13 else 18
-    scale: Spec = {"domain": list(domain), "range": "diverging" if diverging else "heatmap"}
-    if diverging:
-        scale["domainMid"] = 0
+    parted = {"range": "diverging", "domainMid": 0} if diverging else {"range": "heatmap"}
+    scale = {"domain": list(domain), **parted}
     legend = {"title": None, "format": form, "gradientLength": {"expr": "min(height, 200)"}}
     tooltip = [
         {"field": "rows", "title": titles[0]},
@@ -176,40 +169,32 @@ def language_map(
     return Plot(spec, caption, grid(title, rows, tags, values, longer))
 
 
-def difference(values: Values, other: Values) -> list[list[float | None]]:
-    """One square minus another; None where either has none."""
-    return [
-        [None if a is None or b is None else a - b for a, b in zip(row, under, strict=True)]
-        for row, under in zip(values, other, strict=True)
+def difference_maps(captions: Sequence[str], tags: Sequence[str], grids: Sequence[Values]) -> list[Plot]:
+    """How all grids but the first differ from the first, by query and corpus language; in the same colours."""
+    changes = [
+        [
+            [None if a is None or b is None else a - b for a, b in zip(row, under, strict=True)]
+            for row, under in zip(values, grids[0], strict=True)
+        ]
+        for values in grids[1:]
     ]
-
-
-def largest(squares: Sequence[Values]) -> float:
-    """The largest value of all in size; 1 where there is nothing but 0."""
-    return max((abs(v) for values in squares for row in values for v in row if v is not None), default=0.0) or 1.0
+    end = max((abs(v) for values in changes for row in values for v in row if v is not None), default=0.0) or 1.0
+    drawn = partial(language_map, tags=tags, domain=(-end, end), form="+.2f", diverging=True)
+    return [drawn(caption, values=values) for caption, values in zip(captions, changes, strict=True)]
 
 
 def language_bars(systems: Systems, column: Column, fair: str | None = None) -> Spec:
     """A measure of bias by query language, a panel per system.
 
-    Args:
-        systems: of one benchmark.
-        column: the measure.
-        fair: the measure that holds what is expected of a ranking blind to language; drawn as a tick.
+    `fair` is the measure that holds what is expected of a ranking blind to language; it is drawn as a tick.
     """
     rows = []
     for number, name in enumerate(systems.names):
         by_language = systems.results[number].summary["by_query_language"]
         for tag, figures in by_language.items():
-            rows.append(
-                {
-                    "system": name,
-                    "language": language_name(tag),
-                    "value": figures.get(column.measure),
-                    "fair": figures.get(fair) if fair else None,
-                    "first": _rounded(systems.language_cell(0, column, tag).value) if number else None,
-                }
-            )
+            first = _rounded(systems.language_cell(0, column, tag).value) if number else None
+            about = {"system": name, "language": language_name(tag), "value": figures.get(column.measure)}
+            rows.append({**about, "fair": figures.get(fair) if fair else None, "first": first})
     order = list(dict.fromkeys(row["language"] for row in rows))
     axis: Spec = {"format": _axis_form(column), "tickCount": 3, "title": None}
     more: Spec = {"axis": axis}
@@ -267,13 +252,11 @@ def loss_curve(log: LossLog, kind: str) -> list[dict[str, Any]]:
 
     Looks at held-out pairs are few and each is a mean already: they are not smoothed.
     """
-    points = log.losses(kind)
-    size = -(-len(points) // _MOST_BINS)
-    bins = [points[first : first + size] for first in range(0, len(points), size)] if points else []
-    means = [(group[-1][0], sum(loss for _, loss in group) / len(group)) for group in bins]
-    window = 1 if kind == HELD_OUT else _SMOOTHED
-    curve = []
-    for number, (step, loss) in enumerate(means):
-        recent = [value for _, value in means[max(0, number + 1 - window) : number + 1]]
-        curve.append({"kind": kind, "step": step, "loss": loss, "mean": sum(recent) / len(recent)})
+    points, curve = log.losses(kind), []
+    size = max(1, -(-len(points) // _MOST_BINS))
+    recent: deque[float] = deque(maxlen=1 if kind == HELD_OUT else _SMOOTHED)
+    for first in range(0, len(points), size):
+        steps, losses = zip(*points[first : first + size], strict=True)
+        recent.append(fmean(losses))
+        curve.append({"kind": kind, "step": steps[-1], "loss": recent[-1], "mean": fmean(recent)})
     return curve

@@ -67,9 +67,8 @@ def _kind(entry: dict[str, Any]) -> str:
 def _of_run(results: Results, log: LossLog) -> tuple[Results, LossLog | None]:
     model = results.summary["model"]
     if model["name"] in _OWN_NAMES:
-        results = replace(
-            results, summary={**results.summary, "model": {**model, "name": f"{log.name}: {model['name']}"}}
-        )
+        named = {**model, "name": f"{log.name}: {model['name']}"}
+        results = replace(results, summary={**results.summary, "model": named})
     return results, None if model["name"] == _OWN_NAMES[0] else log
 
 

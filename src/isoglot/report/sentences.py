@@ -14,7 +14,7 @@ from isoglot.statistics.comparison import BIAS, NOT_SHOWN, Comparison, Contrast
 def sentences(comparison: Comparison) -> list[str]:
     """All contrasts in words: one line for each setting, one for all its query languages."""
     lines = [said(contrast, note=_family(comparison, contrast)) for contrast in overall(comparison)]
-    return lines + [_languages_sentence(comparison, contrasts) for contrasts in _by_language(comparison)]
+    return lines + [_languages_sentence(comparison, some) for some in _by_language(comparison)]
 
 
 def language_findings(comparison: Comparison) -> list[str]:
@@ -24,13 +24,7 @@ def language_findings(comparison: Comparison) -> list[str]:
 
 
 def said(contrast: Contrast, where: str = "", note: str = "") -> str:
-    """A contrast as a clause: a difference only where the verdict has one.
-
-    Args:
-        contrast: which.
-        where: the benchmark, if that is to be said.
-        note: what else to say beside its figures.
-    """
+    """A contrast as a clause, a difference only where the verdict has one; on a benchmark, with a note if given."""
     figures = ", ".join(part for part in (change(contrast), note) if part)
     what = f"{column_of(contrast).compared}{f' on {where}' if where else ''} ({figures})"
     if contrast.verdict == NOT_SHOWN:
@@ -81,33 +75,34 @@ def _by_language(comparison: Comparison) -> list[list[Contrast]]:
 
 def _languages_sentence(comparison: Comparison, contrasts: Sequence[Contrast]) -> str:
     first = contrasts[0]
-    verdicts = []
-    for verdict in ("better", "worse", "higher", "lower"):
-        if tags := [str(contrast.language) for contrast in contrasts if contrast.verdict == verdict]:
-            verdicts.append(f"{verdict} in {', '.join(tags)}")
-    if rest := sum(contrast.verdict == NOT_SHOWN for contrast in contrasts):
+    tags: dict[str, list[str]] = {}
+    for one in contrasts:
+        tags.setdefault(one.verdict, []).append(str(one.language))
+    rest = len(tags.pop(NOT_SHOWN, ()))
+    verdicts = [f"{verdict} in {', '.join(tags[verdict])}" for verdict in sorted(tags)]
+    if rest:
         verdicts.append(f"{NOT_SHOWN} in {rest} of {len(contrasts)}")
-    who = f"{first.system} against {first.baseline}"
-    return (
-        f"{who} in {column_of(first).compared} by query language: {'; '.join(verdicts)} ({_family(comparison, first)})"
-    )
+    about = f"{first.system} against {first.baseline} in {column_of(first).compared}"
+    return f"{about} by query language: {'; '.join(verdicts)} ({_family(comparison, first)})"
 
 
 def _family(comparison: Comparison, contrast: Contrast) -> str:
     alike = (contrast.measure, contrast.language is None)
     size = sum((other.measure, other.language is None) == alike for other in comparison.contrasts)
-    return f"corrected over {size} test{'s' if size > 1 else ''}"
+    return f"corrected over {_counted(size, 'test')}"
 
 
 def _setting(systems: Systems) -> str:
     summary = systems.results[0].summary
     names = [language_name(tag) for tag in systems.languages]
     shown = ", ".join(names) if len(names) <= 12 else f"{', '.join(names[:10])} and {len(names) - 10} more"
-    count = len(systems.names)
-    return (
-        f"{count} {'system' if count == 1 else 'systems'} on {systems.benchmark}: {summary['queries']:,} queries and "
-        f"{summary['passages']:,} passages in {len(names)} {'language' if len(names) == 1 else 'languages'} ({shown})."
-    )
+    sizes = f"{summary['queries']:,} queries and {summary['passages']:,} passages"
+    counted = _counted(len(systems.names), "system"), _counted(len(names), "language")
+    return f"{counted[0]} on {systems.benchmark}: {sizes} in {counted[1]} ({shown})."
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _found(systems: Systems) -> str:
@@ -155,17 +150,10 @@ def _cost(systems: Systems) -> str:
     if column not in systems.columns or chosen == 0 or main_column(systems) == column:
         return ""
     before, after = systems.cell(0, column), systems.cell(chosen, column)
-    text = (
-        f"Within one language {systems.names[chosen]} reaches {column.write(after.value)}, "
-        f"{systems.names[0]} {column.write(before.value)}"
-    )
-    if systems.comparison is None:
-        return f"{text}."
-    return (
-        text
-        + {
-            "better": ": it gained there too.",
-            "worse": ": that is the price, and it is significant.",
-            "": ": no significant difference.",
-        }[after.verdict]
-    )
+    first, best_one = f"{systems.names[0]} {before.text}", f"{systems.names[chosen]} reaches {after.text}"
+    worth = {
+        "better": ": it gained there too",
+        "worse": ": that is the price, and it is significant",
+        "": ": no significant difference" if systems.comparison else "",
+    }
+    return f"Within one language {best_one}, {first}{worth[after.verdict]}."

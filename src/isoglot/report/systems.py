@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain, count
 
 from isoglot.common.errors import InputError
 from isoglot.evaluation.averages import BY_DISTANCE
@@ -18,15 +19,10 @@ _FORMS = {"rank_distance": ",.1f", "same_language_share@1": ".1%"}
 
 @dataclass(frozen=True)
 class Column:
-    """A figure of a system.
+    """A figure of a system."""
 
-    Attributes:
-        setting: `monolingual`, `cross_lingual` or `multilingual`.
-        measure: its name in `per_query.parquet`.
-    """
-
-    setting: str
-    measure: str
+    setting: str  # `monolingual`, `cross_lingual` or `multilingual`
+    measure: str  # its name in `per_query.parquet`
 
     @property
     def is_bias(self) -> bool:
@@ -85,19 +81,12 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """One figure of one system.
+    """One figure of one system."""
 
-    Attributes:
-        column: what it is a figure of.
-        value: nan where it was not measured.
-        interval: 95 %; None where statistics were not made.
-        verdict: `better` or `worse` than the first system, significantly after correction; else empty.
-    """
-
-    column: Column
-    value: float
-    interval: tuple[float, float] | None = None
-    verdict: str = ""
+    column: Column  # what it is a figure of
+    value: float  # nan where it was not measured
+    interval: tuple[float, float] | None = None  # 95 %; None where statistics were not made
+    verdict: str = ""  # `better` or `worse` than the first system, significantly after correction; else empty
 
     @property
     def text(self) -> str:
@@ -135,12 +124,7 @@ def columns(measure: str = "map") -> tuple[Column, ...]:
 
 @dataclass(frozen=True)
 class Systems:
-    """Results of one benchmark, the system to compare with first.
-
-    Attributes:
-        results: of each system.
-        names: of each system, no two the same.
-    """
+    """Results of one benchmark, the system to compare with first; no two names are the same."""
 
     results: tuple[Results, ...]
     names: tuple[str, ...]
@@ -237,12 +221,9 @@ def by_benchmark(results: Sequence[Results]) -> list[Systems]:
         groups.setdefault(str(result.summary["benchmark"]), []).append(result)
     for name, group in groups.items():
         if len({result.summary.get("benchmark_fingerprint") for result in group}) > 1:
-            raise InputError(
-                f"these results of {name!r} are of different benchmarks or versions of one; report them apart"
-            )
+            raise InputError(f"these results of {name!r} are of different benchmarks or versions; report them apart")
     return [
-        Systems(tuple(group), _unique([str(one.summary["model"]["name"]) for one in group]))
-        for group in groups.values()
+        Systems(tuple(group), _unique([one.summary["model"]["name"] for one in group])) for group in groups.values()
     ]
 
 
@@ -254,9 +235,6 @@ def _unique(names: Sequence[str]) -> tuple[str, ...]:
     """
     taken: list[str] = []
     for name in names:
-        number, shown = 1, name
-        while shown in taken:
-            number += 1
-            shown = f"{name} ({number})"
-        taken.append(shown)
+        numbered = (f"{name} ({number})" for number in count(2))
+        taken.append(next(shown for shown in chain([str(name)], numbered) if shown not in taken))
     return tuple(taken)

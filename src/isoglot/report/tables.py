@@ -16,14 +16,8 @@ from isoglot.statistics.comparison import Comparison, Contrast
 
 Values = Sequence[Sequence[float | None]]
 CONTRAST_HEADER = (
-    "system",
-    "measure",
-    "difference",
-    "95 % interval",
-    "p, corrected",
-    "effect size",
-    "better / worse",
-    "verdict",
+    *("system", "measure", "difference", "95 % interval"),
+    *("p, corrected", "effect size", "better / worse", "verdict"),
 )
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -35,21 +29,13 @@ _LATEX = {
 
 @dataclass(frozen=True)
 class Table:
-    """A table.
-
-    Attributes:
-        title: what it shows.
-        header: of its columns; the first names the rows.
-        rows: of its cells.
-        words: whether the cells are words, not figures.
-        code: numbers of columns, from 0, whose cells are fingerprints and the like.
-    """
+    """A table, its columns' heads and its rows; the first column names the rows."""
 
     title: str
     header: tuple[str | Column, ...]
     rows: tuple[tuple[str | Cell, ...], ...]
-    words: bool = False
-    code: tuple[int, ...] = ()
+    words: bool = False  # whether the cells are words, not figures
+    code: tuple[int, ...] = ()  # numbers of columns, from 0, whose cells are fingerprints and the like
 
 
 def systems_table(title: str, names: Sequence[str], cells: Sequence[Sequence[Cell]]) -> Table:

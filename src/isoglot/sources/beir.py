@@ -18,14 +18,7 @@ from isoglot.pairs import ParallelPairs
 
 @dataclass(frozen=True)
 class Judgement:
-    """How relevant a passage is to a query, by their ids in the data set.
-
-    Attributes:
-        query: the query's id.
-        passage: the passage's id.
-        grade: how relevant, 0 or less for not at all.
-        where: the file and line that says so.
-    """
+    """How relevant a passage is to a query, 0 or less for not at all, and the file and line that says so."""
 
     query: str
     passage: str
@@ -61,11 +54,7 @@ def load_beir_pairs(folder: Path, *, languages: Iterable[str] | None = None) -> 
 
 
 def the_language(name: str, languages: Iterable[str] | None) -> str:
-    """The one language that a folder is in: that asked for, or English.
-
-    Raises:
-        InputError: if several are asked for.
-    """
+    """The one language that a folder is in: that asked for, or English."""
     tags = sorted({normalize_language(tag) for tag in languages or ["en"]})
     if len(tags) > 1:
         raise InputError(f"{name}: a BEIR folder is in one language; say which, not {', '.join(tags)}")
@@ -83,7 +72,7 @@ def _rows(folder: Path, language: str, name: str) -> Iterator[Row]:
             wrong.setdefault(judgement.query, []).append(judgement.passage)
         elif judgement.query not in best or judgement.grade > best[judgement.query].grade:
             best[judgement.query] = judgement
-    named = {judgement.passage for judgement in best.values()} | {key for keys in wrong.values() for key in keys}
+    named = {judgement.passage for judgement in best.values()}.union(*wrong.values())
     passages = texts_by_id((row for row in read_passages(folder) if row[1] in named), "passage")
     for query, judgement in best.items():
         if not passages.get(judgement.passage):
@@ -108,11 +97,7 @@ def _training_qrels(folder: Path) -> Path:
 
 
 def read_queries(folder: Path) -> dict[str, str]:
-    """Id to text of a folder's queries.
-
-    Raises:
-        InputError: if a query has no text, or an id two.
-    """
+    """Id to text of a folder's queries."""
     file = first_file(folder, "queries.jsonl", "queries.jsonl.gz")
     places = ((f"{file} line {number}", row) for number, row in read_json_lines(file, "_id", "text"))
     return texts_by_id(
@@ -126,11 +111,7 @@ def corpus_file(folder: Path) -> Path:
 
 
 def read_passages(folder: Path, on_read: Callable[[int], None] | None = None) -> Iterator[tuple[str, str, str]]:
-    """Place, id and text of a folder's passages, the title in front of the text.
-
-    Raises:
-        InputError: if a passage has no id, or a text that is none.
-    """
+    """Place, id and text of a folder's passages, the title in front of the text."""
     file = corpus_file(folder)
     parquet = file.suffix == ".parquet"
     rows = read_parquet_rows(file, "_id", "text") if parquet else read_json_lines(file, "_id", "text", on_read=on_read)
@@ -141,9 +122,6 @@ def read_passages(folder: Path, on_read: Callable[[int], None] | None = None) ->
 
 def passage_text(title: object, text: object, where: str) -> str:
     """What is encoded for a passage: the title and the text with a blank between, as BEIR has it.
-
-    Raises:
-        InputError: if the text is no string, or the title is neither that nor null.
 
     >>> passage_text("Ulm", "A city.", ""), passage_text("", "A city.", ""), passage_text(None, " A city.", "")
     ('Ulm A city.', 'A city.', 'A city.')
@@ -162,11 +140,7 @@ def _id(row: Row, where: str) -> str:
 
 
 def read_judgements(path: Path) -> Iterator[Judgement]:
-    """Judgements in the form of TREC (`query 0 passage grade`) or of BEIR (`query passage grade`, perhaps a header).
-
-    Raises:
-        InputError: if a line is neither.
-    """
+    """Judgements in the form of TREC (`query 0 passage grade`) or of BEIR (`query passage grade`, perhaps a header)."""
     for number, whole in enumerate(read_lines(path), start=1):
         line = whole.rstrip("\r\n")
         row = line.split("\t") if "\t" in line else line.split()
@@ -186,9 +160,6 @@ def read_judgements(path: Path) -> Iterator[Judgement]:
 def whole_grade(value: object) -> int:
     """A grade, which may be written `1.0`, as pandas and the hub write numbers.
 
-    Raises:
-        ValueError: if it is no whole number.
-
     >>> whole_grade("1.0"), whole_grade(2), whole_grade("-1")
     (1, 2, -1)
     """
@@ -199,11 +170,7 @@ def whole_grade(value: object) -> int:
 
 
 def first_file(folder: Path, *names: str) -> Path:
-    """The first of these files that a folder has.
-
-    Raises:
-        InputError: if it has none.
-    """
+    """The first of these files that a folder has."""
     found = next((folder / name for name in names if (folder / name).is_file()), None)
     if found is None:
         raise InputError(f"{folder}: no {' or '.join(names)} here; name a folder in BEIR's format")

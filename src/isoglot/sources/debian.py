@@ -95,14 +95,7 @@ def load_debian(*, cache_dir: str | Path | None = None, refresh: bool = False, t
 
 
 def pairs_of_lists(lists: Path) -> ParallelPairs:
-    """Pairs of the `*_i18n_Translation-*` files of a folder, joined on the MD5 sum of the English description.
-
-    Args:
-        lists: folder of apt's lists, stored plain.
-
-    Raises:
-        InputError: if no file holds a description.
-    """
+    """Pairs of the `*_i18n_Translation-*` files of apt's folder of lists, joined on the English description's MD5."""
     entries: dict[str, dict[str, tuple[str, str]]] = {}
     for path in sorted(lists.glob("*_i18n_Translation-*")):
         language = normalize_language(path.name.rpartition("Translation-")[2].replace("%5f", "_"))
@@ -133,12 +126,10 @@ def _rows(entries: dict[str, dict[str, tuple[str, str]]]) -> Iterator[dict[str, 
         english = translations.get("en", ("", ""))[1]
         untranslated = {part for part in english.split("\n\n") if len(part) >= _LONG_PARAGRAPH}
         for language, (query, passage) in translations.items():
-            foreign = language != "en"
-            if not query or len(passage) < _MIN_PASSAGE or query == passage or (foreign and passage == english):
+            if not query or len(passage) < _MIN_PASSAGE or query == passage:
                 continue
-            if foreign and not untranslated.isdisjoint(passage.split("\n\n")):
-                continue
-            yield {"id": f"debian/{md5}", "language": language, "query": query, "passage": passage}
+            if language == "en" or (passage != english and untranslated.isdisjoint(passage.split("\n\n"))):
+                yield {"id": f"debian/{md5}", "language": language, "query": query, "passage": passage}
 
 
 def _fetch(folder: Path, timeout: float) -> Path:

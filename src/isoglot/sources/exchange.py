@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 
 from isoglot.common.errors import InputError, MissingExtraError
 from isoglot.common.files import Row
-from isoglot.common.languages import is_language, normalize_language
+from isoglot.common.languages import is_language, language_at, normalize_language
 from isoglot.pairs import ParallelPairs
 from isoglot.pairs.files import stem_of, suffix_of
 
@@ -98,13 +98,11 @@ def _xml_units(path: Path) -> Iterator[Unit]:
                 texts: dict[str, str] = {}
                 versions = _translations if _name(unit) == "tu" else _source_and_target
                 for code, text in versions(unit, where):
-                    texts.setdefault(_language(code, where), text)
+                    texts.setdefault(language_at(where, code), text)
                 yield "", texts
                 _forget(unit)
-            if _name(events.root) not in ("tmx", "xliff"):
-                raise InputError(
-                    f"{path}: holds <{_name(events.root)}>; a TMX or XLIFF file begins with <tmx> or <xliff>"
-                )
+            if (root := _name(events.root)) not in ("tmx", "xliff"):
+                raise InputError(f"{path}: holds <{root}>; a TMX or XLIFF file begins with <tmx> or <xliff>")
         except etree.XMLSyntaxError as error:
             place = f" line {error.lineno}" if error.lineno else ""
             raise InputError(f"{path}{place}: not XML ({error.msg}); export the file again") from None
@@ -150,9 +148,8 @@ def _text(element: Any, where: str) -> str:
     for child in element:
         if callable(child.tag):  # a comment or an instruction, which say nothing, or an entity
             if child.text and child.text.startswith("&"):
-                raise InputError(
-                    f"{where}: {child.text} is an entity of the file's own, which is not read; write it out"
-                )
+                wrong = f"{child.text} is an entity of the file's own, which is not read"
+                raise InputError(f"{where}: {wrong}; write it out")
         elif _name(child) not in _MARKUP:
             pieces.append(_text(child, where))
         pieces.append(child.tail or "")
@@ -161,13 +158,6 @@ def _text(element: Any, where: str) -> str:
 
 def _name(element: Any) -> str:
     return str(element.tag).rpartition("}")[2]
-
-
-def _language(code: str, where: str) -> str:
-    try:
-        return normalize_language(code)
-    except InputError as error:
-        raise InputError(f"{where}: {error}") from None
 
 
 def _gettext_units(path: Path) -> Iterator[Unit]:
@@ -198,9 +188,8 @@ def _refuse_open_quotes(content: bytes, path: Path) -> None:
     """Babel would take the last character of a string for its closing quote."""
     for number, line in enumerate(content.splitlines(), start=1):
         if line.count(b'"') and not line.lstrip().startswith(b"#") and not _PO_STRING.fullmatch(line):
-            raise InputError(
-                f"{path} line {number}: a quote is left open, or stands within a string without a \\ before"
-            )
+            wrong = "a quote is left open, or stands within a string without a \\ before"
+            raise InputError(f"{path} line {number}: {wrong}")
 
 
 def _versions(message: Any) -> Iterator[tuple[str, str]]:

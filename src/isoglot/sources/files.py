@@ -7,11 +7,11 @@ alignment across languages and nothing within one.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from isoglot.common.errors import InputError
-from isoglot.common.files import Row, add_file, read_lines, read_tab_lines
+from isoglot.common.files import add_file, read_lines, read_tab_lines
 from isoglot.common.languages import is_language, normalize_language
 from isoglot.pairs import ParallelPairs
 from isoglot.pairs.files import aligned_rows, stem_of
@@ -50,11 +50,7 @@ def read_sentence_folder(folder: str | Path) -> ParallelPairs:
 
 
 def read_moses(path: Path) -> ParallelPairs | None:
-    """The pairs of files that one of them, or the name they share, stands for; None if there are none.
-
-    Raises:
-        InputError: as `read_sentence_folder`.
-    """
+    """The pairs of files that one of them, or the name they share, stands for; None if there are none."""
     if not path.parent.is_dir():
         return None
     stem = path.name.removesuffix(".gz")
@@ -69,9 +65,6 @@ def read_tab_pairs(path: Path) -> ParallelPairs | None:
     """A TSV file without a header whose name says its two languages, `corpus.de-en.tsv`; None if it is none.
 
     Nothing is quoted in it.
-
-    Raises:
-        InputError: if a line has not two cells, or one of them is empty.
     """
     pair = _PAIR.fullmatch(stem_of(path))
     header = next(read_lines(path), "").rstrip("\r\n").split("\t")
@@ -130,9 +123,9 @@ def _read(group: Mapping[str, Path], name: str, folder: Path) -> ParallelPairs:
                 f"{folder}: {len(lines):,} lines in {language} and {len(texts[reference]):,} in {reference}; "
                 "line n of every file must be the same sentence"
             )
-    return ParallelPairs.from_rows(_rows(texts, name, folder), dataset=name)
-
-
-def _rows(texts: dict[str, list[str]], name: str, folder: Path) -> Iterator[Row]:
-    for number, sentences in enumerate(zip(*texts.values(), strict=True), start=1):
-        yield from aligned_rows(f"{name}/{number}", list(texts), list(sentences), f"{folder} line {number}")
+    rows = (
+        row
+        for number, sentences in enumerate(zip(*texts.values(), strict=True), start=1)
+        for row in aligned_rows(f"{name}/{number}", list(texts), list(sentences), f"{folder} line {number}")
+    )
+    return ParallelPairs.from_rows(rows, dataset=name)

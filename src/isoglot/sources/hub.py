@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 
 from isoglot.common.errors import InputError
 from isoglot.common.files import Row, read_json_lines
-from isoglot.common.languages import normalize_language
+from isoglot.common.languages import language_at, normalize_language
 from isoglot.common.paths import expanded_path
 from isoglot.common.text import sentence_spans
 from isoglot.pairs import ParallelPairs
@@ -42,15 +42,20 @@ def load_hub(
             holds no text.
     """
     layout, limit = parse_hub_spec(spec)
+    name = Path(layout.hub_id).resolve().name if Path(layout.hub_id).is_dir() else layout.hub_id
     wanted = None if languages is None else [normalize_language(language) for language in languages]
     configs = {tag: name for tag, name in layout.configs.items() if wanted is None or tag in wanted} or layout.configs
-    rows = (
-        row
-        for language, config in configs.items()
-        for number, hub_row in enumerate(_read(layout, config, limit, cache_dir), start=1)
-        for row in _rows(hub_row, number, layout, language)
-    )
-    pairs = ParallelPairs.from_rows(_first_of_each(rows), dataset=_dataset_name(layout))
+
+    def first_of_each() -> Iterator[Row]:
+        seen: set[tuple[str, str]] = set()
+        for language, config in configs.items():
+            for number, hub_row in enumerate(_read(layout, config, limit, cache_dir), start=1):
+                for row in _rows(hub_row, number, layout, language, name):
+                    if (key := (row["id"], row["language"])) not in seen:
+                        seen.add(key)
+                        yield row
+
+    pairs = ParallelPairs.from_rows(first_of_each(), dataset=name)
     return pairs if wanted is None or not len(pairs) else pairs.filter_languages(wanted)
 
 
@@ -107,11 +112,7 @@ def parse_hub_spec(spec: str) -> tuple[HubLayout, int | None]:
 
 
 def number_of_rows(value: str, spec: str) -> int:
-    """The number that a limit says.
-
-    Raises:
-        InputError: if it is none from 1.
-    """
+    """The number that a limit says."""
     if not value.isdecimal() or not int(value):
         raise InputError(f'{spec}: limit must be a number of rows from 1, got "{value}"')
     return int(value)
@@ -137,7 +138,7 @@ def _read(layout: HubLayout, config: str | None, limit: int | None, cache_dir: s
     return ({**row, **part} for row in rows for part in row.get(layout.each) or ())
 
 
-def _rows(hub_row: Row, number: int, layout: HubLayout, language: str) -> list[Row]:
+def _rows(hub_row: Row, number: int, layout: HubLayout, language: str, dataset: str) -> list[Row]:
     """The translations that one row of the hub holds; none if it is not to be kept or lacks a text."""
     if any(str(_cell(hub_row, column, layout)) != value for column, value in layout.keep.items()):
         return []
@@ -146,7 +147,7 @@ def _rows(hub_row: Row, number: int, layout: HubLayout, language: str) -> list[R
     if key is None or not str(key).strip():
         return []
     short = str(key) if len(str(key)) <= _ID_LENGTH else sha256(str(key).encode()).hexdigest()[:16]
-    name = f"{_dataset_name(layout)}/{short}"
+    name = f"{dataset}/{short}"
     if layout.texts:
         columns = {
             language if tag == "*" else tag: column.replace("*", language) for tag, column in layout.texts.items()
@@ -163,20 +164,15 @@ def _rows(hub_row: Row, number: int, layout: HubLayout, language: str) -> list[R
         return []
     negatives = values.get("negatives")
     given = [negatives] if isinstance(negatives, str) else negatives or []
-    texts_of = [_text(text, where, layout.columns["negatives"]) for text in given]
-    wrong = [text for text in texts_of if text] or None
+    wrong = list(filter(None, (_text(text, where, layout.columns["negatives"]) for text in given))) or None
     return [{"id": name, "language": spoken, "query": query, "passage": passage, "negatives": wrong}]
 
 
 def sentence_with(text: str, answer: str | int | None, language: str = "en") -> str:
     """The sentence of a text that holds an answer, as question answering sets give it; empty where it is not there.
 
-    Where a language marks no ends of sentences, as Thai, it is the paragraph.
-
-    Args:
-        text: a paragraph.
-        answer: the answer's text, of which the first occurrence counts, or the place where it begins, from 0.
-        language: of the text.
+    The answer is its text, of which the first occurrence counts, or the place where it begins, from 0. Where a language
+    marks no ends of sentences, as Thai, it is the paragraph.
 
     >>> sentence_with("The U.S. has 50 states. Alaska is the largest. It joined in 1959.", "largest")
     'Alaska is the largest.'
@@ -207,14 +203,7 @@ def _language_of(value: Any, layout: HubLayout, where: str) -> str:
     if value is None or not str(value).strip():
         return ""
     code = next((tag for name, tag in layout.language_names.items() if str(value).startswith(name)), str(value))
-    try:
-        return normalize_language(code)
-    except InputError as error:
-        raise InputError(f"{where}: {error}") from None
-
-
-def _dataset_name(layout: HubLayout) -> str:
-    return Path(layout.hub_id).resolve().name if Path(layout.hub_id).is_dir() else layout.hub_id
+    return language_at(where, code)
 
 
 def _cell(hub_row: Row, column: str, layout: HubLayout) -> Any:
@@ -224,17 +213,6 @@ def _cell(hub_row: Row, column: str, layout: HubLayout) -> Any:
             value = value[int(part)] if int(part) < len(value) else None
         elif isinstance(value, Mapping) and part in value:
             value = value[part]
-        elif value is None:
-            return None
-        else:
+        elif value is not None:
             raise InputError(f'hub:{layout.hub_id}: no column "{column}"; it has {", ".join(hub_row)}')
     return value
-
-
-def _first_of_each(rows: Iterable[Row]) -> Iterator[Row]:
-    seen: set[tuple[str, str]] = set()
-    for row in rows:
-        key = (row["id"], row["language"])
-        if key not in seen:
-            seen.add(key)
-            yield row

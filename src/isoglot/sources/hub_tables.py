@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import islice
@@ -10,19 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from isoglot.common.errors import InputError, hub_errors
+from isoglot.pairs.texts import identity
 
 _ROWS_AT_A_TIME = 1 << 12
 
 
 @dataclass(frozen=True)
 class HubTable:
-    """Where a table is.
-
-    Attributes:
-        hub_id: `owner/name` on the hub, or a folder in the hub's format.
-        config: the configuration, None for the default one.
-        split: the split.
-    """
+    """Where a table is: `owner/name` on the hub or a folder in its format, a configuration (None: default), a split."""
 
     hub_id: str
     config: str | None
@@ -33,48 +29,32 @@ class HubTable:
         return f"hub:{self.hub_id} {self.config or 'default'} {self.split}"
 
     def rows(self, limit: int | None = None, cache_dir: str | Path | None = None) -> Iterator[dict[str, Any]]:
-        """The rows as they are; with a limit they are streamed and not downloaded whole.
+        """The rows as they are; with a limit they are streamed and not downloaded whole."""
+        with _readable(str(self)):  # what is streamed may break off
+            yield from islice(self.load(streaming=limit is not None, cache_dir=cache_dir), limit)
 
-        Raises:
-            InputError: if the table is not there or cannot be fetched.
-        """
-        from datasets.exceptions import DatasetsError
-
-        try:
-            yield from islice(self._load(streaming=limit is not None, cache_dir=cache_dir), limit)
-        except (DatasetsError, *hub_errors()) as error:  # what is streamed may break off
-            raise _unreadable(str(self), error) from error
-
-    def _load(self, streaming: bool = False, cache_dir: str | Path | None = None) -> Any:
+    def load(self, streaming: bool = False, cache_dir: str | Path | None = None) -> Any:
+        """The table as the `datasets` library has it."""
         import datasets  # takes seconds to import
-        from datasets.exceptions import DatasetsError
 
         cache = None if cache_dir is None else str(cache_dir)
         if Path(self.hub_id).is_dir():
             # The library knows a folder by its last name alone, and gives what another of that name held.
-            cache = str(Path(cache or datasets.config.HF_DATASETS_CACHE) / _identity(Path(self.hub_id)))
-        try:
+            files = sorted(path for path in Path(self.hub_id).rglob("*") if path.is_file())
+            name = sha256("\0".join(identity(files)).encode()).hexdigest()[:32]
+            cache = str(Path(cache or datasets.config.HF_DATASETS_CACHE) / name)
+        with _readable(str(self)):
             return datasets.load_dataset(
                 self.hub_id, self.config, split=self.split, streaming=streaming, cache_dir=cache
             )
-        except (DatasetsError, *hub_errors()) as error:
-            raise _unreadable(str(self), error) from error
 
 
 class HubRows:
-    """The rows of a table, which stay on disk.
-
-    Args:
-        table: where it is.
-        columns: per name that the caller uses, the names that the hub may use for it, the first found taken.
-
-    Raises:
-        InputError: if the table, or one of its columns, is not there or cannot be fetched.
-    """
+    """The rows of a table, which stay on disk; per name of ours, `columns` has those that the hub may use for it."""
 
     def __init__(self, table: HubTable, columns: Mapping[str, tuple[str, ...]]) -> None:
         self.table = table
-        self._data = table._load()
+        self._data = table.load()
         names = list(self._data.column_names)
         self._columns = {ours: next((name for name in theirs if name in names), "") for ours, theirs in columns.items()}
         for ours, theirs in columns.items():
@@ -94,36 +74,33 @@ class HubRows:
         """The rows as mappings of the caller's names."""
         for start in range(0, len(self), _ROWS_AT_A_TIME):
             block = self._data[start : start + _ROWS_AT_A_TIME]
-            columns = [block[theirs] for theirs in self._columns.values()]
-            for values in zip(*columns, strict=True):
+            for values in zip(*(block[theirs] for theirs in self._columns.values()), strict=True):
                 yield dict(zip(self._columns, values, strict=True))
 
 
 def fetch_file(hub_id: str, name: str) -> Path:
-    """A file of a data set on the hub, fetched to the hub's own cache if it is not there yet, or of a local folder.
-
-    Raises:
-        InputError: if there is no such file, or it cannot be fetched.
-    """
+    """A file of a data set on the hub, fetched to the hub's own cache if it is not there yet, or of a local folder."""
     if Path(hub_id).is_dir():
         return Path(hub_id) / name
     from huggingface_hub import hf_hub_download
 
-    try:
+    with _readable(f"hub:{hub_id} {name}"):
         return Path(hf_hub_download(hub_id, name, repo_type="dataset"))
-    except hub_errors() as error:
-        raise _unreadable(f"hub:{hub_id} {name}", error) from error
 
 
-def _identity(folder: Path) -> str:
-    """What stands for the content of a folder's files: their paths, sizes and times of change."""
-    files = sorted(path for path in folder.resolve().rglob("*") if path.is_file())
-    parts = (f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in files)
-    return sha256("\0".join(parts).encode()).hexdigest()[:32]
+@contextmanager
+def _readable(what: str) -> Iterator[None]:
+    """Says in one line why something of the hub cannot be read."""
+    try:
+        yield
+    except InputError:  # which says so already
+        raise
+    except Exception as error:
+        from datasets.exceptions import DatasetsError
 
-
-def _unreadable(what: str, error: Exception) -> InputError:
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return InputError(
-        f"{what}: cannot be read ({reason}); check the network, or get the files elsewhere and name their folder"
-    )
+        if not isinstance(error, (DatasetsError, *hub_errors())):
+            raise
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InputError(
+            f"{what}: cannot be read ({reason}); check the network, or get the files elsewhere and name their folder"
+        ) from error

@@ -64,11 +64,7 @@ def finder(folder: Path | None) -> Find:
 
 
 def parts_of(folder: Path | None, languages: Iterable[str] | None) -> dict[str, str]:
-    """Tag to name of the languages asked for; all that there are if None.
-
-    Raises:
-        InputError: if a language is not there, or none is.
-    """
+    """Tag to name of the languages asked for; all that there are if None."""
     names = mmarco_languages()
     if folder is None:
         return asked(names, languages, "mmarco")
@@ -112,22 +108,22 @@ def load_mmarco_pairs(
     columns, negative, listed = RowColumns(len(parts), 1), Column(np.int32), 0
     stores: list[ArrowTexts] = []
     for language, name in enumerate(parts.values()):
-        queries = _Texts(find(f"queries/train/{name}_queries.train.tsv"), numbers[:, 0])
-        passages = _Texts(find(collection(name)), numbers[:, 1:])
+        queries, query_place = _texts(find(f"queries/train/{name}_queries.train.tsv"), numbers[:, 0])
+        passages, passage_place = _texts(find(collection(name)), numbers[:, 1:])
         begin = sum(map(len, stores))
         for first in range(0, len(numbers), _ROWS_AT_A_TIME):
             texts = numbers[first : first + _ROWS_AT_A_TIME]
-            places = np.column_stack([queries.place[texts[:, 0]], passages.place[texts[:, 1:]]])
+            places = np.column_stack([query_place[texts[:, 0]], passage_place[texts[:, 1:]]])
             if (places == _NOT_THERE).any():
                 line, cell = np.argwhere(places == _NOT_THERE)[0].tolist()
                 wrong = f"names the id {texts[line, cell]}, which {name} does not have"
                 raise InputError(f"{judged} line {first + line + 1}: {wrong}")
             told = np.flatnonzero((places >= 0).all(1))  # no text is blank in this language
-            places = places[told] + begin + np.array([0, *[len(queries.texts)] * (width - 1)])
+            places = places[told] + begin + np.array([0, *[len(queries)] * (width - 1)])
             columns.append(_rows(first + told, language, places, listed))
             listed += len(told) * (width - 2)
             negative.append(places[:, 2:].ravel())
-        stores += [queries.texts, passages.texts]
+        stores += [queries, passages]
     names = texts_of(f"mmarco/{line}" for line in range(1, len(numbers) + 1))
     rows = columns.finish()
     pairs = ParallelPairs(ArrowTexts.joined(stores), names, tuple(parts), ("mmarco",), rows, negative.finish())
@@ -159,33 +155,27 @@ def _judged(path: Path, width: int) -> Iterator[list[int]]:
             # Judgements in TREC's form have an unused second cell and the grade, always 1, in the last.
             yield [int(cell) for cell in (cells if width == 3 or len(cells) < 4 else cells[::2])][:width]
         except ValueError:
-            raise InputError(
-                f"{path} line {number}: {line.strip()!r:.60} holds no ids; they are whole numbers"
-            ) from None
+            wrong = f"{line.strip()!r:.60} holds no ids; they are whole numbers"
+            raise InputError(f"{path} line {number}: {wrong}") from None
 
 
-class _Texts:
-    """The wanted texts of a file of numbered ones, and where each stands; blank ones are none.
+def _texts(path: Path, wanted: IntArray) -> tuple[ArrowTexts, IntArray]:
+    """The wanted texts of a file of numbered ones, and the place of each id's: `_BLANK` and `_NOT_THERE` are none."""
+    asked = np.zeros(int(wanted.max(initial=-1)) + 1, np.uint8)
+    asked[wanted.ravel()] = 1
+    is_asked = asked.tobytes()
+    place, found = np.full(len(asked), _NOT_THERE, np.int32), array("i")
 
-    Attributes:
-        texts: on disk where they are many.
-        place: `(ids,)`; the place of each id's text, `_BLANK` or `_NOT_THERE`.
-    """
-
-    def __init__(self, path: Path, wanted: IntArray) -> None:
-        asked = np.zeros(int(wanted.max(initial=-1)) + 1, np.uint8)
-        asked[wanted.ravel()] = 1
-        self.place = np.full(len(asked), _NOT_THERE, np.int32)
-        found = array("i")
-        with progress(f"Reading {path.name}", path.stat().st_size) as advance:
-            self.texts = texts_of(self._read(path, asked.tobytes(), found, advance))
-        self.place[np.frombuffer(found, np.int32)] = np.arange(len(found))
-
-    def _read(self, path: Path, asked: bytes, found: array[int], advance: Callable[[int], None]) -> Iterator[str]:
+    def read(advance: Callable[[int], None]) -> Iterator[str]:
         for _, (key, text) in read_tab_lines(path, 2, "an id and a text", advance):
-            if key.isdecimal() and int(key) < len(asked) and asked[int(key)]:
+            if key.isdecimal() and int(key) < len(is_asked) and is_asked[int(key)]:
                 if text.strip():
                     found.append(int(key))
                     yield text
                 else:
-                    self.place[int(key)] = _BLANK
+                    place[int(key)] = _BLANK
+
+    with progress(f"Reading {path.name}", path.stat().st_size) as advance:
+        texts = texts_of(read(advance))
+    place[np.frombuffer(found, np.int32)] = np.arange(len(found))
+    return texts, place

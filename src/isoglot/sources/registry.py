@@ -13,7 +13,6 @@ from typing import Any
 import yaml
 
 from isoglot.common.errors import InputError
-from isoglot.common.lazy import Lazy
 
 
 @dataclass(frozen=True)
@@ -96,15 +95,11 @@ def find_source(name: str) -> Source:
     return SOURCES[name]
 
 
-def _read() -> dict[str, Source]:
-    text = Path(__file__).with_name("registry.yaml").read_text(encoding="utf-8")
-    return {name: _source(name, entry) for name, entry in yaml.safe_load(text).items()}
-
-
 def _source(name: str, entry: dict[str, Any]) -> Source:
     hub = HubLayout(**entry.pop("hub")) if "hub" in entry else None
     url = f"https://huggingface.co/datasets/{hub.hub_id}" if hub else entry.pop("url", "")
     return Source(name=name, languages=tuple(entry.pop("languages").split()), hub=hub, url=url, **entry)
 
 
-SOURCES: Mapping[str, Source] = Lazy(_read)
+_ENTRIES = yaml.safe_load(Path(__file__).with_name("registry.yaml").read_text(encoding="utf-8"))
+SOURCES: Mapping[str, Source] = {name: _source(name, entry) for name, entry in _ENTRIES.items()}

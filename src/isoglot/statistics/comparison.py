@@ -13,44 +13,30 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from isoglot.common.arrays import IntArray, Values
 from isoglot.common.errors import InputError
 from isoglot.evaluation.averages import BY_DISTANCE, MATTERS_OF_TASTE
 from isoglot.evaluation.averages import LOWER_IS_BETTER as LOWER_IS_BETTER
 from isoglot.evaluation.results import Results
 from isoglot.statistics import significance as stats
-from isoglot.statistics.grid import KEYS, Grid, Groups
+from isoglot.statistics.grid import KEYS, Grid, Groups, Runs
 from isoglot.statistics.grid import SETTINGS as SETTINGS
-
-Values = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
-_Runs = Sequence[Values]
-_Tables = list[list[dict[str, Values]]]  # by system, run and column: `(examples, cells)`
 
 BIAS = ("rank_distance", "same_language_share@1")
 """Measures of language bias that are compared wherever the tables have them."""
-LEVEL = 0.05
-"""A corrected p-value below it is called a difference in sentences."""
+LEVEL = 0.05  # a corrected p-value below it is called a difference in sentences
 NOT_SHOWN = "no difference shown"
-FEW_EXAMPLES = 50
-"""With fewer, intervals of skewed measures cover less than they say (docs/statistics.md)."""
+FEW_EXAMPLES = 50  # with fewer, intervals of skewed measures cover less than they say (docs/statistics.md)
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A system's score in a setting, with its 95 % interval.
+    """A system's score in a setting, the mean over runs where there are several, with its 95 % interval.
 
-    Attributes:
-        system: its name.
-        setting: `monolingual`, `cross_lingual` or `multilingual`.
-        measure: the column of the per-query tables.
-        language: query language; None for all.
-        value: the score; the mean over runs where there are several.
-        low: lower end of the interval.
-        high: upper end.
-        examples: how many examples have a value.
+    The setting is `monolingual`, `cross_lingual` or `multilingual`, the measure a column of the per-query tables, the
+    language that of the queries, None for all. `examples` is how many have a value.
     """
 
     system: str
@@ -65,18 +51,12 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Contrast:
-    """A system against the baseline.
+    """A system against the baseline, in a setting, by a measure and for a language as in `Estimate`.
 
     Attributes:
-        system: its name.
-        baseline: the baseline's name.
-        setting: `monolingual`, `cross_lingual` or `multilingual`.
-        measure: the column of the per-query tables.
-        language: query language; None for all.
         difference: the system's score minus the baseline's, whichever is better; of a same-language share, and of its
             bias, the scores are the distances from the fair share (`from_fair_share`).
-        low: lower end of the difference's 95 % interval.
-        high: upper end.
+        low: lower end of the difference's 95 % interval; high is the upper.
         p_value: two-sided.
         p_corrected: by Holm's method; over settings and systems where language is None, else over languages too.
         effect_size: d_z over examples, signed as the difference; nan where the difference has no spread.
@@ -114,18 +94,7 @@ class Contrast:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Several systems on one benchmark, each against the baseline.
-
-    Attributes:
-        benchmark: its name.
-        baseline: the baseline's name.
-        systems: names of all systems, the baseline among them.
-        estimates: every system's scores.
-        contrasts: every other system against the baseline.
-        seed: of the draws.
-        resamples: of the bootstrap.
-        notes: what to know before trusting it.
-    """
+    """Several systems on one benchmark, each against the baseline; with notes on what to know before trusting it."""
 
     benchmark: str
     baseline: str
@@ -139,9 +108,8 @@ class Comparison:
     def as_dict(self) -> dict[str, Any]:
         """Plain values that JSON can hold; None for nan."""
         plain = asdict(self)
-        for rows in (plain["estimates"], plain["contrasts"]):
-            for row in rows:
-                row.update({k: None for k, value in row.items() if isinstance(value, float) and np.isnan(value)})
+        for row in (*plain["estimates"], *plain["contrasts"]):
+            row.update({key: None for key, value in row.items() if value != value})  # nan alone differs from itself
         return plain
 
 
@@ -183,9 +151,8 @@ def compare(
         permutations = stats.enough_permutations((len(runs) - 1) * len(grid.groups))
     draws = _Draws(resamples, permutations, seed)
     columns = list(dict.fromkeys(column for measure in chosen for column in _columns_of(measure)))
-    tables: _Tables = [
-        [grid.values(run, columns, name) for run in system] for name, system in zip(called, runs, strict=True)
-    ]
+    # By system, run and column: matrices `(examples, cells)`.
+    tables = [[grid.values(run, columns, name) for run in system] for name, system in zip(called, runs, strict=True)]
     estimates: list[Estimate] = []
     contrasts: list[Contrast] = []
     left_out: list[str] = []
@@ -206,8 +173,8 @@ def compare(
         contrasts += _corrected(tested)
     single = [name for name, system in zip(called, runs, strict=True) if len(system) == 1]
     notes = (*_notes(single, len(runs), contrasts, len(grid.examples), permutations), *left_out)
-    benchmark, scores, tests = str(runs[baseline][0].summary["benchmark"]), tuple(estimates), tuple(contrasts)
-    return Comparison(benchmark, standard, tuple(called), scores, tests, seed, resamples, notes)
+    found = tuple(called), tuple(estimates), tuple(contrasts)
+    return Comparison(str(runs[baseline][0].summary["benchmark"]), standard, *found, seed, resamples, notes)
 
 
 class _Draws(NamedTuple):
@@ -218,9 +185,8 @@ class _Draws(NamedTuple):
 
 def _names(runs: Sequence[Sequence[Results]], names: Sequence[str] | None, baseline: int) -> list[str]:
     if len(runs) < 2 or not all(runs):
-        raise InputError(
-            f"{sum(map(bool, runs))} of {len(runs)} systems have results; give at least two, all with some"
-        )
+        full = sum(map(bool, runs))
+        raise InputError(f"{full} of {len(runs)} systems have results; give at least two, all with some")
     called = [str(system[0].summary["model"]["name"]) for system in runs] if names is None else list(names)
     if len(called) != len(runs):
         raise InputError(f"{len(called)} names for {len(runs)} systems; give one each")
@@ -239,21 +205,16 @@ def _names(runs: Sequence[Sequence[Results]], names: Sequence[str] | None, basel
 def _measures(runs: Sequence[Sequence[Results]], names: Sequence[str], measures: Sequence[str]) -> list[str]:
     """The measures to compare, the bias measures that all tables have behind those asked for."""
     tables = [(name, run.per_query) for name, system in zip(names, runs, strict=True) for run in system]
+    behind = [column for measure in measures for column in _columns_of(measure) if column != measure]
     for name, table in tables:
-        if missing := [key for key in KEYS if key not in table.column_names]:
-            raise InputError(f"{name}: its per-query table has no column {missing[0]!r}; evaluate again")
         numbers = [field.name for field in table.schema if pa.types.is_floating(field.type)]
         if unknown := [measure for measure in measures if measure not in numbers]:
             raise InputError(f"{name}: no measure {unknown[0]!r}; there are {', '.join(numbers)}")
-        lacking = {measure: set(_columns_of(measure)) - set(numbers) for measure in measures}
-        if missing := [column for measure in measures for column in lacking[measure]]:
+        if missing := [column for column in (*KEYS, *behind) if column not in table.column_names]:
             raise InputError(f"{name}: its per-query table has no column {missing[0]!r}; evaluate again")
-    shared = [measure for measure in BIAS if all(_has_values(table, measure) for _, table in tables)]
+    filled = [{name for name in each.column_names if each[name].null_count < len(each)} for _, each in tables]
+    shared = [measure for measure in BIAS if set(_columns_of(measure)) <= set.intersection(*filled)]
     return list(dict.fromkeys([*measures, *shared]))
-
-
-def _has_values(table: pa.Table, measure: str) -> bool:
-    return all(name in table.column_names and table[name].null_count < len(table) for name in _columns_of(measure))
 
 
 def _columns_of(measure: str) -> tuple[str, ...]:
@@ -262,7 +223,7 @@ def _columns_of(measure: str) -> tuple[str, ...]:
     return (measure, f"fair_share@{cutoff}") if kind == "same_language_share" else (measure,)
 
 
-def _scored(measure: str, runs: Sequence[dict[str, Values]]) -> _Runs:
+def _scored(measure: str, runs: Sequence[dict[str, Values]]) -> Runs:
     """What is tested of a system's runs: the measure, or how far it lies from the fair share."""
     if measure not in BY_DISTANCE:
         return [run[measure] for run in runs]
@@ -270,16 +231,13 @@ def _scored(measure: str, runs: Sequence[dict[str, Values]]) -> _Runs:
     return from_fair_share([run[own] - (run[fair[0]] if fair else 0.0) for run in runs])
 
 
-def from_fair_share(runs: _Runs) -> list[Values]:
+def from_fair_share(runs: Runs) -> list[Values]:
     """Deviations from the fair share, turned so that their macro score is the distance from it, on whichever side.
 
     The distance is the mean over cells of `|mean over queries of share - fair share|`: too much in one language does
     not make up for too little in another. Cells in which the runs' mean lies below the fair share are multiplied
     by -1. Signs are taken as known when examples are drawn or swapped: exact where a system leans, a little too
-    cautious where it is fair.
-
-    Args:
-        runs: of one system, each `(examples, cells)`.
+    cautious where it is fair. The runs are of one system, each `(examples, cells)`.
 
     >>> [turned.tolist() for turned in from_fair_share([np.array([[0.5, -0.25], [0.25, -0.25]])])]
     [[[0.5, 0.25], [0.25, 0.25]]]
@@ -288,14 +246,14 @@ def from_fair_share(runs: _Runs) -> list[Values]:
     return [run * np.where(mean < 0, -1.0, 1.0) for run in runs]
 
 
-def _intervals(runs: _Runs, standard: _Runs, groups: Sequence[IntArray], draws: _Draws) -> Sequence[stats.Interval]:
+def _intervals(runs: Runs, standard: Runs, groups: Sequence[IntArray], draws: _Draws) -> Sequence[stats.Interval]:
     """Differences of two systems: by the bootstrap, or as `SeedEffect` where either has several runs."""
     if len(runs) == len(standard) == 1:
         return stats.bootstrap_intervals(runs[0] - standard[0], groups, resamples=draws.resamples, seed=draws.seed)
     return [stats.seed_effect([run[:, g] for run in runs], [run[:, g] for run in standard]) for g in groups]
 
 
-def _estimates(system: str, measure: str, runs: _Runs, groups: Groups, draws: _Draws) -> list[Estimate]:
+def _estimates(system: str, measure: str, runs: Runs, groups: Groups, draws: _Draws) -> list[Estimate]:
     estimates = []
     intervals = _intervals(runs, [0.0 * runs[0]], list(groups.values()), draws)
     for (setting, language), found in zip(groups, intervals, strict=True):
@@ -306,7 +264,7 @@ def _estimates(system: str, measure: str, runs: _Runs, groups: Groups, draws: _D
 
 
 def _contrasts(
-    names: tuple[str, str], measure: str, runs: _Runs, standard: _Runs, groups: Groups, draws: _Draws
+    names: tuple[str, str], measure: str, runs: Runs, standard: Runs, groups: Groups, draws: _Draws
 ) -> list[Contrast]:
     """A system against the baseline on one measure, not yet corrected."""
     difference = np.mean(runs, axis=0) - np.mean(standard, axis=0)

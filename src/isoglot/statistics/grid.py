@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from isoglot.common.arrays import IntArray, Values
 from isoglot.common.errors import InputError
 from isoglot.evaluation.results import Results
 
-Values = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 Runs = Sequence[Values]
 Groups = dict[tuple[str, str | None], IntArray]
 """By setting and query language (None for all) the numbers of cells."""
@@ -29,11 +27,8 @@ KEYS = ("query", "example", "query_language", "setting", "corpus_language")
 class Grid:
     """What a benchmark asks: its examples, its cells, and where the rows of a table belong.
 
-    Attributes:
-        examples: ids of the examples.
-        cells: setting, query language and corpus language of each cell, in one string.
-        groups: the cells of each setting and query language.
-        asked: places of all rows in a matrix `(examples, cells)`, sorted.
+    A cell is a setting, a query language and a corpus language, in one string. `asked` are the places of all rows in a
+    matrix `(examples, cells)`, sorted.
     """
 
     examples: pa.Array
@@ -53,22 +48,19 @@ class Grid:
             for wanted in [None, *(tags if languages and len(tags) > 1 else [])]:
                 columns = [n for n, cell in enumerate(named) if cell[0] == setting and wanted in (None, cell[1])]
                 groups[setting, wanted] = np.array(columns, np.int64)
-        grid = cls(examples, cells, groups, np.empty(0, np.int64))
-        asked = np.sort(grid._flat(table))
+        asked = np.sort(_places(table, examples, cells))
         if (np.diff(asked) == 0).any():
             raise InputError(f"{name}: a query occurs twice in one setting; evaluate again")
-        return replace(grid, asked=asked)
+        return cls(examples, cells, groups, asked)
 
     def values(self, results: Results, columns: Sequence[str], name: str) -> dict[str, Values]:
         """Columns as matrices `(examples, cells)`; the queries must be the baseline's."""
-        place = self._flat(results.per_query)
+        place = _places(results.per_query, self.examples, self.cells)
         if not np.array_equal(np.sort(place), self.asked):
             raise InputError(f"{name}: its queries differ from the baseline's; evaluate both on the same benchmark")
-        matrices = {}
-        for column in columns:
-            matrix = np.full(len(self.examples) * len(self.cells), np.nan)
-            matrix[place] = results.per_query[column].cast(pa.float64()).to_numpy()
-            matrices[column] = matrix.reshape(len(self.examples), len(self.cells))
+        matrices = {column: np.full((len(self.examples), len(self.cells)), np.nan) for column in columns}
+        for column, matrix in matrices.items():
+            matrix.flat[place] = results.per_query[column].cast(pa.float64()).to_numpy()
         return matrices
 
     def comparable(self, systems: Sequence[Runs], baseline: int) -> tuple[Groups, list[str]]:
@@ -89,10 +81,12 @@ class Grid:
                 lost.append(f"the {SETTINGS[setting]} setting" if language is None else language)
         return groups, list(dict.fromkeys(lost))
 
-    def _flat(self, table: pa.Table) -> IntArray:
-        example = pc.fill_null(pc.index_in(table["example"], value_set=self.examples), -1).to_numpy()
-        cell = pc.fill_null(pc.index_in(_cell(table), value_set=self.cells), -1).to_numpy()
-        return np.where((example < 0) | (cell < 0), -1, example.astype(np.int64) * len(self.cells) + cell)
+
+def _places(table: pa.Table, examples: pa.Array, cells: pa.Array) -> IntArray:
+    """Where rows stand in a matrix `(examples, cells)`, -1 for nowhere."""
+    example = pc.fill_null(pc.index_in(table["example"], value_set=examples), -1).to_numpy()
+    cell = pc.fill_null(pc.index_in(_cell(table), value_set=cells), -1).to_numpy()
+    return np.where((example < 0) | (cell < 0), -1, example.astype(np.int64) * len(cells) + cell)
 
 
 def _cell(table: pa.Table) -> Any:

@@ -13,20 +13,14 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import stdtr, stdtrit  # type: ignore[import-untyped]
 
+from isoglot.common.arrays import IntArray, Values
 from isoglot.common.errors import InputError
 
-Values = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
-
-EXACT_EXAMPLES = 16
-"""Up to so many examples every permutation is tried: 2 ** 16 of them."""
-BLOCK = 1 << 21
-"""Numbers held at a time while resampling; bounds memory."""
-TIE = 1e-12
-"""Differences below it are rounding, not difference."""
+EXACT_EXAMPLES = 16  # up to so many examples every permutation is tried: 2 ** 16 of them
+BLOCK = 1 << 21  # numbers held at a time while resampling; bounds memory
+TIE = 1e-12  # differences below it are rounding, not difference
 
 
 @dataclass(frozen=True)
@@ -42,11 +36,9 @@ class Interval:
 class Effect:
     """How large a difference is beside its spread over examples, and how examples fall.
 
-    Attributes:
-        size: mean over examples of the paired difference divided by its standard deviation (Cohen's d_z); nan where
-            fewer than two examples are compared, or all differ by the same amount other than 0.
-        higher: share of examples on which the first system has the higher value.
-        lower: share on which it has the lower.
+    The size is the mean over examples of the paired difference divided by its standard deviation (Cohen's d_z); nan
+    where fewer than two examples are compared, or all differ by the same amount other than 0. `higher` and `lower` are
+    the shares of examples on which the first system has the higher and the lower value.
     """
 
     size: float
@@ -58,11 +50,8 @@ class Effect:
 class SeedEffect(Interval):
     """A difference between systems of several runs each, examples and runs both taken as drawn; with its interval.
 
-    Attributes:
-        p_value: two-sided.
-        degrees_of_freedom: of the t distribution.
-        from_examples: variance of the difference that comes of which examples were asked.
-        from_runs: variance that comes of which runs were made.
+    The p-value is two-sided, the degrees of freedom are those of the t distribution. The variance of the difference
+    is the sum of what comes of which examples were asked and of what comes of which runs were made.
     """
 
     p_value: float
@@ -72,9 +61,7 @@ class SeedEffect(Interval):
 
 
 def macro_score(values: Values) -> float:
-    """A setting's score: the mean over cells of the mean over each cell's queries.
-
-    Cells without any query are left out.
+    """A setting's score: the mean over cells of the mean over each cell's queries; cells without any are left out.
 
     >>> macro_score(np.array([[1.0, 0.0], [0.0, np.nan]]))  # (1 + 0) / 2 and 0
     0.25
@@ -90,8 +77,12 @@ def contributions(values: Values) -> Values:
     >>> contributions(np.array([[1.0, 0.0], [0.0, np.nan]])).tolist()
     [0.25, 0.0]
     """
-    counts = _counts(values)
-    return np.where(np.isnan(values), 0.0, values) @ _weights(counts)
+    counts = (~np.isnan(values)).sum(0)
+    if not counts.any():
+        raise InputError("no query has a value, so there is no score")
+    weights = (counts > 0) / np.maximum(counts, 1) / (counts > 0).sum()  # of one query's value, by cell
+    added: Values = np.where(np.isnan(values), 0.0, values) @ weights
+    return added
 
 
 def differences(a: Values, b: Values) -> Values:
@@ -113,14 +104,9 @@ def bootstrap_interval(values: Values, *, resamples: int = 2000, confidence: flo
     """The macro score with a confidence interval, by a bootstrap over examples.
 
     Examples are drawn with replacement, each with all its queries (a cluster bootstrap). The interval is BCa (Efron,
-    JASA 1987): percentiles of the resampled scores, corrected for bias and skew. The acceleration is taken from the
-    empirical influence of examples.
-
-    Args:
-        values: `(examples, cells)`; the differences of two systems for a paired interval.
-        resamples: how often to draw.
-        confidence: of the interval, above 0 and below 1.
-        seed: of the draws; one seed draws the same examples for every matrix of the same length.
+    JASA 1987): percentiles of the resampled scores, corrected for bias and skew, the acceleration taken from the
+    empirical influence of examples. Give the differences of two systems for a paired interval. The confidence lies
+    between 0 and 1; one seed draws the same examples for every matrix of the same length.
 
     >>> bootstrap_interval(np.array([[0.5, 0.5]] * 8))
     Interval(value=0.5, low=0.5, high=0.5)
@@ -130,27 +116,21 @@ def bootstrap_interval(values: Values, *, resamples: int = 2000, confidence: flo
 
 
 def bootstrap_intervals(
-    values: Values,
-    groups: Sequence[IntArray],
-    *,
-    resamples: int = 2000,
-    confidence: float = 0.95,
-    seed: int = 0,
+    values: Values, groups: Sequence[IntArray], *, resamples: int = 2000, confidence: float = 0.95, seed: int = 0
 ) -> list[Interval]:
     """`bootstrap_interval` for several groups of columns at once, from the same draws."""
     if resamples < 1 or not 0 < confidence < 1:
         raise InputError(f"resamples {resamples}, confidence {confidence}: need at least 1, and between 0 and 1")
-    present = ~np.isnan(values)
-    filled = np.where(present, values, 0.0)
-    measured = np.flatnonzero(present.any(0))
+    measured = np.flatnonzero((~np.isnan(values)).any(0))
     kept = [np.flatnonzero(np.isin(measured, group)) for group in groups]
-    filled, present = np.where(present, values, 0.0)[:, measured], present[:, measured]
+    present, filled = ~np.isnan(values[:, measured]), np.nan_to_num(values[:, measured])
     drawn = []
     for weights in _draws(len(values), resamples, seed):
         asked = float(len(values)) if present.all() else weights @ present
         with np.errstate(invalid="ignore"):
             means = (weights @ filled) / asked  # (block, cells); nan where no query of a cell was drawn
-        drawn.append(np.stack([_mean_over_cells(means[:, group]) for group in kept], 1))
+            sums, cells = np.nan_to_num(means), (~np.isnan(means)).astype(np.float64)
+            drawn.append(np.stack([sums[:, group].sum(1) / cells[:, group].sum(1) for group in kept], 1))
     scores = np.concatenate(drawn)
     return [
         _bca(macro_score(values[:, group]), scores[:, n], _influence(values[:, group]), confidence)
@@ -173,23 +153,17 @@ def randomisation_test(a: Values, b: Values, *, permutations: int = 10_000, seed
 
 
 def randomisation_p_values(differences: Values, *, permutations: int = 10_000, seed: int = 0) -> Values:
-    """`randomisation_test` for many comparisons at once, with the same swaps.
+    """`randomisation_test` for many comparisons at once, with the same swaps: two-sided p-values `(comparisons,)`.
 
-    Args:
-        differences: `(examples, comparisons)`; `contributions` of the differences, 0 where an example has no query.
-        permutations: how many swaps to sample.
-        seed: of the sample.
-
-    Returns:
-        `(comparisons,)`; two-sided p-values.
+    From differences `(examples, comparisons)`: `contributions` of those of two systems, 0 where there is no query.
     """
     if permutations < 1:
         raise InputError(f"permutations {permutations}: need at least 1")
     total = differences.sum(0)
     limit = np.abs(total) - TIE * np.abs(differences).sum(0)
-    exact = len(differences) <= EXACT_EXAMPLES
-    swaps = _all_swaps(len(differences)) if exact else _random_swaps(len(differences), permutations, seed)
+    swaps = _swaps(len(differences), permutations, seed)
     extreme = sum((np.abs(total - 2.0 * (swapped @ differences)) >= limit).sum(0) for swapped in swaps)
+    exact = len(differences) <= EXACT_EXAMPLES
     p_values = extreme / 2 ** len(differences) if exact else (1 + extreme) / (1 + permutations)
     return np.asarray(p_values, np.float64)
 
@@ -226,11 +200,8 @@ def holm(p_values: Sequence[float] | Values) -> Values:
 def effect_size(differences: Values) -> Effect:
     """How large the difference of two systems is beside its spread over examples, and how examples fall.
 
-    An example's difference is its contribution to the difference of the scores, times the number of examples; examples
-    without a common query are left out.
-
-    Args:
-        differences: `(examples, cells)`; of the two systems' values.
+    From the differences `(examples, cells)` of two systems' values. An example's is its contribution to the difference
+    of the scores, times the number of examples; examples without a common query are left out.
 
     >>> effect_size(np.array([[0.5], [1.0], [0.0]])).size  # .5 / .5
     1.0
@@ -254,11 +225,7 @@ def seed_effect(a_runs: Sequence[Values], b_runs: Sequence[Values], *, confidenc
     degrees of freedom (Satterthwaite, Biometrics Bulletin 1946; the design is that of Clark's quasi-F, Journal of
     Verbal Learning and Verbal Behavior 1973, runs for subjects and examples for items). Runs of a and b are not
     paired. A system of one run shows no variance between runs: its part is 0, which is right only without training.
-
-    Args:
-        a_runs: per run a matrix `(examples, cells)`; only queries that all runs of both systems answered count.
-        b_runs: the same of the other system.
-        confidence: of the interval, above 0 and below 1.
+    A run is a matrix `(examples, cells)`; only queries that all runs of both systems answered count.
 
     Raises:
         InputError: if a system has no run, or fewer than two examples were answered by all.
@@ -299,34 +266,10 @@ def _variance(influence: Values, examples: int) -> float:
     return float((influence**2).sum()) * examples / (examples - 1)
 
 
-def _counts(values: Values) -> IntArray:
-    counts: IntArray = (~np.isnan(values)).sum(0)
-    if not counts.any():
-        raise InputError("no query has a value, so there is no score")
-    return counts
-
-
-def _weights(counts: IntArray) -> Values:
-    """The weight of one query's value in the macro score, by cell; 0 for cells without queries."""
-    weights: Values = (counts > 0) / np.maximum(counts, 1) / (counts > 0).sum()
-    return weights
-
-
 def _influence(values: Values) -> Values:
     """How far each example moves the macro score from where it is, `(examples,)`; sums to 0."""
-    counts = _counts(values)
-    filled = np.where(np.isnan(values), 0.0, values)
-    means = filled.sum(0) / np.maximum(counts, 1)
-    moved: Values = np.where(np.isnan(values), 0.0, filled - means) @ _weights(counts)
-    return moved
-
-
-def _mean_over_cells(means: Values) -> Values:
-    """Mean over the cells that have one, `(resamples,)`; nan where none has."""
-    found = ~np.isnan(means)
-    with np.errstate(invalid="ignore"):
-        mean: Values = np.where(found, means, 0.0).sum(1) / found.sum(1)
-    return mean
+    means = np.nan_to_num(values).sum(0) / np.maximum((~np.isnan(values)).sum(0), 1)
+    return contributions(values - means)
 
 
 def _bca(score: float, resampled: Values, influence: Values, confidence: float) -> Interval:
@@ -341,25 +284,26 @@ def _bca(score: float, resampled: Values, influence: Values, confidence: float) 
     return Interval(score, float(low), float(high))
 
 
+def _blocks(total: int, examples: int) -> Iterator[int]:
+    """Sizes of blocks of rows `(examples,)` that memory holds, until there are enough rows."""
+    size = max(1, BLOCK // max(examples, 1))
+    return (min(size, total - start) for start in range(0, total, size))
+
+
 def _draws(examples: int, resamples: int, seed: int) -> Iterator[Values]:
     """How often each example is drawn, `(block, examples)`, until there are enough resamples."""
     generator = np.random.default_rng(seed)
-    size = max(1, BLOCK // max(examples, 1))
-    for start in range(0, resamples, size):
-        block = min(size, resamples - start)
+    for block in _blocks(resamples, examples):
         picks = generator.integers(examples, size=(block, examples)) + np.arange(block)[:, None] * examples
         yield np.bincount(picks.ravel(), minlength=block * examples).reshape(block, examples).astype(np.float64)
 
 
-def _random_swaps(examples: int, permutations: int, seed: int) -> Iterator[Values]:
-    """Random 0 and 1, `(block, examples)`, until there are enough permutations."""
+def _swaps(examples: int, permutations: int, seed: int) -> Iterator[Values]:
+    """All rows of 0 and 1 for few examples, else random ones, `(block, examples)`, until there are enough."""
+    if examples <= EXACT_EXAMPLES:
+        yield (np.arange(2**examples)[:, None] >> np.arange(examples) & 1).astype(np.float64)
+        return
     generator = np.random.default_rng(seed)
-    size = max(1, BLOCK // max(examples, 1))
-    for start in range(0, permutations, size):
-        block = min(size, permutations - start)
+    for block in _blocks(permutations, examples):
         bits = generator.integers(256, size=(block, -(-examples // 8)), dtype=np.uint8)
         yield np.unpackbits(bits, axis=1, count=examples).astype(np.float64)
-
-
-def _all_swaps(examples: int) -> Iterator[Values]:
-    yield (np.arange(2**examples)[:, None] >> np.arange(examples) & 1).astype(np.float64)

@@ -1,125 +1,124 @@
-"""The answers of the studies: functions from figures to sentences, one per kind of question."""
+"""The answers of the studies, one per kind of question: from figures to paragraphs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import product
 
 from isoglot.evaluation.results import leaning_of
 from isoglot.report.sentences import said
+from isoglot.report.systems import Column
 from isoglot.statistics.comparison import NOT_SHOWN, Contrast
 from isoglot.studies.curve import Optimum, pareto_front
 from isoglot.studies.figures import AGREEMENT, EVERYTHING, Figures, consistency, contrasts, gains, trade_off
-from isoglot.studies.phrases import by_language, by_view, leaders, optimum, place, sentences
+from isoglot.studies.phrases import by_language, by_view, leaders, optimum, sentences
 from isoglot.studies.recipe import BASE
 
-
-def ranking(figures: Figures) -> list[str]:
-    """Which system ranks best on each benchmark in each setting, and what the differences are worth."""
-    answer = []
-    for benchmark, model, measure in _each(figures):
-        answer.append(f"{benchmark}, {model}: {leaders(figures, benchmark, model, measure)}")
-        answer += sentences(_tests(figures, benchmark, model, (measure, "rank_distance", "same_language_share@1")))
-        answer += _leanings(figures, benchmark, model)
-    return answer
+Piece = Callable[[Figures, str, str, str], Iterable[str]]
+"""Paragraphs about a benchmark, an initial model, and the benchmark's main measure."""
 
 
-def low_resource(figures: Figures) -> list[str]:
-    """How systems do for the chosen languages as these lose their data, and how gain goes with amount."""
-    answer = []
-    for benchmark, model, measure in _each(figures):
-        answer.append(f"{benchmark}, {model}.")
-        views = dict.fromkeys(part.view for part in figures.select(benchmark=benchmark, model=model))
-        for view in [view for view in views if view != EVERYTHING]:
-            answer += sentences(_tests(figures, benchmark, model, (measure,), view), view)
-        answer += _leanings(figures, benchmark, model)
+@dataclass(frozen=True)
+class Answer:
+    """What answers a kind of question: paragraphs about every benchmark, and those before and after them all."""
+
+    pieces: tuple[Piece, ...]
+    before: Callable[[Figures], Iterable[str]] = lambda figures: ()
+    after: Callable[[Figures], Iterable[str]] = lambda figures: ()
+
+    def __call__(self, figures: Figures) -> list[str]:
+        """The paragraphs."""
+        study = figures.study
+        places = [(name, model, spec.measures[0]) for model in study.models for name, spec in study.benchmarks.items()]
+        about = [text for place in places for piece in self.pieces for text in piece(figures, *place)]
+        return [text for text in (*self.before(figures), *about, *self.after(figures)) if text]
+
+
+def _best(figures: Figures, benchmark: str, model: str, measure: str) -> Iterator[str]:
+    """Which system has the best figures, and what is level with it."""
+    yield f"{benchmark}, {model}: {leaders(figures, benchmark, model, measure)}"
+
+
+def _tested(*more: str) -> Piece:
+    """What is tested in the main measure and more, baseline by baseline."""
+
+    def said_of(figures: Figures, benchmark: str, model: str, measure: str) -> list[str]:
+        parts = figures.select(benchmark=benchmark, model=model, view=EVERYTHING)
+        return sentences(one for part in parts for name in (measure, *more) for one in contrasts(part, name))
+
+    return said_of
+
+
+def _views(figures: Figures, benchmark: str, model: str, measure: str) -> Iterator[str]:
+    """What is tested of each part of the queries."""
+    yield f"{benchmark}, {model}."
+    found = figures.select(benchmark=benchmark, model=model)
+    for view in dict.fromkeys(part.view for part in found if part.view != EVERYTHING):
+        yield from sentences((one for part in found if part.view == view for one in contrasts(part, measure)), view)
+
+
+def _leanings(figures: Figures, benchmark: str, model: str, _: str) -> Iterator[str]:
+    """How far, and which way, each system leans by the query's language, where that was measured."""
+    systems: dict[str, list[str]] = {}
+    for system in figures.study.systems:
+        if leaning := leaning_of(figures.means[benchmark][figures.study.label(system, model)]):
+            systems.setdefault(str(leaning), []).append(system)
+    if systems:
+        told = "; ".join(f"{', '.join(names)}: {leaning}" for leaning, names in systems.items())
+        yield f"{benchmark}, {model}, by the language of what stands first: {told}."
+
+
+def _for_whom(figures: Figures, benchmark: str, model: str, measure: str) -> Iterator[str]:
+    """For which languages, and groups of them, each system improves or hinders."""
+    for part in figures.select(benchmark=benchmark, model=model, view=EVERYTHING):
+        found = contrasts(part, measure)
+        pooled = any(one.setting == "multilingual" for one in found)
+        column = Column("multilingual" if pooled else "cross_lingual", measure)
+        for system in dict.fromkeys(one.system for one in found):
+            yield by_language(part, system, column)
+            yield by_view(figures, part, system, column)
+
+
+def _front(figures: Figures, benchmark: str, model: str, measure: str) -> Iterator[str]:
+    """Systems that no other beats in both monolingual score and rank distance."""
+    found = trade_off(figures.select(benchmark=benchmark, model=model, view=EVERYTHING, baseline=BASE)[0], measure)
+    if front := [list(found)[n] for n in pareto_front(list(found.values()))]:
+        what = "by their means, on the front of monolingual score against rank distance"
+        yield f"{benchmark}: {what}: {', '.join(front)}."
+
+
+def _spreads(figures: Figures, benchmark: str, model: str, _: str) -> Iterator[str]:
+    """Mean and spread over languages of the consistency of rankings."""
+    rows = []
+    for system in figures.study.systems:
+        mean, spread = consistency(figures.means[benchmark][figures.study.label(system, model)], AGREEMENT)
+        if mean == mean:
+            rows.append(f"{system} {mean:.3f} ± {spread:.3f}")
+    if rows:
+        yield f"{benchmark}, agreement of rankings over translations, mean ± spread over languages: {', '.join(rows)}."
+
+
+def _gains(figures: Figures) -> Iterator[str]:
+    """How gain goes with the amount of text."""
     for found in gains(figures):
         amounts = [f"{tag} {amount or 'unseen'} {gain:+.3f}" for tag, amount, gain in found.rows]
-        answer += [f"{found.title}: {', '.join(amounts)}.", by_language(found.part, found.system, *found.figure)]
-    return answer
+        yield f"{found.title}: {', '.join(amounts)}."
+        yield by_language(found.part, found.system, found.column)
 
 
-def mkqa(figures: Figures) -> list[str]:
-    """Whether the strategies improve or hinder alignment, for which languages, families and scripts."""
-    answer = []
-    for benchmark, model, measure in _each(figures):
-        answer.append(f"{benchmark}: {leaders(figures, benchmark, model, measure)}")
-        answer += sentences(_tests(figures, benchmark, model, (measure,)))
-        answer += _leanings(figures, benchmark, model)
-        for part in figures.select(benchmark=benchmark, model=model, view=EVERYTHING):
-            found = contrasts(part, measure)
-            setting = "multilingual" if any(one.setting == "multilingual" for one in found) else "cross_lingual"
-            for system in dict.fromkeys(one.system for one in found):
-                answer.append(by_language(part, system, setting, measure))
-                answer.append(by_view(figures, part, system, setting, measure))
-    return [*answer, *_alignment(figures)]
-
-
-def losses(figures: Figures) -> list[str]:
-    """What each objective adds to the first baseline: fairness over languages, and its price in English."""
-    answer = []
-    baseline = figures.study.comparisons[0].baseline if figures.study.comparisons else BASE
-    for model in figures.study.models:
-        for system in figures.study.systems:
-            if system == baseline:
-                continue
-            found = list(_against(figures, system, baseline, model))
-            if not found:
-                continue
-            english = _differences(figures, [(name, one) for name, one, alone in found if alone])
-            fair = _differences(figures, [(name, one) for name, one, alone in found if not alone])
-            answer.append(f"{system} against {baseline}. English alone: {english} Over languages: {fair}")
-        for benchmark in figures.study.benchmarks:
-            measure = figures.study.benchmarks[benchmark].measures[0]
-            answer.append(f"{benchmark}: {leaders(figures, benchmark, model, measure)}")
-            answer += _leanings(figures, benchmark, model)
-    return answer
-
-
-def ratio(figures: Figures) -> list[str]:
-    """Where the optimum lies on the axis, how flat it is, and for whom it differs."""
+def _objectives(figures: Figures) -> Iterator[str]:
+    """What each system adds to the first baseline: fairness over languages, and its price in English."""
     study = figures.study
-    answer = [f"Places are of {study.x_title}."]
-    answer += [_optimum(figures, found) for found in figures.optima if found.languages == EVERYTHING]
-    for benchmark, model, measure in _each(figures):
-        part = figures.select(benchmark=benchmark, model=model, view=EVERYTHING, baseline=BASE)[0]
-        found = trade_off(part, measure)
-        front = [list(found)[n] for n in pareto_front(list(found.values()))]
-        if front:
-            answer.append(
-                f"{benchmark}: by their means, on the front of monolingual score against rank distance: "
-                f"{', '.join(front)}."
+    baseline = study.comparisons[0].baseline if study.comparisons else BASE
+    for model, system in product(study.models, study.systems):
+        if found := list(_against(figures, system, baseline, model)):
+            english, fair = (
+                _differences(figures, [(name, one) for name, one, alone in found if alone == wanted])
+                for wanted in (True, False)
             )
-        answer += sentences(_tests(figures, benchmark, model, (measure, AGREEMENT)))
-        answer += _leanings(figures, benchmark, model)
-        answer += _spreads(figures, benchmark, model)
-    return answer
-
-
-ANSWERS: dict[str, Callable[[Figures], list[str]]] = {
-    "strategies": ranking,
-    "low-resource": low_resource,
-    "domains": ranking,
-    "mkqa": mkqa,
-    "losses": losses,
-    "ratio": ratio,
-}
-"""Answer functions by the name that a recipe gives."""
-
-
-def _each(figures: Figures) -> Iterator[tuple[str, str, str]]:
-    """Every benchmark with every initial model, and the benchmark's main measure."""
-    for model in figures.study.models:
-        for name, spec in figures.study.benchmarks.items():
-            yield name, model, spec.measures[0]
-
-
-def _tests(
-    figures: Figures, benchmark: str, model: str, measures: Sequence[str], view: str = EVERYTHING
-) -> Iterator[Contrast]:
-    """What is tested in these measures over one view, baseline by baseline."""
-    for part in figures.select(benchmark=benchmark, model=model, view=view):
-        for measure in measures:
-            yield from contrasts(part, measure)
+            yield f"{system} against {baseline}. English alone: {english} Over languages: {fair}"
 
 
 def _against(figures: Figures, system: str, baseline: str, model: str) -> Iterator[tuple[str, Contrast, bool]]:
@@ -132,17 +131,6 @@ def _against(figures: Figures, system: str, baseline: str, model: str) -> Iterat
                     yield part.benchmark, one, alone
 
 
-def _leanings(figures: Figures, benchmark: str, model: str) -> Iterator[str]:
-    """How far, and which way, each system leans by the query's language, where that was measured."""
-    systems: dict[str, list[str]] = {}
-    for system in figures.study.systems:
-        if leaning := leaning_of(figures.means[benchmark][figures.study.label(system, model)]):
-            systems.setdefault(str(leaning), []).append(system)
-    if systems:
-        told = "; ".join(f"{', '.join(names)}: {leaning}" for leaning, names in systems.items())
-        yield f"{benchmark}, {model}, by the language of what stands first: {told}."
-
-
 def _alignment(figures: Figures) -> Iterator[str]:
     """Measures of the vectors themselves, which are not tested."""
     for benchmark, systems in figures.means.items():
@@ -153,30 +141,29 @@ def _alignment(figures: Figures) -> Iterator[str]:
                 yield f"{benchmark}, {measure.replace('_', ' ')} (means, not tested): {', '.join(known)}."
 
 
+def _optima(figures: Figures) -> Iterator[str]:
+    """Where the optima lie on the axis, how flat they are, and for whom they differ."""
+    yield f"Places are of {figures.study.x_title}."
+    for whole in figures.optima:
+        if whole.languages == EVERYTHING:
+            yield _optimum(figures, whole)
+
+
 def _optimum(figures: Figures, whole: Optimum) -> str:
     """Where the optimum lies, then where it lies for parts of the queries and for single languages."""
     figure = (whole.benchmark, whole.setting, whole.measure)
     others = [o for o in figures.optima if (o.benchmark, o.setting, o.measure) == figure and o is not whole]
-    parts = [place(o) for o in others if o.languages in figures.study.views]
+    parts = [o for o in others if o.languages in figures.study.views]
     alone = [o for o in others if o.languages not in figures.study.views]
-    apart = [place(o) for o in alone if o.low > whole.high or o.high < whole.low]
+    apart = [o for o in alone if o.low > whole.high or o.high < whole.low]
+    said_of = [[f"{o.languages}: {o.x:g} ({o.low:g} to {o.high:g})" for o in several] for several in (parts, apart)]
     text = f"{whole.benchmark}: {optimum(whole)}"
     if parts:
-        text += f" The place for {'; for '.join(parts)}."
+        text += f" The place for {'; for '.join(said_of[0])}."
     if alone:
-        text += f" Single languages whose interval of the place does not overlap with it: {', '.join(apart) or 'none'}."
+        listed = ", ".join(said_of[1]) or "none"
+        text += f" Single languages whose interval of the place does not overlap with it: {listed}."
     return text
-
-
-def _spreads(figures: Figures, benchmark: str, model: str) -> Iterator[str]:
-    """Mean and spread over languages of the consistency of rankings."""
-    rows = []
-    for system in figures.study.systems:
-        mean, spread = consistency(figures.means[benchmark][figures.study.label(system, model)], AGREEMENT)
-        if mean == mean:
-            rows.append(f"{system} {mean:.3f} ± {spread:.3f}")
-    if rows:
-        yield f"{benchmark}, agreement of rankings over translations, mean ± spread over languages: {', '.join(rows)}."
 
 
 def _differences(figures: Figures, found: list[tuple[str, Contrast]]) -> str:
@@ -185,9 +172,12 @@ def _differences(figures: Figures, found: list[tuple[str, Contrast]]) -> str:
         return "not measured."
     main = {name: (spec.measures[0], "rank_distance") for name, spec in figures.study.benchmarks.items()}
     lines = [said(one, name) for name, one in found if one.verdict != NOT_SHOWN and one.measure in main[name]]
-    for verdict in ("better", "worse"):
-        if many := sum(one.verdict == verdict and one.measure not in main[name] for name, one in found):
-            lines.append(f"{verdict} in {_figures(many)} of other measures")
+    others = Counter(one.verdict for name, one in found if one.measure not in main[name])
+    lines += [
+        f"{verdict} in {_figures(others[verdict])} of other measures"
+        for verdict in ("better", "worse")
+        if others[verdict]
+    ]
     if many := sum(one.verdict == NOT_SHOWN for _, one in found):
         lines.append(f"{NOT_SHOWN} in {'the other ' if lines else ''}{_figures(many)}")
     return "; ".join(lines) + "."
@@ -195,3 +185,14 @@ def _differences(figures: Figures, found: list[tuple[str, Contrast]]) -> str:
 
 def _figures(many: int) -> str:
     return f"{many} figure{'s' if many > 1 else ''}"
+
+
+ANSWERS = {
+    "strategies": Answer((_best, _tested("rank_distance", "same_language_share@1"), _leanings)),
+    "low-resource": Answer((_views, _leanings), after=_gains),
+    "domains": Answer((_best, _tested("rank_distance", "same_language_share@1"), _leanings)),
+    "mkqa": Answer((_best, _tested(), _leanings, _for_whom), after=_alignment),
+    "losses": Answer((_best, _leanings), before=_objectives),
+    "ratio": Answer((_front, _tested(AGREEMENT), _leanings, _spreads), before=_optima),
+}
+"""What answers, by the name that a recipe gives."""

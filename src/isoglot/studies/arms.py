@@ -22,42 +22,33 @@ from isoglot._version import __version__
 from isoglot.benchmarks import RetrievalSet
 from isoglot.common.atomic import write_json
 from isoglot.common.errors import InputError
+from isoglot.common.settings import first_problem
 from isoglot.evaluation.evaluate import evaluate
 from isoglot.evaluation.results import RESULTS_FILE, Results, load_results
 from isoglot.models.debiasing import debias
+from isoglot.models.embed import embedding_store
 from isoglot.models.encoders import load_encoder
 from isoglot.models.fingerprint import fingerprint
 from isoglot.sources import load_pairs
-from isoglot.studies.material import amounts, cleaned_file, digest, fingerprint_of, searched, thinned_file
+from isoglot.studies.material import Cleaned, cleaned, digest, fingerprint_of, searched, thinned
+from isoglot.studies.reading import sources_of
 from isoglot.studies.recipe import BASE, Content, Study
 from isoglot.training import TrainConfig, train
-from isoglot.training.model_setup import embedding_store
 from isoglot.training.preparation import OverlapFound
 from isoglot.training.trainer import has_bf16
 
 RECORD_FILE = "arm.json"
-Cleaned = tuple[str, dict[str, int]]
-"""A file to read, and how many examples it lacks for each benchmark."""
-_READING = ("languages", "parallel")  # how a source is read; a file made of it is read whole
 
 
 @dataclass(frozen=True, eq=False)
 class Arm:
-    """A system of a study made from one initial model with one seed.
-
-    Attributes:
-        study: the recipe.
-        system: name of the base, a remedy or an arm.
-        model: short name of the initial model.
-        seed: of training, and of what is drawn for a remedy; None for the base and for remedies, which are made once.
-        cleaned: what training reads in place of a source, by `entry_key`; see `clean_text`.
-    """
+    """A system of a study made from one initial model with one seed."""
 
     study: Study
-    system: str
-    model: str
-    seed: int | None = None
-    cleaned: Mapping[str, Cleaned] = field(default_factory=dict)
+    system: str  # name of the base, a remedy or an arm
+    model: str  # short name of the initial model
+    seed: int | None = None  # of training; None for the base and for remedies, which are made once
+    cleaned: Mapping[str, Cleaned] = field(default_factory=dict)  # as `clean_text` gives it
 
     @property
     def label(self) -> str:
@@ -69,14 +60,15 @@ class Arm:
         """The label with the seed; the name of its folder."""
         return self.label.replace(" ", "-") + ("" if self.seed is None else f"-{self.seed}")
 
+    def text(self, entry: Content) -> Cleaned:
+        """What is read in place of a source, and what it lacks."""
+        return self.cleaned.get(digest(entry), (entry, {}))
+
     def description(self) -> dict[str, Any]:
         """Everything that determines the outcome."""
         study, training, remedy = self.study, self.training, self.study.remedies.get(self.system)
-        sources = {remedy.source: remedy.source} if remedy else {}
-        for entry in training.get("data", ()):
-            sources[entry["source"]] = self.cleaned.get(entry_key(entry), (entry["source"], {}))[0]
-        if fitted_on := (training.get("debias") or {}).get("source"):
-            sources[fitted_on] = fitted_on
+        sources = [remedy.source] if remedy else sources_of(training)
+        read = {entry["source"]: self.text(entry)[0]["source"] for entry in training.get("data", ())}
         return {
             "system": self.system,
             "seed": self.seed,
@@ -86,7 +78,7 @@ class Arm:
             "training": training,
             "remedy": remedy.model_dump(exclude={"source", "keep"}) if remedy else None,
             "keep": study.keep_of(self.system),
-            "data": {Path(source).name: fingerprint_of(file) for source, file in sources.items()},
+            "data": {Path(source).name: fingerprint_of(read.get(source, source)) for source in sources},
             "left_out": self.left_out,
             "isoglot": __version__,
         }
@@ -99,19 +91,18 @@ class Arm:
     @property
     def left_out(self) -> dict[str, dict[str, int]]:
         """Examples that training goes without, by source and the benchmark whose text they hold."""
-        entries = self.training.get("data", ())
-        known = {Path(str(entry["source"])).name: self.cleaned.get(entry_key(entry), ("", {}))[1] for entry in entries}
+        known = {Path(entry["source"]).name: self.text(entry)[1] for entry in self.training.get("data", ())}
         return {name: dropped for name, dropped in known.items() if dropped}
+
+    def bf16(self, model: SentenceTransformer) -> bool:
+        """Whether the model encodes in bfloat16."""
+        return has_bf16(str(model.device)) if self.study.bf16 is None else self.study.bf16
 
 
 def arms_of(study: Study, cleaned: Mapping[str, Cleaned] | None = None) -> list[Arm]:
     """The arms of a study in the order they run: for each model what is free first, then seed by seed.
 
     A study that is stopped early so has every arm with its first seed before any with its second.
-
-    Args:
-        study: the recipe.
-        cleaned: what training reads in place of its sources; the sources as they are where not given.
     """
     free = [name for name in study.systems if name not in study.arms]
     arms = [Arm(study, system, model) for model in study.models for system in free]
@@ -124,49 +115,24 @@ def arms_of(study: Study, cleaned: Mapping[str, Cleaned] | None = None) -> list[
 
 
 def clean_text(study: Study, sets: Mapping[str, RetrievalSet], folder: Path) -> dict[str, Cleaned]:
-    """What the arms of a study train on, without examples that hold text of its benchmarks.
-
-    Args:
-        study: the recipe.
-        sets: its benchmarks by name.
-        folder: where cleaned text is kept.
-
-    Returns:
-        By `entry_key` what training reads in place of a source, and how many examples each benchmark cost it.
-    """
-    entries = {entry_key(entry): entry for name in study.arms for entry in study.training_of(name).get("data", ())}
-    return {key: cleaned_file(entry["source"], sets, folder, **_reading(entry)) for key, entry in entries.items()}
-
-
-def entry_key(entry: Content) -> str:
-    """What tells sources of training configurations apart."""
-    return digest({"source": entry["source"], **_reading(entry)})
+    """What the arms of a study read in place of their sources, by the source's digest; see `cleaned`."""
+    entries = {digest(entry): entry for name in study.arms for entry in study.training_of(name).get("data", ())}
+    return {key: cleaned(entry, sets, folder) for key, entry in entries.items()}
 
 
 def config_of(arm: Arm, training: Content, folder: Path) -> TrainConfig:
-    """The configuration of an arm that is trained.
-
-    Raises:
-        InputError: if it cannot be used, naming the arm and the key.
-    """
+    """The configuration of an arm that is trained; what is wrong with it is told with the arm and the key."""
     study = arm.study
-    given = {"max_tokens": study.max_tokens, **training}
+    own = {"model": study.models[arm.model], "output": str(folder / "run"), "seed": arm.seed}
     try:
-        return TrainConfig.model_validate(
-            {**given, "model": study.models[arm.model], "output": str(folder / "run"), "seed": arm.seed}
-        )
+        return TrainConfig.model_validate({"max_tokens": study.max_tokens, **training, **own})
     except ValidationError as error:
-        problem = error.errors()[0]
-        where = ".".join(str(part) for part in ("training", *problem["loc"]))
-        raise InputError(f"study {study.name}, arm {arm.system}: {where}: {problem['msg']}") from error
+        problem = first_problem(error, "training", "docs/training.md", under="training.")
+        raise InputError(f"study {study.name}, arm {arm.system}: {problem}") from error
 
 
 def check_record(arm: Arm, folder: Path) -> None:
-    """Whether the folder is free, or holds this very arm.
-
-    Raises:
-        InputError: if it holds one that was made otherwise.
-    """
+    """Raise where the folder holds an arm that was made otherwise."""
     if (folder / RECORD_FILE).exists():
         known = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
         if known["key"] != digest(_portable(arm.description())):
@@ -176,16 +142,9 @@ def check_record(arm: Arm, folder: Path) -> None:
 
 
 def run_arm(arm: Arm, sets: Mapping[str, RetrievalSet], folder: Path, data_folder: Path) -> dict[str, Results]:
-    """Make the arm's model where it is still needed, and score it on the benchmarks it has no results of.
+    """Make the arm's model where it is still needed, score it on what it has no results of; results by benchmark.
 
-    Args:
-        arm: which.
-        sets: benchmarks by name.
-        folder: the arm's own.
-        data_folder: where thinned text is kept, for all arms.
-
-    Returns:
-        Results by benchmark.
+    The first folder is the arm's own, in the other is thinned text for all arms.
     """
     if not (folder / RECORD_FILE).exists():
         described = arm.description()
@@ -194,9 +153,8 @@ def run_arm(arm: Arm, sets: Mapping[str, RetrievalSet], folder: Path, data_folde
     missing = [name for name, place in places.items() if not (place / RESULTS_FILE).exists()]
     if missing:
         model = _make(arm, sets, folder, data_folder)
-        bf16 = has_bf16(str(model.device)) if arm.study.bf16 is None else arm.study.bf16
         for name in missing:
-            results = evaluate(model, sets[name], name=arm.label, store=embedding_store(), bf16=bf16)
+            results = evaluate(model, sets[name], name=arm.label, store=embedding_store(), bf16=arm.bf16(model))
             results.save(places[name])
     if not arm.study.keep_models:
         shutil.rmtree(folder / "run" / "model", ignore_errors=True)
@@ -204,29 +162,22 @@ def run_arm(arm: Arm, sets: Mapping[str, RetrievalSet], folder: Path, data_folde
 
 
 def amounts_of(folder: Path) -> dict[str, int]:
-    """Pairs that an arm was trained on, by language; empty where it was not counted."""
-    file = folder / "amounts.json"
-    return dict(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else {}
+    """Pairs that an arm was trained on, by language; empty for one that was not trained."""
+    file = folder / "run" / "run.json"
+    return dict(json.loads(file.read_text(encoding="utf-8"))["data"]["pairs_by_language"]) if file.exists() else {}
 
 
 def _make(arm: Arm, sets: Mapping[str, RetrievalSet], folder: Path, data_folder: Path) -> SentenceTransformer:
-    study, name = arm.study, arm.study.models[arm.model]
+    study = arm.study
     if arm.training:
         return load_encoder(_train(arm, sets, folder, data_folder), max_tokens=study.max_tokens)
-    model = load_encoder(name, max_tokens=study.max_tokens)
+    model = load_encoder(study.models[arm.model], max_tokens=study.max_tokens)
     if arm.system == BASE:
         return model
-    remedy, keep = study.remedies[arm.system], study.keep_of(arm.system)
-    source = thinned_file(remedy.source, keep, 0, data_folder) if keep else remedy.source
-    return debias(
-        model,
-        load_pairs(source),
-        remedy=remedy.remedy,
-        directions=remedy.directions,
-        examples=remedy.examples,
-        store=embedding_store(),
-        bf16=has_bf16(str(model.device)) if study.bf16 is None else study.bf16,
-    )
+    remedy = study.remedies[arm.system]
+    fitted_on = thinned({"source": remedy.source}, study.keep_of(arm.system), 0, data_folder)["source"]
+    how = remedy.model_dump(exclude={"source", "keep"})
+    return debias(model, load_pairs(fitted_on), **how, store=embedding_store(), bf16=arm.bf16(model))
 
 
 def _train(arm: Arm, sets: Mapping[str, RetrievalSet], folder: Path, data_folder: Path) -> Path:
@@ -235,42 +186,27 @@ def _train(arm: Arm, sets: Mapping[str, RetrievalSet], folder: Path, data_folder
     if (run / "model").exists():
         return run / "model"
     training = _with_own_text(arm, data_folder)
-    write_json(folder / "amounts.json", amounts(training["data"]))
     resume = (run / "run.json").exists()
     return train(config_of(arm, training, folder), resume=resume, checked=_overlap_found(arm, sets))
 
 
 def _overlap_found(arm: Arm, sets: Mapping[str, RetrievalSet]) -> list[OverlapFound]:
     """What `clean_text` left out for each benchmark, as a training run records it."""
+    lost = {name: sum(dropped.get(name, 0) for dropped in arm.left_out.values()) for name in sets}
     return [
-        {
-            "benchmark": name,
-            "fingerprint": data.fingerprint,
-            "examples_with_overlap": sum(dropped.get(name, 0) for dropped in arm.left_out.values()),
-            "on_overlap": "drop",
-        }
+        OverlapFound(benchmark=name, fingerprint=data.fingerprint, examples_with_overlap=lost[name], on_overlap="drop")
         for name, data in searched(sets).items()
     ]
 
 
 def _with_own_text(arm: Arm, data_folder: Path) -> Content:
     """The arm's training configuration with its text cleaned, and thinned as the recipe wants it."""
-    training, keep, seed = arm.training, arm.study.keep_of(arm.system), arm.seed or 0
-    data = []
-    for entry in training["data"]:
-        file, dropped = arm.cleaned.get(entry_key(entry), (entry["source"], {}))
-        if keep:
-            file = thinned_file(file, keep, seed, data_folder, **({} if dropped else _reading(entry)))
-        made = file != entry["source"]
-        data.append({**{key: value for key, value in entry.items() if not (made and key in _READING)}, "source": file})
+    training, keep = arm.training, arm.study.keep_of(arm.system)
+    data = [thinned(arm.text(entry)[0], keep, arm.seed or 0, data_folder) for entry in training["data"]]
     remedy = training.get("debias") or {}
-    if keep and "source" in remedy:
-        remedy = {**remedy, "source": thinned_file(remedy["source"], keep, 0, data_folder)}
+    if "source" in remedy:
+        remedy = thinned(remedy, keep, 0, data_folder)
     return {**training, "data": data, **({"debias": remedy} if remedy else {})}
-
-
-def _reading(entry: Content) -> Content:
-    return {key: entry[key] for key in _READING if key in entry}
 
 
 def _portable(description: dict[str, Any]) -> dict[str, Any]:
@@ -281,16 +217,10 @@ def _portable(description: dict[str, Any]) -> dict[str, Any]:
     training = dict(description["training"])
     if "data" in training:
         training["data"] = [{**entry, "source": None} for entry in training["data"]]
-    if (training.get("debias") or {}).get("source"):
-        training["debias"] = {**training["debias"], "source": fingerprint_of(str(training["debias"]["source"]))}
-    model = description["model"]["fingerprint"]
-    return {
-        **description,
-        "training": training,
-        "model": model,
-        "data": list(description["data"].values()),
-        "left_out": None,
-    }
+    if (remedy := training.get("debias") or {}).get("source"):
+        training["debias"] = {**remedy, "source": fingerprint_of(remedy["source"])}
+    known = {"model": description["model"]["fingerprint"], "data": list(description["data"].values())}
+    return {**description, **known, "training": training, "left_out": None}
 
 
 @cache

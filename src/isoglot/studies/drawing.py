@@ -5,30 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from isoglot.report.plots import (
-    Plot,
-    Spec,
-    difference,
-    language_map,
-    largest,
-    layer,
-    nominal,
-    points,
-    quantity,
-    systems_plot,
-)
+from isoglot.report import plots
+from isoglot.report.plots import Plot, Spec
 from isoglot.report.systems import Column
 from isoglot.report.tables import Table
 from isoglot.studies.figures import EVERYTHING, Figures, Gains, Part, gains, trade_off
 from isoglot.studies.recipe import BASE
-from isoglot.studies.tables import gains_table, part_table
+from isoglot.studies.tables import gains_table, labels_of, part_table
 
 
 def plots_of(figures: Figures) -> Iterator[Plot]:
     """What to look at first: systems with intervals, curves and front along the axis, gain by amount."""
     for part in figures.select(view=EVERYTHING, baseline=BASE):
         behind = part_table(figures, part)
-        dots = systems_plot(f"Figures of each system on {part.benchmark}", part.comparison.systems, part.cells)
+        dots = plots.systems_plot(f"Figures of each system on {part.benchmark}", part.comparison.systems, part.cells)
         yield Plot(dots, f"{part.title}: systems with 95 % intervals", behind)
         if any(arm.x is not None for arm in figures.study.arms.values()):
             yield Plot(_curves(figures, part), f"{part.title}: along {figures.study.x_title}", behind)
@@ -40,20 +30,26 @@ def plots_of(figures: Figures) -> Iterator[Plot]:
 def grids_of(figures: Figures) -> Iterator[Plot]:
     """Every system's difference to the base by query and corpus language."""
     for part in figures.select(view=EVERYTHING, baseline=BASE):
-        yield from _grids(figures, part)
+        means = figures.means[part.benchmark]
+        own = [means[label] for label in labels_of(figures, part)]
+        tags, grids = list(own[0]["by_query_language"]), [mean["grid"]["values"] for mean in own]
+        if len(tags) == len(grids[0]) > 1:
+            measure = own[0]["grid"]["measure"]
+            names = [f"{part.title}: {measure} of {system} minus {BASE}" for system in part.comparison.systems[1:]]
+            yield from plots.difference_maps(names, tags, grids)
 
 
 def _curves(figures: Figures, part: Part) -> Spec:
     """Figures along the axis, a panel per figure and a line per series; what has no place on it as a level."""
     panels, arms = [], {name: arm for name, arm in figures.study.arms.items() if arm.x is not None}
     for cells in zip(*part.cells, strict=True):
-        column, rows = cells[0].column, points(part.comparison.systems, cells)
+        column, rows = cells[0].column, plots.points(part.comparison.systems, cells)
         placed = [{**row, "x": arm.x, "series": arm.series} for row in rows if (arm := arms.get(row["system"]))]
         levels = [row for row in rows if row["system"] not in arms]
         axis = {"values": sorted({row["x"] for row in placed}), "format": "~g"}
-        x = quantity("x", title=figures.study.x_title, scale={"zero": False}, axis=axis)
-        y, low = (quantity(name, title=None, scale={"zero": False}) for name in ("value", "low"))
-        series = nominal("series", legend={"symbolOpacity": 1})
+        x = plots.quantity("x", title=figures.study.x_title, scale={"zero": False}, axis=axis)
+        y, low = (plots.quantity(name, title=None, scale={"zero": False}) for name in ("value", "low"))
+        series = plots.nominal("series", legend={"symbolOpacity": 1})
         tooltip = [{"field": name} for name in ("system", "x", "value", "low", "high")]
         band = {"x": x, "y": low, "y2": {"field": "high"}, "color": series}
         line = {"x": x, "y": y, "color": series, "strokeDash": {**series, "legend": None}, "tooltip": tooltip}
@@ -67,10 +63,10 @@ def _curves(figures: Figures, part: Part) -> Spec:
                 "width": 260,
                 "height": 200,
                 "layer": [
-                    on | layer("area", band, opacity=0.18),
-                    on | layer("line", line, point=True),
-                    off | layer("rule", {"y": y, "tooltip": tooltip}, **level),
-                    off | layer("text", name, **label),
+                    on | plots.layer("area", band, opacity=0.18),
+                    on | plots.layer("line", line, point=True),
+                    off | plots.layer("rule", {"y": y, "tooltip": tooltip}, **level),
+                    off | plots.layer("text", name, **label),
                 ],
             }
         )
@@ -97,30 +93,18 @@ def _gain(found: Gains) -> Plot:
         {"language": tag, "pairs": amount + 1, "gain": gain, "text": "trained" if amount else "unseen"}
         for tag, amount, gain in found.rows
     ]
-    titles = ("pairs of training text in the language, and 1", f"gain in {Column(*found.figure).heading}")
+    titles = ("pairs of training text in the language, and 1", f"gain in {found.column.heading}")
     plot = _scatter(rows, ("pairs", "gain", "language"), titles, found.title)
     encoding = plot["layer"][0]["encoding"]
     encoding["x"]["scale"] = {"type": "log"}
-    encoding["shape"] = encoding["color"] = nominal("text")
+    encoding["shape"] = encoding["color"] = plots.nominal("text")
     return Plot(plot, found.title, gains_table(found))
-
-
-def _grids(figures: Figures, part: Part) -> Iterator[Plot]:
-    means = figures.means[part.benchmark]
-    base, *others = (means[figures.study.label(system, part.model)] for system in part.comparison.systems)
-    under, tags = base["grid"]["values"], list(base["by_query_language"])
-    if len(under) < 2 or len(tags) != len(under):
-        return
-    changes = [difference(mean["grid"]["values"], under) for mean in others]
-    end = largest(changes)
-    for system, change in zip(part.comparison.systems[1:], changes, strict=True):
-        caption = f"{part.title}: {base['grid']['measure']} of {system} minus {BASE}"
-        yield language_map(caption, tags, change, (-end, end), form="+.2f", diverging=True)
 
 
 def _scatter(rows: list[dict[str, Any]], fields: tuple[str, str, str], titles: tuple[str, str], caption: str) -> Spec:
     x, y = (
-        quantity(field, title=title, scale={"zero": False}) for field, title in zip(fields[:2], titles, strict=True)
+        plots.quantity(field, title=title, scale={"zero": False})
+        for field, title in zip(fields[:2], titles, strict=True)
     )
     marks = {"x": x, "y": y, "tooltip": [{"field": name} for name in fields]}
     names = {"x": x, "y": y, "text": {"field": fields[2]}}
@@ -130,7 +114,7 @@ def _scatter(rows: list[dict[str, Any]], fields: tuple[str, str, str], titles: t
         "height": 320,
         "data": {"values": rows},
         "layer": [
-            layer("point", marks, filled=True, size=70),
-            layer("text", names, align="left", dx=7, fontSize=11, fill="currentColor"),
+            plots.layer("point", marks, filled=True, size=70),
+            plots.layer("text", names, align="left", dx=7, fontSize=11, fill="currentColor"),
         ],
     }

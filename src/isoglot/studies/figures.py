@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from isoglot.evaluation.averages import SECTIONS
 from isoglot.evaluation.results import Results
-from isoglot.report.systems import Cell, Column, cells_of
+from isoglot.report.systems import Cell, Column, cells_of, columns
 from isoglot.statistics import significance as stats
 from isoglot.statistics.comparison import LOWER_IS_BETTER, SETTINGS, Comparison, Contrast, Estimate, compare
 from isoglot.studies.curve import Optimum
@@ -23,26 +23,18 @@ EVERYTHING = "all"
 AGREEMENT = "ranking_agreement@10"
 """The measure of consistency: how far the translations of a question get the same ranking."""
 Runs = Mapping[str, Sequence[Results]]
+_ALL = ViewSpec()
 
 
 @dataclass(frozen=True)
 class Part:
-    """Systems of one initial model held against one baseline, over one view of a benchmark.
+    """Systems of one initial model held against one baseline, over one view of a benchmark."""
 
-    Attributes:
-        benchmark: the recipe's name for it.
-        model: short name of the initial model.
-        view: `EVERYTHING` or the name of a part of the queries.
-        baseline: the baseline as the recipe names it.
-        comparison: the statistics. Where there are several views, p-values of those other than `EVERYTHING` are
-            corrected over all of them together.
-    """
-
-    benchmark: str
-    model: str
-    view: str
+    benchmark: str  # the recipe's name for it
+    model: str  # short name of the initial model
+    view: str  # `EVERYTHING` or the name of a part of the queries
     baseline: str
-    comparison: Comparison
+    comparison: Comparison  # its p-values over views but `EVERYTHING` are corrected over all those views together
 
     @property
     def title(self) -> str:
@@ -62,24 +54,16 @@ class Part:
 
 @dataclass(frozen=True)
 class Figures:
-    """All that a study's answer is made of.
+    """All that a study's answer is made of."""
 
-    Attributes:
-        study: the recipe, without what was left out.
-        parts: comparisons; those with `base` come first.
-        means: benchmark, then system's label: `results.json`'s figures, averaged over seeds.
-        amounts: system's label: pairs that it was trained on, by language.
-        optima: what `isoglot.studies.curve` finds, where arms have a place on an axis.
-        against_best: comparisons of everything with systems that have the best figure somewhere, so that what is level
-            with the best is found by paired tests, too.
-    """
-
-    study: Study
-    parts: tuple[Part, ...]
+    study: Study  # without what was left out
+    parts: tuple[Part, ...]  # those with `base` come first
     means: Mapping[str, Mapping[str, Mapping[str, Any]]]
-    amounts: Mapping[str, Mapping[str, int]]
-    optima: tuple[Optimum, ...] = ()
+    """By benchmark and system's label `results.json`'s figures, averaged over seeds."""
+    amounts: Mapping[str, Mapping[str, int]]  # by system's label and language, pairs that it was trained on
+    optima: tuple[Optimum, ...] = ()  # where arms have a place on an axis
     against_best: tuple[Part, ...] = ()
+    """Comparisons with systems that have the best figure somewhere: paired tests tell what is level with the best."""
 
     def select(self, **wanted: str) -> list[Part]:
         """The parts with these attributes, such as `view=EVERYTHING, baseline=BASE`."""
@@ -88,41 +72,32 @@ class Figures:
 
 @dataclass(frozen=True)
 class Gains:
-    """A system's gains over a baseline beside the amount of its training text.
-
-    Attributes:
-        system: as the recipe names it.
-        part: the comparison with the baseline.
-        figure: setting and measure.
-        rows: query language, pairs of training text in it, and the gain there; most text first.
-    """
+    """A system's gains over a baseline beside the amount of its training text."""
 
     system: str
-    part: Part
-    figure: tuple[str, str]
+    part: Part  # the comparison with the baseline
+    column: Column  # the figure
     rows: tuple[tuple[str, int, float], ...]
+    """Query language, pairs of training text in it, and the gain there; most text first."""
 
     @property
     def title(self) -> str:
         """What is held against what."""
-        heading = Column(*self.figure).heading
-        return f"{self.part.title}: {heading} of {self.system} minus {self.part.baseline}, by pairs of training text"
+        compared = f"{self.column.heading} of {self.system} minus {self.part.baseline}"
+        return f"{self.part.title}: {compared}, by pairs of training text"
 
 
 def gains(figures: Figures) -> Iterator[Gains]:
     """Gains of the systems under `gain_by_amount`, over every baseline that they are compared with."""
     for system in figures.study.gain_by_amount:
         for part in figures.select(view=EVERYTHING):
-            measure = figures.study.benchmarks[part.benchmark].measures[0]
+            column = Column("multilingual", figures.study.benchmarks[part.benchmark].measures[0])
             amounts = figures.amounts.get(figures.study.label(system, part.model), {})
-            rows = [
-                (str(one.language), amount_in(amounts, str(one.language)), one.difference)
-                for one in contrasts(part, measure, languages=True)
-                if (one.system, one.setting) == (system, "multilingual")
-            ]
+            found = contrasts(part, column.measure, languages=True)
+            mine = [one for one in found if (one.system, one.setting) == (system, column.setting)]
+            rows = [(tag, amount_in(amounts, tag), one.difference) for one in mine if (tag := one.language)]
             if rows:
-                rows.sort(key=lambda row: -row[1])
-                yield Gains(system, part, ("multilingual", measure), tuple(rows))
+                yield Gains(system, part, column, tuple(sorted(rows, key=lambda row: -row[1])))
 
 
 def amount_in(amounts: Mapping[str, int], tag: str) -> int:
@@ -135,54 +110,43 @@ def amount_in(amounts: Mapping[str, int], tag: str) -> int:
 
 
 def compare_parts(study: Study, benchmark: str, runs: Runs, model: str) -> list[Part]:
-    """All comparisons of one benchmark for one initial model.
-
-    Args:
-        study: the recipe.
-        benchmark: the recipe's name.
-        runs: system, as the recipe names it, to its results with each seed.
-        model: short name of the initial model.
-    """
-    spec = study.benchmarks[benchmark]
-    languages = next(iter(runs.values()))[0].summary["languages"]
-    views = views_of(study, languages)
+    """All comparisons of one benchmark for one initial model, from each system's results with each seed."""
+    measures = study.benchmarks[benchmark].measures
+    views = views_of(study, next(iter(runs.values()))[0].summary["languages"])
     parts = []
     for wanted in (ComparisonSpec(baseline=BASE), *study.comparisons):
-        others = [name for name in (wanted.systems or runs) if name != wanted.baseline]
-        for view, restriction in {EVERYTHING: ViewSpec(), **views}.items():
-            seen = {name: [restrict(run, restriction) for run in runs[name]] for name in (wanted.baseline, *others)}
-            if _too_few(seen[wanted.baseline][0]):
-                continue
-            if view == EVERYTHING:
-                comparison = _compare(seen, spec.measures, languages=True)
-            else:
-                tests = len(others) * len(views) * len(SETTINGS)
-                comparison = _compare(seen, spec.measures, permutations=stats.enough_permutations(tests))
-            parts.append(Part(benchmark, model, view, wanted.baseline, comparison))
+        chosen = {name: runs[name] for name in (wanted.baseline, *(wanted.systems or runs))}
+        enough = stats.enough_permutations((len(chosen) - 1) * len(views) * len(SETTINGS))
+        for name, view in {EVERYTHING: _ALL, **views}.items():
+            whole = name == EVERYTHING
+            found = _compare(chosen, measures, view, languages=whole, permutations=None if whole else enough)
+            if found is not None:
+                parts.append(Part(benchmark, model, name, wanted.baseline, found))
     return _corrected_over_views(parts)
 
 
 def compare_best(study: Study, benchmark: str, runs: Runs, model: str, parts: Sequence[Part]) -> list[Part]:
     """Comparisons with those systems that have the best main figure in a setting, or in rank distance.
 
-    Args:
-        study: the recipe.
-        benchmark: the recipe's name.
-        runs: as for `compare_parts`.
-        model: short name of the initial model.
-        parts: what `compare_parts` gave; a baseline that everything was compared with is not compared with again.
+    The parts are what `compare_parts` gave; a baseline that everything was compared with there is not so again.
     """
-    spec = study.benchmarks[benchmark]
-    wanted = [*((setting, spec.measures[0]) for setting in SETTINGS), ("multilingual", "rank_distance")]
+    main = study.benchmarks[benchmark].measures[0]
     whole = [part for part in parts if part.view == EVERYTHING]
-    leaders = [one.system for where in wanted if (one := best_of(whole[0], *where)) is not None]
     done = {part.baseline for part in whole if len(part.comparison.systems) == len(runs)}
     made = []
-    for leader in dict.fromkeys(leaders):
-        if leader not in done:
-            seen = {name: [restrict(run, ViewSpec()) for run in runs[name]] for name in (leader, *runs)}
-            made.append(Part(benchmark, model, EVERYTHING, leader, _compare(seen, spec.measures[:1])))
+    for column in main_columns(main):
+        best = best_of(whole[0], column.setting, column.measure)
+        if best is None or best.system in done:
+            continue
+        done.add(best.system)
+        if found := _compare({best.system: runs[best.system], **runs}, [main]):
+            made.append(Part(benchmark, model, EVERYTHING, best.system, found))
     return made
+
+
+def main_columns(measure: str) -> list[Column]:
+    """The figures that say which system is best: the main measure in each setting, and rank distance."""
+    return [column for column in columns(measure) if column.measure in (measure, "rank_distance")]
 
 
 def best_of(part: Part, setting: str, measure: str) -> Estimate | None:
@@ -205,10 +169,8 @@ def estimates(part: Part, setting: str, measure: str) -> list[Estimate]:
 
 def trade_off(part: Part, measure: str) -> dict[str, tuple[float, float]]:
     """Monolingual score and rank distance of each system that has both."""
-    score, bias = (
-        {one.system: one.value for one in estimates(part, *where)}
-        for where in (("monolingual", measure), ("multilingual", "rank_distance"))
-    )
+    score = {one.system: one.value for one in estimates(part, "monolingual", measure)}
+    bias = {one.system: one.value for one in estimates(part, "multilingual", "rank_distance")}
     return {name: (score[name], bias[name]) for name in score if name in bias}
 
 
@@ -230,37 +192,30 @@ def consistency(figures: Mapping[str, Any], measure: str) -> tuple[float, float]
     return (round(float(values.mean()), 6), round(float(values.std()), 6)) if len(values) else (np.nan, np.nan)
 
 
-def _compare(
-    runs: Runs, wanted: Sequence[str], *, languages: bool = False, permutations: int | None = None
-) -> Comparison:
-    table = next(iter(runs.values()))[0].per_query
-    measured = {name for name in table.column_names if table[name].null_count < len(table)}
-    measures = [measure for measure in wanted if measure in measured]
-    return compare(
-        list(runs.values()), names=list(runs), measures=measures, languages=languages, permutations=permutations
-    )
-
-
-def _too_few(run: Results) -> bool:
-    return len(pc.unique(run.per_query["example"])) < 2
+def _compare(runs: Runs, wanted: Sequence[str], view: ViewSpec = _ALL, **options: Any) -> Comparison | None:
+    """Systems against the first of them over a view; None where it has fewer than two examples."""
+    seen = {name: [restrict(run, view) for run in some] for name, some in runs.items()}
+    table = next(iter(seen.values()))[0].per_query
+    if len(pc.unique(table["example"])) < 2:
+        return None
+    measured = [name for name in wanted if name in table.column_names and table[name].null_count < len(table)]
+    return compare(list(seen.values()), names=list(seen), measures=measured, **{"languages": False, **options})
 
 
 def _corrected_over_views(parts: Sequence[Part]) -> list[Part]:
     """Holm's correction over all views of a baseline and measure together."""
-    contrasts_of = [list(part.comparison.contrasts) for part in parts]
-    families: dict[tuple[str, str], list[tuple[int, int]]] = {}
-    for p, part in enumerate(parts):
-        if part.view != EVERYTHING:
-            for c, contrast in enumerate(contrasts_of[p]):
-                families.setdefault((part.baseline, contrast.measure), []).append((p, c))
+    families: dict[tuple[str, str], list[Contrast]] = {}
+    for part in parts:
+        for one in part.comparison.contrasts if part.view != EVERYTHING else ():
+            families.setdefault((part.baseline, one.measure), []).append(one)
+    corrected: dict[int, float] = {}
     for family in families.values():
-        corrected = stats.holm([contrasts_of[p][c].p_value for p, c in family]).tolist()
-        for (p, c), p_value in zip(family, corrected, strict=True):
-            contrasts_of[p][c] = replace(contrasts_of[p][c], p_corrected=p_value)
-    return [
-        replace(part, comparison=replace(part.comparison, contrasts=tuple(mine)))
-        for part, mine in zip(parts, contrasts_of, strict=True)
-    ]
+        corrected |= zip(map(id, family), stats.holm([one.p_value for one in family]).tolist(), strict=True)
+    made = []
+    for part in parts:
+        mine = [replace(one, p_corrected=corrected.get(id(one), one.p_corrected)) for one in part.comparison.contrasts]
+        made.append(replace(part, comparison=replace(part.comparison, contrasts=tuple(mine))))
+    return made
 
 
 def _mean(values: Sequence[Any]) -> Any:

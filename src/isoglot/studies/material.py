@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -17,36 +16,30 @@ from isoglot.benchmarks import RetrievalSet, load_benchmark, load_xquad_r
 from isoglot.benchmarks.contamination import find_overlap, without_overlap
 from isoglot.common.atomic import write_json
 from isoglot.common.errors import InputError
+from isoglot.common.files import file_digest
 from isoglot.evaluation.evaluate import STREAM_ABOVE
 from isoglot.pairs import ParallelPairs, write_pairs
 from isoglot.sources import load_pairs
-from isoglot.studies.recipe import BenchmarkSpec
+from isoglot.studies.recipe import BenchmarkSpec, Content
 
-_PARAGRAPHS = ("xquad-r", "mlqa-r")
+Cleaned = tuple[Content, dict[str, int]]
+"""What is read in place of a source, and how many examples it lacks for each benchmark."""
+PARAGRAPHS = ("xquad-r", "mlqa-r")
+"""Benchmarks of which every n-th paragraph can be taken."""
 
 
 def load_set(name: str, spec: BenchmarkSpec) -> RetrievalSet:
-    """A benchmark as the recipe wants it, called by the recipe's name for it.
-
-    Raises:
-        InputError: if it cannot be read.
-    """
-    if spec.benchmark in _PARAGRAPHS and spec.data is not None:
-        data = load_xquad_r(
-            spec.data, candidate=spec.candidate, every_nth_paragraph=spec.every, languages=spec.languages
-        )
+    """A benchmark as the recipe wants it, called by the recipe's name for it."""
+    read: dict[str, Any] = {"candidate": spec.candidate, "languages": spec.languages}
+    if spec.benchmark in PARAGRAPHS and spec.data is not None:
+        data = load_xquad_r(spec.data, every_nth_paragraph=spec.every, **read)
     else:
-        data = load_benchmark(spec.benchmark, spec.data, candidate=spec.candidate, languages=spec.languages)
-        data = every_nth_example(data, spec.every)
+        data = every_nth_example(load_benchmark(spec.benchmark, spec.data, **read), spec.every)
     return replace(data, name=name)
 
 
 def every_nth_example(data: RetrievalSet, step: int) -> RetrievalSet:
-    """A smaller benchmark: every n-th example, what is relevant to it, and every n-th of the other passages.
-
-    Raises:
-        InputError: if relevance is by answer string, which a part of the passages would change.
-    """
+    """A smaller benchmark: every n-th example, what is relevant to it, and every n-th of the other passages."""
     if step == 1:
         return data
     if data.answers is not None:
@@ -80,26 +73,17 @@ def thin(pairs: ParallelPairs, keep: Mapping[str, float], seed: int) -> Parallel
     return pairs.select_rows(kept)
 
 
-def cleaned_file(
-    source: str, sets: Mapping[str, RetrievalSet], folder: Path, **reading: Any
-) -> tuple[str, dict[str, int]]:
-    """The path of a file with the pairs of a source that hold no text of the benchmarks; the source where all do not.
+def cleaned(entry: Content, sets: Mapping[str, RetrievalSet], folder: Path) -> Cleaned:
+    """A source of a training configuration without the examples that hold text of the benchmarks.
 
-    Args:
-        source: what `isoglot.load_pairs` takes.
-        sets: benchmarks by name; see `searched`.
-        folder: where the file and what was found go, so that it is looked for once.
-        reading: `languages` and `parallel`, as a source of a training configuration has them.
-
-    Returns:
-        The path, and how many examples were left out for each benchmark, of those for which any were.
+    What is left and what was found go into the folder, so that it is looked for once. Where nothing was found the
+    source stays as it is; else comes with it how many examples each benchmark cost.
     """
     looked_through = searched(sets)
-    prints = {name: data.fingerprint for name, data in looked_through.items()}
-    key = digest({"source": fingerprint_of(source), **reading, "sets": prints})[:16]
+    key = _key(entry, sets={name: data.fingerprint for name, data in looked_through.items()})
     file, found = folder / f"{key}.parquet", folder / f"{key}.json"
     if not found.exists():
-        pairs, dropped = _read(source, reading), {}
+        pairs, dropped = _read(entry), {}
         for name, data in looked_through.items():
             overlap = find_overlap(pairs, data)
             if len(overlap):
@@ -109,7 +93,7 @@ def cleaned_file(
             write_pairs(pairs, file)
         write_json(found, dropped)
     dropped = json.loads(found.read_text(encoding="utf-8"))
-    return (str(file) if dropped else source), dropped
+    return (_instead(entry, file) if dropped else entry), dropped
 
 
 def searched(sets: Mapping[str, RetrievalSet]) -> dict[str, RetrievalSet]:
@@ -117,35 +101,32 @@ def searched(sets: Mapping[str, RetrievalSet]) -> dict[str, RetrievalSet]:
     return {name: data for name, data in sets.items() if len(data.passage_texts) <= STREAM_ABOVE}
 
 
-def thinned_file(source: str, keep: Mapping[str, float], seed: int, folder: Path, **reading: Any) -> str:
-    """The path of a file with the thinned pairs of a source; written where it is not there yet.
-
-    Args:
-        source: what `isoglot.load_pairs` takes.
-        keep: shares by language.
-        seed: of the draw.
-        folder: where it goes.
-        reading: `languages` and `parallel`, as a source of a training configuration has them.
-    """
-    drawn = {"source": fingerprint_of(source), **reading, "keep": dict(keep), "seed": seed}
-    file = folder / f"{digest(drawn)[:16]}.parquet"
+def thinned(entry: Content, keep: Mapping[str, float], seed: int, folder: Path) -> Content:
+    """A source of a training configuration, thinned as `thin` does; what is left goes into the folder, once."""
+    if not keep:
+        return entry
+    file = folder / f"{_key(entry, keep=dict(keep), seed=seed)}.parquet"
     if not file.exists():
-        write_pairs(thin(_read(source, reading), keep, seed), file)
-    return str(file)
+        write_pairs(thin(_read(entry), keep, seed), file)
+    return _instead(entry, file)
 
 
-def amounts(sources: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """Pairs in each language over the sources of a training configuration."""
-    counts: Counter[str] = Counter()
-    for source in sources:
-        pairs = load_pairs(source["source"], languages=source.get("languages"))
-        counts.update(pairs.describe().languages)
-    return dict(sorted(counts.items()))
+def _reading(entry: Content) -> Content:
+    return {key: entry[key] for key in ("languages", "parallel") if key in entry}
 
 
-def _read(source: str, reading: Mapping[str, Any]) -> ParallelPairs:
-    pairs = load_pairs(source, languages=reading.get("languages"))
-    return pairs if reading.get("parallel", True) else pairs.without_translations()
+def _read(entry: Content) -> ParallelPairs:
+    pairs = load_pairs(entry["source"], languages=entry.get("languages"))
+    return pairs if entry.get("parallel", True) else pairs.without_translations()
+
+
+def _instead(entry: Content, file: Path) -> Content:
+    """The entry with a file of what was read of its source, which is read whole."""
+    return {key: value for key, value in entry.items() if key not in _reading(entry)} | {"source": str(file)}
+
+
+def _key(entry: Content, **made: Any) -> str:
+    return digest({"source": fingerprint_of(entry["source"]), **_reading(entry), **made})[:16]
 
 
 @cache
@@ -154,14 +135,10 @@ def fingerprint_of(source: str) -> str:
     path = Path(source)
     if not path.exists():
         return f"name:{source}"
-    total = hashlib.sha256()
-    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-        if file.is_file():
-            total.update(f"{file.relative_to(path)}\0".encode() if path.is_dir() else b"")
-            with file.open("rb") as stream:
-                while block := stream.read(1 << 20):
-                    total.update(block)
-    return total.hexdigest()
+    if path.is_file():
+        return file_digest(path)
+    found = (file for file in path.rglob("*") if file.is_file())
+    return digest({str(file.relative_to(path)): file_digest(file) for file in found})
 
 
 def digest(description: Any) -> str:

@@ -18,23 +18,14 @@ from isoglot.studies.phrases import limits
 from isoglot.studies.recipe import Study
 from isoglot.studies.tables import origins, tables_of
 
-STUDY_FILE = "study.json"
-
 
 def write_study(
     figures: Figures, answer: Sequence[str], notes: Sequence[str], arms: Sequence[Mapping[str, Any]], folder: Path
 ) -> dict[str, Any]:
-    """Write all files.
+    """Write all files and return what `study.json` holds.
 
-    Args:
-        figures: of the study.
-        answer: its paragraphs; lines below the first of one are a list.
-        notes: what was left out.
-        arms: record and results of every arm.
-        folder: where to.
-
-    Returns:
-        What `study.json` holds.
+    The answer is paragraphs; lines below the first of one are a list. Notes say what was left out, and there is the
+    record with the results of every arm.
     """
     study, known = figures.study, [*limits(figures), *notes]
     record: dict[str, Any] = {
@@ -69,7 +60,7 @@ def write_study(
         Section("arms", "Where this comes from", "tables", {"tables": sources}),
     ]
     write_text(folder / "report.html", html_page(title, sections))
-    write_json(folder / STUDY_FILE, json.loads(json.dumps(record), parse_constant=lambda _: None))
+    write_json(folder / "study.json", json.loads(json.dumps(record), parse_constant=lambda _: None))
     return record
 
 

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from isoglot.report.page import render
 from isoglot.report.sentences import change, gain
 from isoglot.report.systems import Column, column_of
-from isoglot.statistics.comparison import NOT_SHOWN, SETTINGS, Contrast, Estimate
+from isoglot.statistics.comparison import NOT_SHOWN, Contrast
 from isoglot.studies.curve import Optimum
-from isoglot.studies.figures import EVERYTHING, Figures, Part, best_of, contrasts, estimates
+from isoglot.studies.figures import EVERYTHING, Figures, Part, best_of, contrasts, estimates, main_columns
+from isoglot.studies.material import PARAGRAPHS
 from isoglot.studies.recipe import BASE
 
-CLAIMS = ("is better than", "is worse than", "better:", "worse:", "improves", "hinders")
-"""Every way in which an answer says that there is a difference."""
-_SAID_ALREADY = ("one run", "p-values")  # beginnings of a comparison's notes of what limits say of the whole study
 _FEW = 4  # systems that are named with their figures
 
 
 def sentences(found: Iterable[Contrast], whose: str = "") -> list[str]:
     """Contrasts, a paragraph for each figure: by baseline, who is better, who is worse, who shows no difference.
 
-    Of several baselines each has a line of its own below the first.
-
-    Args:
-        found: contrasts.
-        whose: whose queries or corpora they are, where not everybody's.
+    Of several baselines each has a line of its own below the first. `whose` queries or corpora they are is said where
+    they are not everybody's.
     """
     figures: dict[Column, dict[str, list[Contrast]]] = {}
     for one in found:
@@ -42,25 +38,21 @@ def leader(parts: Sequence[Part], setting: str, measure: str) -> str:
     """Which system has the best figure, and which are not told apart from it; empty where nothing was measured.
 
     Two systems are told apart by their paired test; where there is none, by intervals that do not overlap, which
-    asks for more.
-
-    Args:
-        parts: comparisons of the same systems over the same queries, one for each baseline.
-        setting: one of `SETTINGS`.
-        measure: any.
+    asks for more. The parts are comparisons of the same systems over the same queries, one for each baseline.
     """
+    column = Column(setting, measure)
     found, best = estimates(parts[0], setting, measure), best_of(parts[0], setting, measure)
     if best is None:
         return ""
-    column = Column(setting, measure)
     tests = [one for part in parts for one in contrasts(part, measure) if one.setting == setting]
     tested = {frozenset((one.system, one.baseline)): one.verdict != NOT_SHOWN for one in tests}
-    rivals = [
-        one.system
-        for one in found
-        if one is not best and not tested.get(frozenset((one.system, best.system)), not _overlap(one, best))
-    ]
-    text = f"The best figure in {column.heading} is that of {best.system}, {_with_interval(column, best)}"
+    rivals = []
+    for one in found:
+        overlap = one.low <= best.high and best.low <= one.high
+        if one is not best and not tested.get(frozenset((one.system, best.system)), not overlap):
+            rivals.append(one.system)
+    figure = f"{column.write(best.value)} {column.write_interval((best.low, best.high))}"
+    text = f"The best figure in {column.heading} is that of {best.system}, {figure}"
     if not rivals:
         return f"{text}; no other system is level with it."
     whose = f"every other system ({len(rivals)})" if len(rivals) == len(found) - 1 else _listed(rivals)
@@ -71,42 +63,40 @@ def leaders(figures: Figures, benchmark: str, model: str, measure: str) -> str:
     """`leader` in all settings that were measured, and in rank distance."""
     best = [part for part in figures.against_best if (part.benchmark, part.model) == (benchmark, model)]
     whole = [*figures.select(benchmark=benchmark, model=model, view=EVERYTHING), *best]
-    found = [leader(whole, setting, measure) for setting in SETTINGS]
-    return " ".join(sentence for sentence in [*found, leader(whole, "multilingual", "rank_distance")] if sentence)
+    found = [leader(whole, column.setting, column.measure) for column in main_columns(measure)]
+    return " ".join(sentence for sentence in found if sentence)
 
 
-def by_language(part: Part, system: str, setting: str, measure: str) -> str:
+def by_language(part: Part, system: str, column: Column) -> str:
     """For which query languages a system improves on or hinders what the baseline does."""
-    found = [(str(one.language), one) for one in _of(part, system, setting, measure, languages=True)]
-    return changes(found, f"{system} against {part.baseline}", "query languages")
+    found = [(str(one.language), one) for one in contrasts(part, column.measure, languages=True)]
+    return _of(system, column, found, part.baseline, "query languages")
 
 
-def by_view(figures: Figures, part: Part, system: str, setting: str, measure: str) -> str:
+def by_view(figures: Figures, part: Part, system: str, column: Column) -> str:
     """For which other views of the part's queries a system improves on or hinders what the baseline does."""
     alike = figures.select(benchmark=part.benchmark, model=part.model, baseline=part.baseline)
-    views = [view for view in alike if view.view != EVERYTHING]
-    found = [(view.view, one) for view in views for one in _of(view, system, setting, measure)]
-    return changes(found, f"{system} against {part.baseline}", "groups of queries")
+    found = [(view.view, one) for view in alike if view.view != EVERYTHING for one in contrasts(view, column.measure)]
+    return _of(system, column, found, part.baseline, "groups of queries")
 
 
-def _of(part: Part, system: str, setting: str, measure: str, *, languages: bool = False) -> list[Contrast]:
-    found = contrasts(part, measure, languages=languages)
-    return [one for one in found if (one.system, one.setting) == (system, setting)]
+def _of(system: str, column: Column, found: Sequence[tuple[str, Contrast]], baseline: str, what: str) -> str:
+    mine = [(name, one) for name, one in found if (one.system, one.setting) == (system, column.setting)]
+    return changes(mine, f"{system} against {baseline}", what)
 
 
 def changes(found: Sequence[tuple[str, Contrast]], who: str, what: str) -> str:
     """Names in which a system improves, in which it hinders, and of how many nothing is shown."""
     if not found:
         return ""
-    column = column_of(found[0][1])
     said_of = []
     for verdict, word in (("better", "improves"), ("worse", "hinders")):
-        mine = [(name, one) for name, one in found if one.verdict == verdict]
-        if mine:
-            said_of.append(f"{word} {_range(mine) if len(mine) == len(found) > 3 else _each(mine)}")
+        if mine := [(name, one) for name, one in found if one.verdict == verdict]:
+            whole = len(mine) == len(found) > 3
+            said_of.append(f"{word} {_all(mine) if whole else _listed([f'{n} ({gain(one)})' for n, one in mine])}")
     if rest := [name for name, one in found if one.verdict == NOT_SHOWN]:
         said_of.append(f"{NOT_SHOWN} in {_listed(rest)}")
-    return f"{who}, {column.compared}, by {what}: {'; '.join(said_of)}."
+    return f"{who}, {column_of(found[0][1]).compared}, by {what}: {'; '.join(said_of)}."
 
 
 def optimum(found: Optimum) -> str:
@@ -120,91 +110,45 @@ def optimum(found: Optimum) -> str:
     )
 
 
-def place(found: Optimum) -> str:
-    """Where the optimum lies for some languages, with its interval."""
-    return f"{found.languages}: {found.x:g} ({found.low:g} to {found.high:g})"
-
-
 def limits(figures: Figures) -> list[str]:
     """What to know before trusting an answer."""
     study = figures.study
-    lines = []
-    if study.quick:
-        lines.append(
-            "This is the quick form: a subset of the benchmarks, few steps, few seeds. It shows that the study runs; "
-            "its figures are no evidence."
-        )
-    seeds = len(study.seeds)
-    if study.arms:
-        steps = sorted({str(study.training_of(arm).get("steps", "by epochs")) for arm in study.arms})
-        lines.append(f"Trained arms: {seeds} seed{'s' if seeds > 1 else ''} each; steps: {', '.join(steps)}.")
-        if seeds == 1:
-            lines.append(
-                "With one seed the variance between training runs is not seen; intervals are of questions only."
-            )
-    for name, spec in study.benchmarks.items():
-        if spec.every > 1:
-            unit = "paragraph" if spec.benchmark in ("xquad-r", "mlqa-r") else "example"
-            lines.append(
-                f"{name}: 1 of {spec.every} {unit}s, with a smaller pool; its figures do not compare with others'."
-            )
-    lines.append(
-        "P-values are corrected (Holm) over systems and settings within a benchmark, a baseline and a measure, and "
-        "apart from that over query languages or over groups of queries; not over measures, benchmarks or baselines."
-    )
-    for part in figures.select(view=EVERYTHING, baseline=BASE):
-        notes = (note for note in part.comparison.notes if not note.startswith(_SAID_ALREADY))
-        lines += [f"{part.benchmark}: {note}." for note in notes]
-    return [*dict.fromkeys(lines), *(" ".join(line.split()) for line in study.limits)]
+    parts = figures.select(view=EVERYTHING, baseline=BASE)
+    known = ("one run", "p-values")  # of these the template speaks for the whole study
+    noted = [(part.benchmark, note) for part in parts for note in part.comparison.notes if not note.startswith(known)]
+    notes = [f"{benchmark}: {note}." for benchmark, note in noted]
+    steps = sorted({str(study.training_of(arm).get("steps", "by epochs")) for arm in study.arms})
+    text = render("limits.md", "isoglot.studies", study=study, steps=steps, paragraphs=PARAGRAPHS, notes=notes)
+    return list(dict.fromkeys(text.splitlines()))
 
 
 def _sorted_out(found: Sequence[Contrast]) -> str:
     """Systems by verdict; many with the least and the most that they differ by, where nothing is shown without."""
     parts = []
     for verdict in ("better", "worse", NOT_SHOWN):
-        mine = [one for one in found if one.verdict == verdict]
+        mine = [(one.system, one) for one in found if one.verdict == verdict]
         if not mine:
             continue
+        names = _listed([system for system, _ in mine])
         if len(mine) <= _FEW:
-            named = ", ".join(f"{one.system} ({change(one)})" for one in mine)
-        elif verdict == NOT_SHOWN:
-            named = _listed([one.system for one in mine])
-        elif len(mine) == len(found):
-            named = _range([(one.system, one) for one in mine])
-        else:
-            named = f"{_listed([one.system for one in mine])}, {_ends([(one.system, one) for one in mine])}"
-        parts.append(f"{verdict}: {named}")
+            names = ", ".join(f"{system} ({change(one)})" for system, one in mine)
+        elif verdict != NOT_SHOWN:
+            names = _all(mine) if len(mine) == len(found) else f"{names}, {_ends(mine)}"
+        parts.append(f"{verdict}: {names}")
     return "; ".join(parts)
 
 
-def _each(found: Sequence[tuple[str, Contrast]]) -> str:
-    """Names with what each gains or loses."""
-    return _listed([f"{name} ({gain(one)})" for name, one in found])
-
-
-def _range(found: Sequence[tuple[str, Contrast]]) -> str:
-    """The least and the most of what all gain or lose."""
+def _all(found: Sequence[tuple[str, Contrast]]) -> str:
     return f"all {len(found)}, {_ends(found)}"
 
 
 def _ends(found: Sequence[tuple[str, Contrast]]) -> str:
+    """The least and the most of what all gain or lose."""
     ordered = sorted(found, key=lambda row: abs(row[1].difference))
-    (least, low), (most, high) = ordered[0], ordered[-1]
-    return f"from {least} ({gain(low)}) to {most} ({gain(high)})"
-
-
-def _overlap(one: Estimate, other: Estimate) -> bool:
-    return one.low <= other.high and other.low <= one.high
-
-
-def _with_interval(column: Column, one: Estimate) -> str:
-    return f"{column.write(one.value)} {column.write_interval((one.low, one.high))}"
+    least, most = (f"{name} ({gain(one)})" for name, one in (ordered[0], ordered[-1]))
+    return f"from {least} to {most}"
 
 
 def _listed(names: Sequence[str]) -> str:
-    """Names in a row, the last behind an "and".
-
-    >>> _listed(["a", "b", "c"])
-    'a, b and c'
-    """
+    """Names in a row, the last behind an "and"."""
     return " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)

@@ -7,11 +7,11 @@ for the folder of data, `$NAME` for the path of an entry under `data`.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from string import Template
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -19,10 +19,9 @@ from isoglot.common.errors import InputError
 from isoglot.common.paths import expanded_path
 from isoglot.common.settings import apply_override, first_problem, read_settings
 from isoglot.sources import load_pairs
-from isoglot.studies.recipe import ArmSpec, BenchmarkSpec, Content, Study, merge
+from isoglot.studies.recipe import Content, Study, merge
 
 _RECIPES = files("isoglot.studies") / "recipes"
-Entry = TypeVar("Entry", BenchmarkSpec, ArmSpec)
 
 
 def study_names() -> list[str]:
@@ -67,23 +66,23 @@ def with_data_at_hand(study: Study) -> tuple[Study, list[str]]:
     """
     notes: list[str] = []
 
-    def at_hand(entries: Mapping[str, Entry], sources: Callable[[str], Sequence[str]]) -> dict[str, Entry]:
-        kept = {}
-        for name, entry in entries.items():
-            lacking = _lacking(study, sources(name))
-            if lacking and not entry.optional:
-                raise InputError(": ".join(lacking))
-            if lacking:
-                notes.append(f"{name} is left out: {lacking[1]}")
-            else:
-                kept[name] = entry
-        return kept
+    def at_hand(name: str, sources: Sequence[str], optional: bool = False) -> bool:
+        lacking = _lacking(study, sources)
+        if lacking and not optional:
+            raise InputError(": ".join(lacking))
+        if lacking:
+            notes.append(f"{name} is left out: {lacking[1]}")
+        return not lacking
 
-    files = {name: [spec.data] if spec.data else [] for name, spec in study.benchmarks.items()}
-    benchmarks = at_hand(study.benchmarks, files.__getitem__)
-    arms = at_hand(study.arms, lambda name: sources_of(study.training_of(name)))
-    if lacking := _lacking(study, [remedy.source for remedy in study.remedies.values()]):
-        raise InputError(": ".join(lacking))
+    benchmarks = {
+        name: spec
+        for name, spec in study.benchmarks.items()
+        if at_hand(name, [spec.data] if spec.data else [], spec.optional)
+    }
+    training = {name: sources_of(study.training_of(name)) for name in study.arms}
+    arms = {name: arm for name, arm in study.arms.items() if at_hand(name, training[name], arm.optional)}
+    for name, remedy in study.remedies.items():
+        at_hand(name, [remedy.source])
     if not benchmarks:
         raise InputError(f"study {study.name}: none of its benchmarks is there; {notes[0]}")
     gone = study.arms.keys() - arms.keys()
@@ -135,13 +134,13 @@ def _read(name: str | Path) -> Content:
 
 def _with_paths(content: Content, folder: str | None) -> Content:
     known = {} if folder is None else {"DATA": str(expanded_path(folder))}
-    entries = _filled(content.get("data", {}), known)
-    for entry in entries.values() if isinstance(entries, dict) else ():
-        if isinstance(entry, dict) and isinstance(entry.get("path"), list) and entry["path"]:
-            places = entry["path"]
-            entry["path"] = next((place for place in places if Path(place).exists()), places[0])
-    paths = {name: entry["path"] for name, entry in entries.items() if isinstance(entry, dict) and "path" in entry}
-    return {**_filled({key: value for key, value in content.items() if key != "data"}, known | paths), "data": entries}
+    entries = _filled(content.pop("data", {}), known)
+    for name, entry in entries.items() if isinstance(entries, dict) else ():
+        if isinstance(entry, dict) and entry.get("path"):
+            if isinstance(places := entry["path"], list):
+                entry["path"] = next((place for place in places if Path(place).exists()), places[0])
+            known[name] = entry["path"]
+    return {**_filled(content, known), "data": entries}
 
 
 def _filled(value: Any, known: Mapping[str, str]) -> Any:

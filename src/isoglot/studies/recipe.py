@@ -6,9 +6,9 @@ what. `isoglot.studies.reading` reads it from YAML.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 from isoglot.benchmarks.xquad_r import Candidate
 from isoglot.evaluation.averages import BY_DISTANCE, MATTERS_OF_TASTE
@@ -17,113 +17,74 @@ from isoglot.models.debiasing import DEFAULT_DIRECTIONS, DEFAULT_EXAMPLES, Remed
 BASE = "base"
 """The system that is the initial model as it is; every study has it."""
 Content = dict[str, Any]
+Shares = dict[str, Annotated[float, Field(ge=0, le=1)]]
+"""Shares of text that is kept, by language; 0 for none."""
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class DataEntry(_Section):
-    """Data that a study may need.
+def _with_a_direction(measures: tuple[str, ...]) -> tuple[str, ...]:
+    if measures[0] in (*BY_DISTANCE, *MATTERS_OF_TASTE):
+        raise ValueError(f"{measures[0]}: neither high nor low is good, so it cannot be the main measure")
+    return measures
 
-    Attributes:
-        path: file or folder. A recipe may list several places; this is the first that is there, else the first.
-        get: what it is and how to come by it, for whoever lacks it.
-    """
+
+class DataEntry(_Section):
+    """Data that a study may need."""
 
     path: str
-    get: str
+    """File or folder. A recipe may list several places; this is the first that is there, else the first."""
+    get: str  # what it is and how to come by it, for whoever lacks it
 
 
 class BenchmarkSpec(_Section):
-    """A benchmark that every system is scored on.
+    """A benchmark that every system is scored on."""
 
-    Attributes:
-        benchmark: its name in `isoglot data list`.
-        data: its files; the hub where not given.
-        languages: only these.
-        every: keep every n-th paragraph of XQuAD-R and MLQA-R, every n-th example of others; figures on a part do not
-            compare with figures on the whole.
-        candidate: `sentence` or `sentence+context`.
-        optional: leave it out where its data is not there.
-        measures: what is compared, the main one first.
-    """
-
-    benchmark: str
-    data: str | None = None
-    languages: tuple[str, ...] | None = None
+    benchmark: str  # its name in `isoglot data list`
+    data: str | None = None  # its files; the hub where not given
+    languages: tuple[str, ...] | None = None  # only these
     every: PositiveInt = 1
+    """Every n-th paragraph of XQuAD-R and MLQA-R, n-th example of others; figures on a part compare with no others."""
     candidate: Candidate = "sentence"
-    optional: bool = False
-    measures: tuple[str, ...] = Field(default=("map",), min_length=1)
-
-    @field_validator("measures")
-    @classmethod
-    def _more_or_less_is_better(cls, measures: tuple[str, ...]) -> tuple[str, ...]:
-        if measures[0] in (*BY_DISTANCE, *MATTERS_OF_TASTE):
-            raise ValueError(f"{measures[0]}: neither high nor low is good, so it cannot be the main measure")
-        return measures
+    optional: bool = False  # leave it out where its data is not there
+    measures: Annotated[tuple[str, ...], AfterValidator(_with_a_direction)] = Field(default=("map",), min_length=1)
+    """What is compared, the main one first."""
 
 
 class RemedySpec(_Section):
-    """A free remedy; see `isoglot debias`.
+    """A free remedy; see `isoglot debias`."""
 
-    Attributes:
-        source: text that it is fitted on.
-        remedy: which.
-        directions: for `lir`, how many to remove.
-        examples: examples per language that it is fitted on.
-        keep: languages whose text is thinned to a share of it; laid over the study's.
-    """
-
-    source: str
+    source: str  # text that it is fitted on
     remedy: Remedy = "lir"
-    directions: PositiveInt = DEFAULT_DIRECTIONS
-    examples: PositiveInt = DEFAULT_EXAMPLES
-    keep: dict[str, float] = {}
+    directions: PositiveInt = DEFAULT_DIRECTIONS  # for `lir`, how many to remove
+    examples: PositiveInt = DEFAULT_EXAMPLES  # per language
+    keep: Shares = {}  # laid over the study's
 
 
 class ArmSpec(_Section):
-    """A model that is trained.
+    """A model that is trained."""
 
-    Attributes:
-        training: what its configuration has that the study's has not; see `isoglot.training.TrainConfig`.
-        keep: languages whose training text, and text for the remedy, is thinned to a share of it, 0 for none; laid
-            over the study's.
-        optional: leave it out where its data is not there.
-        x: its place on the axis of the study's plot.
-        series: the line of the plot that it belongs to.
-    """
-
-    training: Content = {}
-    keep: dict[str, float] = {}
-    optional: bool = False
-    x: float | None = None
-    series: str = "trained"
+    training: Content = {}  # what its configuration has that the study's has not; see `isoglot.training.TrainConfig`
+    keep: Shares = {}  # laid over the study's; thins training text, and text that the remedy is fitted on
+    optional: bool = False  # leave it out where its data is not there
+    x: float | None = None  # its place on the axis of the study's plot
+    series: str = "trained"  # the line of the plot that it belongs to
 
 
 class ComparisonSpec(_Section):
-    """What is tested beside everything against `base`.
-
-    Attributes:
-        baseline: name of an arm, a remedy or `base`.
-        systems: names of what is tested against it; everything else where not given.
-    """
+    """What is tested beside everything against `base`: names of arms and remedies."""
 
     baseline: str
-    systems: tuple[str, ...] | None = None
+    systems: tuple[str, ...] | None = None  # everything else where not given
 
 
 class ViewSpec(_Section):
-    """A part of the queries that is looked at apart.
+    """A part of the queries that is looked at apart."""
 
-    Attributes:
-        queries: only queries in these languages.
-        corpora: only corpora in these languages; the pooled setting, which has no one language, is left out.
-    """
-
-    queries: tuple[str, ...] | None = None
-    corpora: tuple[str, ...] | None = None
+    queries: tuple[str, ...] | None = None  # only in these languages
+    corpora: tuple[str, ...] | None = None  # only in these; the pooled setting, which has no one language, is left out
 
 
 class Published(_Section):
@@ -136,60 +97,32 @@ class Published(_Section):
 
 
 class Study(_Section):
-    """A recipe; see the module.
-
-    Attributes:
-        name: of the study.
-        title: of its report.
-        question: what it asks.
-        answer: the function of `isoglot.studies.answers` that answers.
-        data: what it may need, by name.
-        benchmarks: what systems are scored on, by name.
-        models: initial models, by short name: hub ids, folders or `builtin:multilingual-e5-small`.
-        seeds: of every arm that is trained.
-        max_tokens: limit of every model.
-        bf16: encode in bfloat16 when scoring; where the processor has it if not given.
-        keep_models: keep the trained models when their results are there. A benchmark added later then costs no
-            training.
-        keep: languages whose text is thinned in every arm and remedy.
-        training: the configuration that arms share, without model, output and seed.
-        remedies: systems that cost nothing, by name.
-        arms: what is trained, by name.
-        comparisons: what is tested beside everything against `base`.
-        views: parts of the queries that are compared apart, by name.
-        view_by: such parts by what languages have in common.
-        gain_by_amount: arms whose gain in each language is held against the amount of training text in it.
-        x_title: what `x` of the arms is.
-        published: figures of others.
-        limits: what to know before trusting the answer, beside what every study says.
-        quick: whether this is the short form.
-        command: words behind `isoglot study` that ask for it.
-    """
+    """A recipe. What has a name is in a mapping by it."""
 
     name: str
-    title: str
+    title: str  # of its report
     question: str
-    answer: str
+    answer: str  # the function of `isoglot.studies.answers` that answers
     data: dict[str, DataEntry] = {}
     benchmarks: dict[str, BenchmarkSpec] = Field(min_length=1)
-    models: dict[str, str] = Field(min_length=1)
-    seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1)
-    max_tokens: PositiveInt | None = None
-    bf16: bool | None = None
-    keep_models: bool = True
-    keep: dict[str, float] = {}
-    training: Content = {}
+    models: dict[str, str] = Field(min_length=1)  # initial ones: hub ids, folders or `builtin:multilingual-e5-small`
+    seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1)  # of every arm
+    max_tokens: PositiveInt | None = None  # of every model
+    bf16: bool | None = None  # encode in bfloat16 when scoring; where the processor has it if not given
+    keep_models: bool = True  # when their results are there; a benchmark added later then costs no training
+    keep: Shares = {}
+    training: Content = {}  # what arms share, without model, output and seed
     remedies: dict[str, RemedySpec] = {}
     arms: dict[str, ArmSpec] = {}
     comparisons: tuple[ComparisonSpec, ...] = ()
     views: dict[str, ViewSpec] = {}
     view_by: tuple[Literal["family", "script"], ...] = ()
-    gain_by_amount: tuple[str, ...] = ()
-    x_title: str = ""
+    gain_by_amount: tuple[str, ...] = ()  # arms whose gain in a language is held against the amount of its text
+    x_title: str = ""  # what `x` of the arms is
     published: tuple[Published, ...] = ()
-    limits: tuple[str, ...] = ()
-    quick: bool = False
-    command: tuple[str, ...] = ()
+    limits: tuple[str, ...] = ()  # what to know before trusting the answer, beside what every study says
+    quick: bool = False  # whether this is the short form
+    command: tuple[str, ...] = ()  # words behind `isoglot study` that ask for it
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Study:
@@ -204,10 +137,6 @@ class Study(_Section):
                 raise ValueError(f"comparisons and gain_by_amount know {', '.join(names)}, not {name!r}")
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds {list(self.seeds)}: give each once")
-        thinned = [*(arm.keep for arm in self.arms.values()), *(remedy.keep for remedy in self.remedies.values())]
-        for shares in (self.keep, *thinned):
-            if wrong := [f"{tag} {share}" for tag, share in shares.items() if not 0 <= share <= 1]:
-                raise ValueError(f"keep {wrong[0]}: a share is from 0 to 1")
         return self
 
     @property

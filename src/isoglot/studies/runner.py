@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,19 @@ from isoglot.common.errors import InputError
 from isoglot.common.progress import console
 from isoglot.evaluation.results import Results
 from isoglot.report.page import plot_library
+from isoglot.report.systems import Column
 from isoglot.studies.answers import ANSWERS
 from isoglot.studies.arms import RECORD_FILE, Arm, amounts_of, arms_of, check_record, clean_text, config_of, run_arm
 from isoglot.studies.curve import Optimum, find_optimum
-from isoglot.studies.figures import AGREEMENT, EVERYTHING, Figures, compare_best, compare_parts, mean_figures
+from isoglot.studies.figures import (
+    AGREEMENT,
+    EVERYTHING,
+    Figures,
+    compare_best,
+    compare_parts,
+    main_columns,
+    mean_figures,
+)
 from isoglot.studies.material import load_set
 from isoglot.studies.pages import write_study
 from isoglot.studies.reading import with_data_at_hand
@@ -23,14 +33,6 @@ from isoglot.studies.recipe import Study
 from isoglot.studies.views import views_of
 
 Outcome = dict[Arm, dict[str, Results]]
-_LOOKED_FOR = (
-    ("monolingual", ""),
-    ("cross_lingual", ""),
-    ("multilingual", ""),
-    ("multilingual", "rank_distance"),
-    ("multilingual", AGREEMENT),
-)
-"""Settings and measures whose optimum is looked for; the benchmark's main measure where empty."""
 
 
 def run_study(study: Study, folder: Path) -> dict[str, Any]:
@@ -71,27 +73,32 @@ def run_study(study: Study, folder: Path) -> dict[str, Any]:
         outcome[arm] = run_arm(arm, sets, places[arm.name], folder / "data")
         gc.collect()  # a trainer refers to itself; its model would stay beside the next
     figures = figures_of(study, outcome, {arm.label: amounts_of(places[arm.name]) for arm in arms})
-    answer = [paragraph for paragraph in ANSWERS[study.answer](figures) if paragraph]
-    return write_study(figures, answer, notes, _records(outcome, places), folder)
+    answer = ANSWERS[study.answer](figures)
+    made = [
+        {
+            "name": arm.name,
+            **json.loads((places[arm.name] / RECORD_FILE).read_text(encoding="utf-8")),
+            "results": {name: one.summary for name, one in results.items()},
+        }
+        for arm, results in outcome.items()
+    ]
+    return write_study(figures, answer, notes, made, folder)
 
 
 def figures_of(study: Study, outcome: Outcome, amounts: Mapping[str, Mapping[str, int]]) -> Figures:
     """Comparisons, means and optima of all arms' results."""
     parts, optima, against_best = [], [], []
-    means: dict[str, dict[str, Any]] = {}
-    for benchmark in study.benchmarks:
-        means[benchmark] = {}
-        for model in study.models:
-            runs: dict[str, list[Results]] = {system: [] for system in study.systems}
-            for arm, results in outcome.items():
-                if arm.model == model:
-                    runs[arm.system].append(results[benchmark])
-            means[benchmark] |= {study.label(system, model): mean_figures(some) for system, some in runs.items()}
-            found = compare_parts(study, benchmark, runs, model)
-            parts += found
-            against_best += compare_best(study, benchmark, runs, model, found)
-            named = benchmark if len(study.models) == 1 else f"{benchmark}, {model}"
-            optima += _optima(study, benchmark, named, runs)
+    means: dict[str, dict[str, Any]] = {benchmark: {} for benchmark in study.benchmarks}
+    for benchmark, model in product(study.benchmarks, study.models):
+        runs: dict[str, list[Results]] = {system: [] for system in study.systems}
+        for arm, results in outcome.items():
+            if arm.model == model:
+                runs[arm.system].append(results[benchmark])
+        means[benchmark] |= {study.label(system, model): mean_figures(some) for system, some in runs.items()}
+        found = compare_parts(study, benchmark, runs, model)
+        parts += found
+        against_best += compare_best(study, benchmark, runs, model, found)
+        optima += _optima(study, benchmark, benchmark if len(study.models) == 1 else f"{benchmark}, {model}", runs)
     return Figures(study, tuple(parts), means, amounts, tuple(optima), tuple(against_best))
 
 
@@ -105,27 +112,15 @@ def _optima(study: Study, benchmark: str, called: str, runs: Mapping[str, list[R
     groups |= {name: view.queries for name, view in views_of(study, languages).items() if not view.corpora}
     groups |= {tag: (tag,) for tag in languages}
     found = []
-    for setting, named in _LOOKED_FOR:
-        where = (called, setting, named or study.benchmarks[benchmark].measures[0])
+    for column in (*main_columns(study.benchmarks[benchmark].measures[0]), Column("multilingual", AGREEMENT)):
+        where = (called, column.setting, column.measure)
         found += [find_optimum(placed, where, name=name, languages=tags) for name, tags in groups.items()]
     return [one for one in found if one is not None]
 
 
 def _left_out(arms: Sequence[Arm]) -> list[str]:
     """A line about each source that lost examples to a benchmark."""
-    lines = [
-        f"{count:,} examples of {source} hold text of {benchmark} and are not trained on."
-        for arm in arms
-        for source, dropped in arm.left_out.items()
-        for benchmark, count in dropped.items()
+    lost = dict.fromkeys((source, *each) for arm in arms for source, by in arm.left_out.items() for each in by.items())
+    return [
+        f"{count:,} examples of {source} hold text of {name} and are not trained on." for source, name, count in lost
     ]
-    return list(dict.fromkeys(lines))
-
-
-def _records(outcome: Outcome, places: Mapping[str, Path]) -> list[dict[str, Any]]:
-    """What every arm was made of, and the whole of its results."""
-    records = []
-    for arm, results in outcome.items():
-        made = json.loads((places[arm.name] / RECORD_FILE).read_text(encoding="utf-8"))
-        records.append({"name": arm.name, **made, "results": {name: one.summary for name, one in results.items()}})
-    return records

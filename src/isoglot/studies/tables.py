@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from isoglot.common.languages import language_name
 from isoglot.report.parts import errors_table, named_figures, number
 from isoglot.report.systems import Column
 from isoglot.report.tables import Table, contrasts_table, overall, systems_table
-from isoglot.studies.figures import AGREEMENT, EVERYTHING, Figures, Gains, Part, consistency, gains
+from isoglot.studies.figures import AGREEMENT, EVERYTHING, Figures, Gains, Part, consistency, gains, main_columns
 from isoglot.studies.recipe import BASE
 
 _DIGITS = 12  # of a fingerprint
@@ -24,8 +25,7 @@ def tables_of(figures: Figures) -> list[Table]:
         tables.append(contrasts_table(title, overall(part.comparison)))
     for part in whole:
         tables += _language_tables(figures, part)
-        labels = [figures.study.label(system, part.model) for system in part.comparison.systems]
-        means = {label: figures.means[part.benchmark][label] for label in labels}
+        means = {label: figures.means[part.benchmark][label] for label in labels_of(figures, part)}
         tables.append(errors_table(f"{part.title}: errors, preference and agreement over the pool", means))
     tables.append(_optima_table(figures))
     tables += [gains_table(found) for found in gains(figures)]
@@ -35,18 +35,14 @@ def tables_of(figures: Figures) -> list[Table]:
 def part_table(figures: Figures, part: Part) -> Table:
     """Every system's figures with intervals and marks, and those that others published below them."""
     says = f"means over seeds, 95 % intervals, ▲ better and ▼ worse than {part.baseline} after correction"
-    names = [figures.study.label(system, part.model) for system in part.comparison.systems]
-    own = systems_table(f"{part.title}: {says}", names, part.cells)
-    columns = [column for column in own.header if isinstance(column, Column)]
-    published = tuple(
-        (
-            f"published, not ours: {other.system} ({other.source})",
-            *(column.write(other.figures.get(column.key)) for column in columns),
-        )
-        for other in figures.study.published
-        if other.benchmark == part.benchmark
-    )
-    return Table(own.title, own.header, own.rows + published)
+    own = systems_table(f"{part.title}: {says}", labels_of(figures, part), part.cells)
+    columns = [cell.column for cell in part.cells[0]]
+    rows = []
+    for other in figures.study.published:
+        if other.benchmark == part.benchmark:
+            values = (column.write(other.figures.get(column.key)) for column in columns)
+            rows.append((f"published, not ours: {other.system} ({other.source})", *values))
+    return replace(own, rows=(*own.rows, *rows))
 
 
 def gains_table(found: Gains) -> Table:
@@ -58,21 +54,15 @@ def gains_table(found: Gains) -> Table:
 
 
 def origins(arms: Sequence[Mapping[str, Any]]) -> list[Table]:
-    """Where a study's figures come from: what was read, what was scored on, and what every arm is.
-
-    Args:
-        arms: as in `study.json`.
-    """
+    """Where a study's figures come from, by the arms of `study.json`: what was read and scored on, what each arm is."""
     read = {(name, fingerprint[:_DIGITS]) for arm in arms for name, fingerprint in arm["data"].items()}
     sets, weights = set(), []
     for arm in arms:
-        scored = set()
         for name, result in arm["results"].items():
             sizes = (f"{result['queries']:,}", f"{result['passages']:,}", " ".join(result["languages"]))
             sets.add((name, result["benchmark_fingerprint"][:_DIGITS], *sizes))
-            scored.add(result["model"]["fingerprint"][:_DIGITS])
-        described = (arm["name"], arm["key"][:_DIGITS], arm["model"]["name"])
-        weights.append((*described, ", ".join(sorted(scored)), arm["isoglot"]))
+        scored = ", ".join(sorted({one["model"]["fingerprint"][:_DIGITS] for one in arm["results"].values()}))
+        weights.append((arm["name"], arm["key"][:_DIGITS], arm["model"]["name"], scored, arm["isoglot"]))
     title = "Arms, what determines each in one hash, and the weights that were scored"
     columns = ("benchmark", "fingerprint", "queries", "passages", "languages")
     return [
@@ -82,17 +72,20 @@ def origins(arms: Sequence[Mapping[str, Any]]) -> list[Table]:
     ]
 
 
+def labels_of(figures: Figures, part: Part) -> list[str]:
+    """What tables call the systems of a comparison."""
+    return [figures.study.label(system, part.model) for system in part.comparison.systems]
+
+
 def _language_tables(figures: Figures, part: Part) -> Iterator[Table]:
     """Figures by query language, and how evenly they fall on the languages."""
     means = figures.means[part.benchmark]
-    labels = [figures.study.label(system, part.model) for system in part.comparison.systems]
+    labels = labels_of(figures, part)
     by_language = {label: means[label].get("by_query_language") or {} for label in labels}
     tags = list(by_language[labels[0]])
     if len(tags) < 2:
         return
-    first = by_language[labels[0]][tags[0]]
-    main = next(key.removeprefix("monolingual_") for key in first if key.startswith("monolingual_"))
-    keys = [f"monolingual_{main}", f"cross_lingual_{main}", f"multilingual_{main}", "rank_distance", AGREEMENT]
+    keys = [column.key for column in main_columns(means[labels[0]]["grid"]["measure"])] + [AGREEMENT]
     for key in keys:
         rows = tuple((label, *(number(by_language[label].get(tag, {}).get(key)) for tag in tags)) for label in labels)
         if any(cell != "-" for row in rows for cell in row[1:]):
@@ -110,10 +103,7 @@ def _optima_table(figures: Figures) -> Table:
     rows = []
     for o in figures.optima:
         column = Column(o.setting, o.measure)
-        flat = ", ".join(f"{x:g}" for x in o.flat)
-        where = f"{o.benchmark}, {column.heading}, {o.languages}"
-        rows.append(
-            (where, f"{o.x:g}", f"{o.low:g} to {o.high:g}", column.write(o.value), flat, column.write(o.spread))
-        )
+        place = (f"{o.x:g}", f"{o.low:g} to {o.high:g}", column.write(o.value), ", ".join(f"{x:g}" for x in o.flat))
+        rows.append((f"{o.benchmark}, {column.heading}, {o.languages}", *place, column.write(o.spread)))
     header = ("figure", "best at", "95 % interval", "mean there", "not told apart", "best minus worst")
     return Table(f"Optima along {figures.study.x_title or 'the axis'}", header, tuple(rows))

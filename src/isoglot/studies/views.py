@@ -4,33 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib.resources import files
 
 import langcodes
 import pyarrow as pa
 import pyarrow.compute as pc
+import yaml
 
 from isoglot.evaluation.results import Results
 from isoglot.statistics.comparison import BIAS
 from isoglot.studies.recipe import Study, ViewSpec
 
-_MEMBERS = {
-    "Afro-Asiatic": "am ar arz ha he mt om so ti",
-    "Austroasiatic": "km vi",
-    "Austronesian": "ceb fil haw id jv mg mi ms su tl",
-    "Basque": "eu",
-    "Dravidian": "kn ml ta te",
-    "Indo-European": "af as be bg bn bs ca cs cy da de el en es fa fo fr fy ga gd gl gu hi hr hy is it ku lb lt lv mk "
-    "mr nb ne nl nn no or pa pl ps pt ro ru sd si sk sl sq sr sv tg uk ur yi",
-    "Japonic": "ja",
-    "Kartvelian": "ka",
-    "Koreanic": "ko",
-    "Kra-Dai": "lo th",
-    "Mongolic": "mn",
-    "Niger-Congo": "ig rn rw sn sw wo xh yo zu",
-    "Sino-Tibetan": "bo my yue zh",
-    "Turkic": "az ba kk ky tk tr tt ug uz",
-    "Uralic": "et fi hu",
-}
+_MEMBERS: dict[str, str] = yaml.safe_load((files("isoglot.studies") / "families.yaml").read_text(encoding="utf-8"))
 _FAMILY = {tag: family for family, tags in _MEMBERS.items() for tag in tags.split()}
 
 
@@ -38,13 +23,10 @@ def views_of(study: Study, languages: Sequence[str]) -> dict[str, ViewSpec]:
     """The study's views of a benchmark in these languages, empty ones left out."""
     views: dict[str, ViewSpec] = {}
     for name, view in study.views.items():
-        asked, searched = (
-            tuple(tag for tag in languages if wanted is None or _is_in(tag, wanted))
-            for wanted in (view.queries, view.corpora)
-        )
-        if asked and searched:
-            kept = (asked if view.queries is not None else None, searched if view.corpora is not None else None)
-            views[name] = ViewSpec(queries=kept[0], corpora=kept[1])
+        sides = view.model_dump(exclude_none=True).items()
+        kept = {side: tuple(tag for tag in languages if _is_in(tag, wanted)) for side, wanted in sides}
+        if all(kept.values()):
+            views[name] = ViewSpec(**kept)
     for what in study.view_by:
         groups: dict[str, list[str]] = {}
         for tag in languages:
@@ -58,16 +40,15 @@ def restrict(run: Results, view: ViewSpec) -> Results:
 
     In one language the pool is the corpus; and within languages a view of corpora is one of queries.
     """
-    table = run.per_query
-    if len(run.summary["languages"]) == 1:
+    table, alone = run.per_query, len(run.summary["languages"]) == 1
+    if alone:
         table = table.filter(pc.equal(table["setting"], "monolingual"))
-        table = table.drop_columns([name for name in BIAS if name in table.column_names])
-    if view.queries is not None:
-        table = table.filter(pc.is_in(table["query_language"], pa.array(list(view.queries), pa.string())))
-    if view.corpora is not None:
-        table = table.filter(pc.is_in(table["corpus_language"], pa.array(list(view.corpora), pa.string())))
-        if view.queries is None:
-            table = table.filter(pc.equal(table["setting"], "cross_lingual"))
+    for column, tags in (("query_language", view.queries), ("corpus_language", view.corpora)):
+        if tags is not None:
+            table = table.filter(pc.is_in(table[column], pa.array(tags, pa.string())))
+    if view.corpora is not None and view.queries is None:
+        table = table.filter(pc.equal(table["setting"], "cross_lingual"))
+    if alone or view.corpora is not None:
         table = table.drop_columns([name for name in BIAS if name in table.column_names])
     return replace(run, per_query=table)
 

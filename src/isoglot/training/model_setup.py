@@ -11,21 +11,15 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Transformer
 from torch import nn
 
-from isoglot.common.cache import cache_folder
 from isoglot.common.errors import InputError, MissingExtraError
 from isoglot.models.debiasing import debias
-from isoglot.models.embed import EmbeddingStore
+from isoglot.models.embed import embedding_store
 from isoglot.models.encoders import load_encoder, split_head
 from isoglot.pairs import ParallelPairs
 from isoglot.sources import load_pairs
 from isoglot.training.config import Freeze, Lora, TrainConfig
 from isoglot.training.losses import Objective
 from isoglot.training.trainer import has_bf16
-
-
-def embedding_store() -> EmbeddingStore:
-    """Where vectors are kept between runs."""
-    return EmbeddingStore(cache_folder() / "embeddings")
 
 
 def in_bf16(config: TrainConfig, model: SentenceTransformer) -> bool:

@@ -142,6 +142,7 @@ def describe_data(prepared: Prepared) -> dict[str, Any]:
         "examples": prepared.pairs.example_count,
         "rows": len(prepared.pairs),
         "languages": list(prepared.pairs.languages),
+        "pairs_by_language": prepared.pairs.describe().languages,
         "datasets": list(prepared.pairs.translations().datasets),
         "held_out_examples": prepared.held_out.example_count if prepared.held_out else 0,
         "evaluation_sets": list(prepared.checked),

@@ -28,13 +28,14 @@ from isoglot.common.progress import console
 from isoglot.evaluation.evaluate import evaluate
 from isoglot.evaluation.results import Results, versions
 from isoglot.models.builtin import quiet_transformers
+from isoglot.models.embed import embedding_store
 from isoglot.models.encoders import load_encoder
 from isoglot.models.fingerprint import fingerprint
 from isoglot.training import processes
 from isoglot.training.card import model_card
 from isoglot.training.config import TrainConfig
 from isoglot.training.data import with_limit
-from isoglot.training.model_setup import embedding_store, in_bf16, initial_model, make_trainable, merge_adapters
+from isoglot.training.model_setup import in_bf16, initial_model, make_trainable, merge_adapters
 from isoglot.training.preparation import OverlapFound, Prepared, describe_data, describe_plan, plan_lines, prepare
 from isoglot.training.trainer import last_checkpoint, saving
 from isoglot.training.trainer_setup import Fit, check_report_to

@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import TextColumn
 from safetensors import SafetensorError
 from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer
 from torch import nn
@@ -39,7 +39,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 from isoglot.batching.plan import KINDS, BatchPlan
 from isoglot.common.atomic import checksum, reason_of_the_system, write_json, write_text
 from isoglot.common.errors import IsoglotError
-from isoglot.common.progress import console
+from isoglot.common.progress import console, time_left_bar
 from isoglot.training import processes
 from isoglot.training.data import Collator
 
@@ -251,17 +251,8 @@ class ProgressCallback(TrainerCallback):
 
     def __init__(self, log: TrainingLog, steps: int) -> None:
         self.log, self.steps = log, steps
-        columns = (
-            TextColumn("Training"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[loss]}"),
-        )
-        self.bar = Progress(*columns, console=console, disable=not console.is_terminal)
-        self.task = self.bar.add_task("", total=steps, loss="")
+        self.bar = time_left_bar(TextColumn("{task.fields[loss]}"))
+        self.task = self.bar.add_task("Training", total=steps, loss="")
         self.started = (0, 0.0)
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:

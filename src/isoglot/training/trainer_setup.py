@@ -18,13 +18,13 @@ from transformers.integrations.integration_utils import (
 
 from isoglot.common.errors import InputError
 from isoglot.models.builtin import quiet_transformers
-from isoglot.models.embed import EmbeddingStore
+from isoglot.models.embed import EmbeddingStore, embedding_store
 from isoglot.models.encoders import Role
 from isoglot.training import processes
 from isoglot.training.config import TrainConfig
 from isoglot.training.data import Collator, Targets, make_targets, planned_dataset, with_limit
 from isoglot.training.losses import Objective
-from isoglot.training.model_setup import average, embedding_store, in_bf16, trained_weights
+from isoglot.training.model_setup import average, in_bf16, trained_weights
 from isoglot.training.preparation import Prepared
 from isoglot.training.trainer import CompleteCheckpoints, EarlyStopping, PlannedTrainer, ProgressCallback, TrainingLog
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -33,15 +34,16 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
-    """What the makers of engines were given; each makes one that turns words around."""
+    """What the classes of engines were given; each makes one that turns words around."""
     given: list[tuple[str, dict[str, Any]]] = []
 
-    def make(rest: str, settings: dict[str, Any]) -> Habit:
+    def make(rest: str = "", **settings: Any) -> Habit:
         given.append((rest, settings))
         return Habit(backwards)
 
-    names = ("apertium", "ctranslate2", "transformers", "http", "https")
-    monkeypatch.setattr("isoglot.enrich.translation.engines._MAKERS", dict.fromkeys(names, make))
+    names = ("ApertiumEngine", "CTranslate2Engine", "TransformersEngine", "HttpEngine")
+    classes = SimpleNamespace(**dict.fromkeys(names, make))
+    monkeypatch.setattr("isoglot.enrich.translation.engines.import_module", lambda _: classes)
     return given
 
 

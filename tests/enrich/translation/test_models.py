@@ -14,7 +14,7 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
 from isoglot.common.errors import InputError, MissingExtraError
 from isoglot.enrich.translation import load_engine
-from isoglot.enrich.translation.transformers_engine import TransformersEngine, batches_by_tokens
+from isoglot.enrich.translation.model_engines import TransformersEngine, batches_by_tokens
 from models import make_m2m, make_marian, make_nllb
 
 needs_sentencepiece = pytest.mark.skipif(

@@ -49,12 +49,12 @@ class ApertiumEngine:
 
     def targets(self, source_language: str) -> list[str]:
         """Languages of the installed modes that translate from this one."""
-        source = closest(source_language, dict.fromkeys(source for source, _ in self._modes))
+        source = closest(source_language, [source for source, _ in self._modes])
         return [target for from_, target in self._modes if from_ == source]
 
     def translate(self, texts: Sequence[str], source_language: str, target_language: str) -> list[str]:
         """Translate with one process; unknown words stay as they are, unmarked."""
-        source = closest(source_language, dict.fromkeys(source for source, _ in self._modes))
+        source = closest(source_language, [source for source, _ in self._modes])
         target = closest(target_language, self.targets(source_language))
         if source is None or target is None:
             raise InputError(f"apertium: no mode from {source_language} to {target_language}; {self.more}")
@@ -83,28 +83,21 @@ class ApertiumEngine:
         return self._run(["-u", "-z", "-f", "none", mode], "".join(streams)).split("\0")[: len(streams)]
 
     def _run(self, arguments: list[str], text: str) -> str:
-        shown = f"apertium {' '.join(arguments)}"
-        try:
-            done = subprocess.run(
-                [self._command, *arguments],
-                input=text.encode(),
-                capture_output=True,
-                timeout=self._timeout,
-                check=False,
-            )
+        shown, by_hand = f"apertium {' '.join(arguments)}", "see if the command works by hand"
+        command = [self._command, *arguments]
+        try:  # as bytes, for text would have its carriage returns replaced
+            done = subprocess.run(command, input=text.encode(), capture_output=True, timeout=self._timeout)
+            answer = done.stdout.decode()
         except subprocess.TimeoutExpired:
             raise InputError(f"{shown}: no answer within {self._timeout:g} seconds; raise the timeout") from None
         except OSError as error:
             raise InputError(f"{shown}: does not run ({error.strerror}); install apertium again") from None
+        except UnicodeDecodeError:
+            raise InputError(f"{shown}: the answer is not UTF-8; {by_hand}") from None
         if done.returncode:
             why = done.stderr.decode(errors="replace").strip().splitlines() or ["it gave no reason"]
-            raise InputError(
-                f"{shown}: failed with code {done.returncode} ({why[0]}); see if the command works by hand"
-            )
-        try:
-            return done.stdout.decode()
-        except UnicodeDecodeError:
-            raise InputError(f"{shown}: the answer is not UTF-8; see if the command works by hand") from None
+            raise InputError(f"{shown}: failed with code {done.returncode} ({why[0]}); {by_hand}")
+        return answer
 
 
 def modes_by_direction(modes: Sequence[str]) -> dict[tuple[str, str], str]:

@@ -32,14 +32,12 @@ def by_language(codes: Iterable[str]) -> dict[str, str]:
 def closest(language: str, languages: Iterable[str]) -> str | None:
     """The one of `languages` that is this language in this script, whatever the region; None if there is none.
 
-    Args:
-        language: a standard tag.
-        languages: standard tags; the tag itself wins, then the nearest, then the first.
+    All are standard tags; the tag itself wins, then the nearest, then the first.
 
     >>> closest("zh-TW", ["zh", "zh-Hant"]), closest("no", ["da", "nb"]), closest("sr", ["hr", "sr-Latn"])
     ('zh-Hant', 'nb', None)
     """
-    tags = [tag for tag in languages if _script(tag) == _script(language)]
+    tags = [tag for tag in languages if script_of(tag) == script_of(language)]
     if language in tags:
         return language
     nearest = min(tags, key=lambda tag: langcodes.tag_distance(language, tag), default=None)
@@ -48,7 +46,6 @@ def closest(language: str, languages: Iterable[str]) -> str | None:
 
 
 @lru_cache(maxsize=4096)
-def _script(language: str) -> str | None:
-    """The script that a language is usually written in, or that its tag says."""
-    script: str | None = langcodes.Language.get(language).maximize().script
-    return script
+def script_of(language: str) -> str:
+    """The script that a language is usually written in, or that its tag says; empty if that is not known."""
+    return langcodes.Language.get(language).maximize().script or ""

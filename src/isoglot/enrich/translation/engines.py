@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -60,32 +60,24 @@ def load_engine(spec: str, **settings: Any) -> Engine:
     isoglot.common.errors.InputError: no engine "babelfish"; there are apertium, ctranslate2:FOLDER, ...
     """
     name, _, rest = spec.partition(":")
-    make = _MAKERS.get(name)
-    if make is None or (bool(rest) is (name == "apertium")):
+    if name not in _CLASSES or bool(rest) is (name == "apertium"):
         raise InputError(f'no engine "{spec}"; there are {", ".join(ENGINES.values())}')
+    module, kind = _CLASSES[name]
+    make = getattr(import_module(f"isoglot.enrich.translation.{module}"), kind)
+    arguments = [spec] if name.startswith("http") else [rest] if rest else []
     try:
-        return make(spec if name.startswith("http") else rest, settings)
+        engine: Engine = make(*arguments, **settings)
     except TypeError as error:
         if "unexpected keyword argument" not in str(error):
             raise
         raise InputError(f"{name}: no such setting ({str(error).rpartition(' ')[2]})") from None
+    return engine
 
 
-def _maker(module: str, kind: str) -> Callable[[str, dict[str, Any]], Engine]:
-    """Makes an engine whose module is imported only then, because some import much."""
-
-    def make(rest: str, settings: dict[str, Any]) -> Engine:
-        engine = getattr(import_module(f"isoglot.enrich.translation.{module}"), kind)
-        made: Engine = engine(*([rest] if rest else []), **settings)
-        return made
-
-    return make
-
-
-_MAKERS: Mapping[str, Callable[[str, dict[str, Any]], Engine]] = {
-    "apertium": _maker("apertium_engine", "ApertiumEngine"),
-    "ctranslate2": _maker("ctranslate2_engine", "CTranslate2Engine"),
-    "transformers": _maker("transformers_engine", "TransformersEngine"),
-    "http": _maker("http_engine", "HttpEngine"),
-    "https": _maker("http_engine", "HttpEngine"),
+_CLASSES: Mapping[str, tuple[str, str]] = {  # imported when asked for, because some import much
+    "apertium": ("apertium_engine", "ApertiumEngine"),
+    "ctranslate2": ("model_engines", "CTranslate2Engine"),
+    "transformers": ("model_engines", "TransformersEngine"),
+    "http": ("http_engine", "HttpEngine"),
+    "https": ("http_engine", "HttpEngine"),
 }

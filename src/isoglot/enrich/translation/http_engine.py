@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import http.client
 import json
+import math
 import os
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Sequence
+from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from typing import Any
 
@@ -22,8 +24,14 @@ API_KEY_VARIABLE = "ISOGLOT_TRANSLATE_API_KEY"
 _OWN_CODES = {"zt": "zh-Hant", "pb": "pt-BR"}  # LibreTranslate's, which are no BCP 47
 _WORTH_RETRYING = frozenset({408, 425, 429, 500, 502, 503, 504})
 _LONGEST_WAIT = 120.0  # seconds, whatever the server asks for
+_ADVICE = {
+    **dict.fromkeys((401, 403), f"put a key that the server accepts into {API_KEY_VARIABLE}"),
+    **dict.fromkeys((400, 413), "lower texts_per_request or characters_per_request if that is its limit"),
+}
+_WHAT = "is it a LibreTranslate server?"
 
 
+@dataclass
 class HttpEngine:
     """Translates by `POST /translate`, lists of texts at a time.
 
@@ -43,32 +51,27 @@ class HttpEngine:
         InputError: if the address is none, holds a password, or a setting is out of range.
     """
 
-    def __init__(
-        self,
-        address: str,
-        *,
-        texts_per_request: int = 32,
-        characters_per_request: int = 5000,
-        requests_per_minute: float | None = None,
-        timeout: float = 60.0,
-        tries: int = 5,
-        first_wait: float = 1.0,
-    ) -> None:
-        parts = urllib.parse.urlsplit(address)
+    address: str
+    _: KW_ONLY
+    texts_per_request: int = 32
+    characters_per_request: int = 5000
+    requests_per_minute: float | None = None
+    timeout: float = 60.0
+    tries: int = 5
+    first_wait: float = 1.0
+    name = "http"
+
+    def __post_init__(self) -> None:  # noqa: D105
+        parts = urllib.parse.urlsplit(self.address)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise InputError(f'"{address}" is no server; give an address such as http://localhost:5000')
+            raise InputError(f'"{self.address}" is no server; give an address such as http://localhost:5000')
         if parts.username or parts.password or parts.query:
             raise InputError(f"the address of a server holds no secrets; put the key into {API_KEY_VARIABLE}")
-        for name, value in {"texts_per_request": texts_per_request, "tries": tries, "timeout": timeout}.items():
-            if value <= 0:
+        for name in ("texts_per_request", "tries", "timeout", "requests_per_minute"):
+            if (value := getattr(self, name)) is not None and value <= 0:
                 raise InputError(f"http: {name} is {value}; it must be above 0")
-        if requests_per_minute is not None and requests_per_minute <= 0:
-            raise InputError(f"http: requests_per_minute is {requests_per_minute}; it must be above 0")
-        self.name, self.model = "http", address.rstrip("/").removesuffix("/translate")
+        self.model = self.address.rstrip("/").removesuffix("/translate")
         self.more = f"{self.model}/languages lists what the server does"
-        self._texts, self._characters = texts_per_request, characters_per_request
-        self._gap = 60.0 / requests_per_minute if requests_per_minute else 0.0
-        self._timeout, self._tries, self._first_wait = timeout, tries, first_wait
         self._next_request = 0.0
 
     def targets(self, source_language: str) -> list[str]:
@@ -83,15 +86,15 @@ class HttpEngine:
         if source is None or target is None:
             raise InputError(f"{self.model}: not from {source_language} to {target_language}; {self.more}")
         code, target_codes = self._languages[source]
-        translations: list[str] = []
-        for part in self._requests(texts):
-            translations += self._translate_part(part, code, target_codes[target])
-        return translations
+        parts = (self._translate_part(part, code, target_codes[target]) for part in self._requests(texts))
+        return [translation for part in parts for translation in part]
 
     def _requests(self, texts: Sequence[str]) -> Iterator[list[str]]:
         part: list[str] = []
         for text in texts:
-            if part and (len(part) == self._texts or sum(map(len, part)) + len(text) > self._characters):
+            if part and (
+                len(part) == self.texts_per_request or sum(map(len, part)) + len(text) > self.characters_per_request
+            ):
                 yield part
                 part = []
             part.append(text)
@@ -105,12 +108,10 @@ class HttpEngine:
         answer = self._ask("/translate", message)
         translations = answer.get("translatedText") if isinstance(answer, dict) else None
         if not isinstance(translations, list) or not all(isinstance(text, str) for text in translations):
-            raise InputError(f"{self.model}/translate: no list of texts in the answer; is it a LibreTranslate server?")
+            raise InputError(f"{self.model}/translate: no list of texts in the answer; {_WHAT}")
         if len(translations) != len(texts):
-            raise InputError(
-                f"{self.model}/translate: {len(translations)} translations of {len(texts)} texts; "
-                "lower texts_per_request"
-            )
+            wrong = f"{len(translations)} translations of {len(texts)} texts"
+            raise InputError(f"{self.model}/translate: {wrong}; lower texts_per_request")
         return translations
 
     @cached_property
@@ -120,14 +121,11 @@ class HttpEngine:
         try:
             targets = {str(entry["code"]): [str(code) for code in entry.get("targets", ())] for entry in listed}
         except (TypeError, KeyError, AttributeError):
-            raise InputError(
-                f"{self.model}/languages: not a list of languages; is it a LibreTranslate server?"
-            ) from None
-        codes = {tag: code for code in targets for tag in _tags([code])}
-        # Servers before 1.3 list no targets: they translate everything into everything.
-        return {
+            raise InputError(f"{self.model}/languages: not a list of languages; {_WHAT}") from None
+        return {  # servers before 1.3 list no targets: they translate everything into everything
             tag: (code, {other: to for other, to in _tags(targets[code] or targets).items() if other != tag})
-            for tag, code in codes.items()
+            for code in targets
+            for tag in _tags([code])
         }
 
     def _ask(self, path: str, message: dict[str, Any] | None) -> Any:
@@ -136,33 +134,28 @@ class HttpEngine:
         request = urllib.request.Request(
             self.model + path, data=body, headers={"Content-Type": "application/json", "Accept": "application/json"}
         )
-        for attempt in range(1, self._tries + 1):
-            wait = self._first_wait * 2 ** (attempt - 1)
-            self._keep_to_the_rate()
+        for attempt in range(1, self.tries + 1):
+            wait = self.first_wait * 2 ** (attempt - 1)
+            now = time.monotonic()
+            time.sleep(max(0.0, self._next_request - now))  # not more requests a minute than are wanted
+            self._next_request = max(now, self._next_request) + 60.0 / (self.requests_per_minute or math.inf)
             try:
-                with urllib.request.urlopen(request, timeout=self._timeout) as response:
+                with urllib.request.urlopen(request, timeout=self.timeout) as response:
                     return json.loads(response.read())
             except urllib.error.HTTPError as error:
                 why = f"status {error.code}{_reason(error)}"
                 if error.code not in _WORTH_RETRYING:
-                    raise InputError(f"{self.model}{path}: {why}; {_advice(error.code)}") from None
+                    raise InputError(f"{self.model}{path}: {why}; {_ADVICE.get(error.code, _WHAT)}") from None
                 wait = _retry_after(error.headers.get("Retry-After"), wait)
-            except (UnicodeDecodeError, json.JSONDecodeError):
-                raise InputError(
-                    f"{self.model}{path}: the answer is not JSON; is it a LibreTranslate server?"
-                ) from None
+            except ValueError:
+                raise InputError(f"{self.model}{path}: the answer is not JSON; {_WHAT}") from None
             except TimeoutError:
-                why = f"no answer within {self._timeout:g} seconds"
+                why = f"no answer within {self.timeout:g} seconds"
             except (OSError, http.client.HTTPException) as error:
                 why = str(getattr(error, "reason", "") or error or type(error).__name__)
-            if attempt < self._tries:
+            if attempt < self.tries:
                 time.sleep(min(wait, _LONGEST_WAIT))
-        raise InputError(f"{self.model}{path}: {why}, {self._tries} times; see if the server runs, then go on")
-
-    def _keep_to_the_rate(self) -> None:
-        now = time.monotonic()
-        time.sleep(max(0.0, self._next_request - now))
-        self._next_request = max(now, self._next_request) + self._gap
+        raise InputError(f"{self.model}{path}: {why}, {self.tries} times; see if the server runs, then go on")
 
 
 def _tags(codes: Sequence[str] | dict[str, Any]) -> dict[str, str]:
@@ -181,14 +174,6 @@ def _reason(error: urllib.error.HTTPError) -> str:
     if key := os.environ.get(API_KEY_VARIABLE):
         text = text.replace(key, "...")
     return f" ({text[:200]})"
-
-
-def _advice(status: int) -> str:
-    if status in (401, 403):
-        return f"put a key that the server accepts into {API_KEY_VARIABLE}"
-    if status in (400, 413):
-        return "lower texts_per_request or characters_per_request if that is its limit"
-    return "is it a LibreTranslate server?"
 
 
 def _retry_after(header: str | None, otherwise: float) -> float:

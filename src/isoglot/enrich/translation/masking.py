@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -58,12 +58,9 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True)
 class Masked:
-    """A text whose protected parts are masks.
+    """A text with `XQ0Z`, `XQ1Z`, ... for its protected parts, and which of them touched a word before and after them.
 
-    Attributes:
-        text: with `XQ0Z`, `XQ1Z`, ... where something is protected.
-        parts: what each mask stands for.
-        glued: for each, whether it touched a word before it and after it; there a space was put in.
+    There a space was put in.
     """
 
     text: str
@@ -73,39 +70,36 @@ class Masked:
 
 @lru_cache(maxsize=4096)  # the same texts are split, masked and checked
 def protected_spans(text: str, numbers: bool = False) -> tuple[Span, ...]:
-    """Where what must survive begins and ends, in order, without overlaps.
-
-    Args:
-        text: any text.
-        numbers: whether plain numbers count too.
+    """Where what must survive, plain numbers perhaps included, begins and ends, in order and without overlaps.
 
     >>> text = "Run `ls -l` or see https://example.org, {name}."
     >>> [text[start:end] for start, end in protected_spans(text)]
     ['`ls -l`', 'https://example.org', '{name}']
     """
-    spans = [span for start, line in _lines(text) for span in _spans(line, start)]
-    if not numbers:
-        return tuple(spans)
-    starts = [0, *(end for _, end in spans)]
-    ends = [*(start for start, _ in spans), len(text)]
-    for start, end in zip(starts, ends, strict=True):
-        spans += [found.span() for found in _NUMBER.finditer(text, start, end)]
+    spans: list[Span] = []
+    for line in regex.finditer(r"[^\n]+", text):
+        spoken = "-" in line[0] and _SPOKEN.search(line[0]) is not None  # where people speak, dashes make no options
+        for found in _PROTECTED.finditer(line[0]):
+            if not (spoken and found["option"]):
+                spans.append((line.start() + found.start(), line.start() + found.end()))
+    if numbers:
+        starts, ends = [0, *(end for _, end in spans)], [*(start for start, _ in spans), len(text)]
+        for start, end in zip(starts, ends, strict=True):
+            spans += [found.span() for found in _NUMBER.finditer(text, start, end)]
     return tuple(sorted(spans))
 
 
-def _lines(text: str) -> Iterator[tuple[int, str]]:
-    start = 0
-    for line in text.split("\n"):
-        yield start, line
-        start += len(line) + 1
+def apart(text: str, numbers: bool = False) -> list[tuple[str, bool]]:
+    """The pieces of a text, in turn what stands between protected parts, perhaps empty, and such a part: True.
 
-
-def _spans(line: str, start: int) -> Iterator[Span]:
-    """The spans of a line that begins at a place of the text; where people speak, dashes make no options."""
-    spoken = "-" in line and _SPOKEN.search(line) is not None
-    for found in _PROTECTED.finditer(line):
-        if not (spoken and found["option"]):
-            yield start + found.start(), start + found.end()
+    >>> apart("see `x`.")
+    [('see ', False), ('`x`', True), ('.', False)]
+    """
+    pieces, end = [], 0
+    for start, stop in protected_spans(text, numbers):
+        pieces += [(text[end:start], False), (text[start:stop], True)]
+        end = stop
+    return [*pieces, (text[end:], False)]
 
 
 def protected_parts(text: str) -> Counter[str]:
@@ -114,7 +108,7 @@ def protected_parts(text: str) -> Counter[str]:
     >>> protected_parts("{a} and {a}")
     Counter({'{a}': 2})
     """
-    return Counter(text[start:end] for start, end in protected_spans(text))
+    return Counter(piece for piece, kept in apart(text) if kept)
 
 
 def numbers_in(text: str) -> Counter[str]:
@@ -146,13 +140,13 @@ def lost_numbers(source: str, translation: str) -> Counter[str]:
     """
     lost = numbers_in(source) - numbers_in(translation)
     parts, found = (
-        Counter(int(part) for number in _numbers(text) for part in number) for text in (source, translation)
+        Counter(int(part) for number in _numbers(each) for part in number) for each in (source, translation)
     )
     if not lost or not parts - found:
         return Counter()
     before, after = (
-        Counter(_ROMAN_NUMBERS[word] for word in _ROMAN.findall(text) if word in _ROMAN_NUMBERS)
-        for text in (source, translation)
+        Counter(_ROMAN_NUMBERS[word] for word in _ROMAN.findall(each) if word in _ROMAN_NUMBERS)
+        for each in (source, translation)
     )
     return lost - (after - before)
 

@@ -11,17 +11,11 @@ from collections.abc import Iterable, Sequence
 
 from isoglot.common.errors import InputError
 from isoglot.enrich.translation.engines import Engine
-from isoglot.enrich.translation.masking import lost_numbers, mask, protected_spans, restore
+from isoglot.enrich.translation.masking import apart, lost_numbers, mask, protected_spans, restore
 
 
 class Protector:
-    """Translates sentences with one engine in one direction, each distinct one once a call.
-
-    Args:
-        engine: what translates.
-        source_language: standard tag.
-        target_language: standard tag.
-    """
+    """Translates sentences with one engine in one direction, each distinct one once a call."""
 
     def __init__(self, engine: Engine, source_language: str, target_language: str) -> None:
         self._engine = engine
@@ -32,17 +26,9 @@ class Protector:
 
         A sentence without a letter outside what is protected stays as it is. Where the engine gives nothing for a
         part of a sentence, the translation is empty.
-
-        Raises:
-            InputError: if the engine fails or answers with another number of texts.
         """
-        done: dict[str, tuple[str, bool]] = {}
-        left = []
-        for sentence in dict.fromkeys(sentences):
-            if has_words(sentence):
-                left.append(sentence)
-            else:
-                done[sentence] = (sentence, False)
+        done = {sentence: (sentence, False) for sentence in sentences}
+        left = list(filter(has_words, done))
         for numbers in (False, True):
             found = self._masked(left, numbers)
             done |= {sentence: (translation, numbers) for sentence, translation in found.items()}
@@ -62,15 +48,20 @@ class Protector:
 
     def _between(self, sentences: Sequence[str]) -> dict[str, str]:
         """Translations made of the parts between what is protected, numbers included."""
-        parts = {sentence: _apart(sentence) for sentence in sentences}
-        texts = list(dict.fromkeys(text.strip() for pieces in parts.values() for text, kept in pieces if not kept))
-        wanted = [text for text in texts if has_words(text)]
+        parts = {sentence: apart(sentence, numbers=True) for sentence in sentences}
+        between = dict.fromkeys(piece.strip() for pieces in parts.values() for piece, kept in pieces if not kept)
+        wanted = list(filter(has_words, between))
         answers = dict(zip(wanted, self._ask(wanted), strict=True))
-        empty = {text for text, answer in answers.items() if not answer}
+
+        def translated(piece: str, kept: bool) -> str:
+            """The translation of a piece with the space that was around it."""
+            bare = piece.strip()
+            return piece if kept or bare not in answers else piece.replace(bare, answers[bare])
+
         return {
             sentence: ""
-            if any(text.strip() in empty for text, kept in pieces if not kept)
-            else "".join(text if kept else _in_place(text, answers) for text, kept in pieces)
+            if any(not kept and answers.get(piece.strip()) == "" for piece, kept in pieces)
+            else "".join(translated(*piece) for piece in pieces)
             for sentence, pieces in parts.items()
         }
 
@@ -89,26 +80,4 @@ def has_words(text: str) -> bool:
     >>> has_words("42 %"), has_words("see `x`"), has_words("https://example.org")
     (False, True, False)
     """
-    end = 0
-    for start, stop in [*protected_spans(text), (len(text), len(text))]:
-        if any(sign.isalpha() for sign in text[end:start]):
-            return True
-        end = stop
-    return False
-
-
-def _apart(sentence: str) -> list[tuple[str, bool]]:
-    """Pieces of a sentence, and whether each is protected."""
-    pieces, end = [], 0
-    for start, stop in protected_spans(sentence, numbers=True):
-        pieces += [(sentence[end:start], False), (sentence[start:stop], True)]
-        end = stop
-    return [*pieces, (sentence[end:], False)]
-
-
-def _in_place(text: str, answers: dict[str, str]) -> str:
-    """The translation of a piece with the space that was around it."""
-    bare = text.strip()
-    if bare not in answers:
-        return text
-    return text[: len(text) - len(text.lstrip())] + answers[bare] + text[len(text.rstrip()) :]
+    return any(sign.isalpha() for piece, kept in apart(text) if not kept for sign in piece)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter
+from functools import lru_cache
 
-import langcodes
 import numpy as np
+import regex
 
 from isoglot.common.text import words
-from isoglot.enrich.translation.masking import lost_numbers, protected_parts, protected_spans
+from isoglot.enrich.translation.codes import script_of
+from isoglot.enrich.translation.masking import apart, lost_numbers, protected_parts
 
 SHORTEST, LONGEST = 1 / 5, 5.0
 """Bounds of the length ratio. Of the human translations of FLORES-200 (1,012 sentences of the devtest, all 870 ordered
@@ -23,38 +24,8 @@ _SCRIPT_LETTERS = 20  # letters from which on a text shows its script; fewer may
 _SCRIPT_SHARE = 1 / 3  # of the letters that must be in the script; technical texts are full of Latin names
 _LOOP_TIMES, _LOOP_CHARACTERS = 4, 12  # how often something follows itself, and how long that is in all
 _LOOP_PERIOD = 60  # characters of what follows itself, at most
-_HAN = ("CJK",)
-_SCRIPTS = {
-    "Arab": ("ARABIC",),
-    "Armn": ("ARMENIAN",),
-    "Beng": ("BENGALI",),
-    "Cyrl": ("CYRILLIC",),
-    "Deva": ("DEVANAGARI",),
-    "Ethi": ("ETHIOPIC",),
-    "Geor": ("GEORGIAN",),
-    "Grek": ("GREEK",),
-    "Gujr": ("GUJARATI",),
-    "Guru": ("GURMUKHI",),
-    "Hang": ("HANGUL",),
-    "Hans": _HAN,
-    "Hant": _HAN,
-    "Hebr": ("HEBREW",),
-    "Jpan": (*_HAN, "HIRAGANA", "KATAKANA"),
-    "Khmr": ("KHMER",),
-    "Knda": ("KANNADA",),
-    "Kore": (*_HAN, "HANGUL"),
-    "Laoo": ("LAO",),
-    "Latn": ("LATIN",),
-    "Mlym": ("MALAYALAM",),
-    "Mymr": ("MYANMAR",),
-    "Orya": ("ORIYA",),
-    "Sinh": ("SINHALA",),
-    "Taml": ("TAMIL",),
-    "Telu": ("TELUGU",),
-    "Thai": ("THAI",),
-    "Tibt": ("TIBETAN",),
-}
-_TWO_SCRIPTS = {"sr": ("CYRILLIC", "LATIN")}
+_SCRIPTS = {"Hans": ("Hani",), "Hant": ("Hani",), "Jpan": ("Hani", "Hira", "Kana"), "Kore": ("Hani", "Hang")}
+_TWO_SCRIPTS = {"sr": ("Cyrl", "Latn")}
 
 
 def faults(source: str, translation: str, source_language: str, target_language: str) -> tuple[str, ...]:
@@ -62,12 +33,6 @@ def faults(source: str, translation: str, source_language: str, target_language:
 
     `empty`: no text. `length`: out of the bounds of `length_ratio`. `untranslated`: the source again. `script`: not in
     the target language's script. `repetition`: a loop that the source lacks. `numbers`, `placeholders`: one got lost.
-
-    Args:
-        source: the text.
-        translation: what became of it.
-        source_language: standard tag.
-        target_language: standard tag.
 
     >>> faults("It takes 20 minutes to build the house.", "Es dauert Minuten, Minuten, Minuten, Minuten, ", "en", "de")
     ('repetition', 'numbers')
@@ -115,16 +80,16 @@ def is_copy(source: str, translation: str) -> bool:
 def is_in_script(text: str, language: str) -> bool:
     """Whether at least a third of the letters outside what is protected are in the script the language is written in.
 
-    True for texts of under 20 letters, and for scripts that this module does not know.
+    True for texts of under 20 letters, and for scripts that Unicode does not have.
 
     >>> is_in_script("Dies ist kein russischer Satz.", "ru"), is_in_script("Это русское предложение.", "ru")
     (False, True)
     """
-    wanted = _scripts(language)
+    wanted = _letters_of(language)
     letters = [sign for sign in _unprotected(text) if sign.isalpha()]
     if wanted is None or len(letters) < _SCRIPT_LETTERS:
         return True
-    return sum(unicodedata.name(letter, "").startswith(wanted) for letter in letters) >= _SCRIPT_SHARE * len(letters)
+    return len(wanted.findall("".join(letters))) >= _SCRIPT_SHARE * len(letters)
 
 
 def longest_loop(text: str) -> int:
@@ -148,16 +113,16 @@ def longest_loop(text: str) -> int:
     return longest if longest >= _LOOP_CHARACTERS else 0
 
 
-def _scripts(language: str) -> tuple[str, ...] | None:
-    """What the Unicode names of the script's letters begin with."""
-    if language in _TWO_SCRIPTS:
-        return _TWO_SCRIPTS[language]
-    return _SCRIPTS.get(langcodes.Language.get(language).maximize().script or "")
+@lru_cache(maxsize=256)
+def _letters_of(language: str) -> regex.Pattern[str] | None:
+    """What finds the characters of the script that a language is written in; None if Unicode has no such script."""
+    script = script_of(language)
+    names = _TWO_SCRIPTS.get(language) or _SCRIPTS.get(script, (script,))
+    try:
+        return regex.compile("[" + "".join(rf"\p{{scx={name}}}" for name in names) + "]")
+    except regex.error:
+        return None
 
 
 def _unprotected(text: str) -> str:
-    pieces, end = [], 0
-    for start, stop in protected_spans(text):
-        pieces.append(text[end:start])
-        end = stop
-    return " ".join([*pieces, text[end:]])
+    return " ".join(piece for piece, kept in apart(text) if not kept)

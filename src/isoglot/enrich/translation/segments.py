@@ -18,12 +18,7 @@ _WITHOUT_SPACES = frozenset({"zh", "ja", "th", "lo", "km", "my", "bo", "yue"})
 
 
 class Segment(NamedTuple):
-    """A piece of a text.
-
-    Attributes:
-        text: the piece, the space around it excluded.
-        gap: what stands between it and the next one, or what goes before the first sentence of a line; kept as it is.
-    """
+    """A piece of a text, and the gap after it, kept as it is; a gap before the first one follows an empty piece."""
 
     text: str
     gap: str
@@ -46,8 +41,7 @@ def split_text(text: str, language: str, limit: int = MOST_CHARACTERS) -> list[S
         _append_gap(segments, gap)
         body = line[start.end() :] if start else line
         for sentence, space in _sentences(body, language):
-            for piece, between in _pieces(sentence, limit):
-                segments.append(Segment(piece, between))
+            segments += [Segment(piece, between) for piece, between in _pieces(sentence, limit)]
             _append_gap(segments, space)
     return segments
 
@@ -74,12 +68,9 @@ def join_segments(segments: Sequence[Segment], translations: Sequence[str], targ
 
 
 def _append_gap(segments: list[Segment], gap: str) -> None:
-    if not gap:
-        return
-    if segments:
-        segments[-1] = segments[-1]._replace(gap=segments[-1].gap + gap)
-    else:
-        segments.append(Segment("", gap))
+    if gap:
+        last = segments.pop() if segments else Segment("", "")
+        segments.append(Segment(last.text, last.gap + gap))
 
 
 def _sentences(line: str, language: str) -> Iterator[tuple[str, str]]:
@@ -105,9 +96,9 @@ def _pieces(sentence: str, limit: int) -> Iterator[tuple[str, str]]:
                 best = found
         if best is None:
             break
-        text = sentence[: best.end()].rstrip()
-        yield text, sentence[len(text) : best.end()]
-        sentence = sentence[best.end() :]
-        spans = [(first - best.end(), last - best.end()) for first, last in spans]
+        end = best.end()
+        text = sentence[:end].rstrip()
+        yield text, sentence[len(text) : end]
+        sentence, spans = sentence[end:], [(first - end, last - end) for first, last in spans]
     if sentence:
         yield sentence, ""

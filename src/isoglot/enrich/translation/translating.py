@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from itertools import chain
@@ -35,9 +36,9 @@ _FORMATS = (".jsonl", ".parquet")
 
 
 class _Job(NamedTuple):
-    """One translation to make."""
+    """One translation to make, of a row of the pairs."""
 
-    row: int  # of the table
+    row: int
     source: str
     target: str
 
@@ -113,19 +114,15 @@ def translate(
         raise InputError(f"{spec}: nothing to translate; every example it could start from has {', '.join(targets)}")
     translator = load_engine(engine, **(engine_settings or {})) if isinstance(engine, str) else engine
     _check_directions(translator, {(job.source, job.target) for job in jobs})
-    run = {
-        "input": pairs.fingerprint,
-        "to": targets,
-        "source_language": source_language,
-        "engine": translator.name,
-        "model": translator.model,
-    }
-    work = WorkFile(work_path, run)
+    run = {"input": pairs.fingerprint, "to": targets, "source_language": source_language}
+    work = WorkFile(work_path, {**run, "engine": translator.name, "model": translator.model})
     before, began = work.done, time.perf_counter()
-    try:
-        _do(jobs, pairs, translator, work)
-    finally:
-        work.close()
+    with closing(work), progress(f"translating with {translator.name}", len(jobs)) as advance:
+        advance(before)
+        for start in range(before, len(jobs), _ROWS_AT_A_TIME):
+            chunk = jobs[start : start + _ROWS_AT_A_TIME]
+            work.append(_translated(chunk, pairs, translator))
+            advance(len(chunk))
     seconds = time.perf_counter() - began
     counts = _write(pairs, work, out)
     work_path.replace(sidecar)
@@ -183,27 +180,15 @@ def _check_directions(engine: Engine, directions: set[tuple[str, str]]) -> None:
             raise InputError(f"{engine.name}: does not translate {source} to {target}; {does}; {engine.more}")
 
 
-def _do(jobs: list[_Job], pairs: ParallelPairs, engine: Engine, work: WorkFile) -> None:
-    with progress(f"translating with {engine.name}", len(jobs)) as advance:
-        advance(work.done)
-        for start in range(work.done, len(jobs), _ROWS_AT_A_TIME):
-            chunk = jobs[start : start + _ROWS_AT_A_TIME]
-            work.append(_translated(chunk, pairs, engine))
-            advance(len(chunk))
-
-
 def _translated(jobs: list[_Job], pairs: ParallelPairs, engine: Engine) -> list[Record]:
     """Records of the rows, in their order; one call of the engine for each direction among them."""
     rows = list(pairs.rows(np.array([job.row for job in jobs])))
-    by_direction: dict[tuple[str, str], list[int]] = {}
-    for number, job in enumerate(jobs):
-        by_direction.setdefault((job.source, job.target), []).append(number)
     records: dict[int, Record] = {}
-    for (source, target), numbers in by_direction.items():
+    for source, target in dict.fromkeys((job.source, job.target) for job in jobs):
+        numbers = [number for number, job in enumerate(jobs) if (job.source, job.target) == (source, target)]
         texts = [rows[number][role] or "" for number in numbers for role in ("query", "passage")]
-        translations = iter(translate_texts(texts, engine, source, target))
-        for number in numbers:
-            query, passage = next(translations), next(translations)
+        translations = translate_texts(texts, engine, source, target)
+        for number, query, passage in zip(numbers, translations[::2], translations[1::2], strict=True):
             records[number] = _record(rows[number], target, query, passage, engine)
     return [records[number] for number in range(len(jobs))]
 
@@ -213,11 +198,7 @@ def translate_texts(
 ) -> list[tuple[str, bool]]:
     """Translations of texts of any length, and whether each needed a second try.
 
-    Sentences are translated one by one with what must survive protected, and put together as the texts were. If the
-    engine has nothing to say to one of them, the whole translation is empty, because the text would lack a part.
-
-    Raises:
-        InputError: if the engine fails.
+    If the engine has nothing to say to one sentence, the whole translation is empty, because it would lack a part.
     """
     split = [split_text(text, source_language) for text in texts]
     found = Protector(engine, source_language, target_language).translate(
@@ -227,21 +208,18 @@ def translate_texts(
     for segments in split:
         sentences = [found[segment.text][0] for segment in segments]
         whole = all(sentence or not segment.text for segment, sentence in zip(segments, sentences, strict=True))
-        translated.append(
-            (
-                join_segments(segments, sentences, target_language) if whole else "",
-                any(found[segment.text][1] for segment in segments),
-            )
-        )
+        text = join_segments(segments, sentences, target_language) if whole else ""
+        translated.append((text, any(found[segment.text][1] for segment in segments)))
     return translated
 
 
 def _record(row: Record, target: str, query: tuple[str, bool], passage: tuple[str, bool], engine: Engine) -> Record:
-    reasons = {
-        role: faults(row[role], translation, row["language"], target)
+    reasons = [
+        f"{role}: {reason}"
         for role, translation in (("query", query[0]), ("passage", passage[0]))
         if row[role] is not None
-    }
+        for reason in faults(row[role], translation, row["language"], target)
+    ]
     return {
         "id": row["id"],
         "language": target,
@@ -253,7 +231,7 @@ def _record(row: Record, target: str, query: tuple[str, bool], passage: tuple[st
         "direction": f"{row['language']}-{target}",
         "date": datetime.now(timezone.utc).date().isoformat(),
         "repaired": query[1] or passage[1],
-        "reasons": [f"{role}: {reason}" for role, found in reasons.items() for reason in found],
+        "reasons": reasons,
     }
 
 

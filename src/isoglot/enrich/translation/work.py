@@ -1,7 +1,7 @@
 """The work file: what is translated so far, one line each, so that a run that is killed goes on where it was.
 
-Lines are appended in the order of the work and forced to disk chunk by chunk. What a crash left of a line is cut off.
-So the number of whole lines says where to go on: nothing is lost but the chunk in hand, and nothing is doubled.
+Lines are forced to disk chunk by chunk, and what a crash left of one is cut off. So the number of whole lines says
+where to go on: nothing is lost but the chunk in hand, and nothing is doubled.
 """
 
 from __future__ import annotations
@@ -30,23 +30,21 @@ class WorkFile:
     """
 
     def __init__(self, path: Path, run: Mapping[str, Any]) -> None:
-        self.path = path
+        self.path, self.done = path, 0
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("ab", buffering=0)  # a buffer would be written once more after a failure
-        if lock(self._file.fileno()) is False:
-            self.close()
-            raise InputError(f"{path}: another process is at work on it; wait for its end, or write to another file")
         try:
-            whole, self.done = _whole_lines(path)
+            if lock(self._file.fileno()) is False:
+                raise InputError(
+                    f"{path}: another process is at work on it; wait for its end, or write to another file"
+                )
+            whole = self._whole(run)
+            self._file.truncate(whole)
+            if not whole:
+                self._write([{"run": dict(run)}])
         except InputError:
             self.close()
             raise
-        self._file.truncate(whole)
-        if whole == 0:
-            self._write([{"run": dict(run)}])
-        else:
-            self.done -= 1
-            self._refuse_another(run)
 
     def append(self, records: Iterable[Record]) -> None:
         """Add records; they are on disk when this returns."""
@@ -76,39 +74,34 @@ class WorkFile:
             ) from error
         return len(lines)
 
-    def _refuse_another(self, run: Mapping[str, Any]) -> None:
+    def _whole(self, run: Mapping[str, Any]) -> int:
+        """Bytes up to the end of the last whole line, each of which is looked at and, but for the first, counted."""
+        whole = 0
         with self.path.open("rb") as file:
-            try:
-                found = json.loads(file.readline())["run"]
-            except (ValueError, TypeError, KeyError):
-                found = None
-        if found == dict(run):
-            return
-        self.close()
-        keys = [key for key in run if not isinstance(found, dict) or found.get(key) != run[key]]
-        raise InputError(
-            f"{self.path}: an unfinished run with another {' and '.join(keys) or 'setting'}; "
-            "give what it was begun with, or delete this file to begin anew"
-        )
+            for number, line in enumerate(file):
+                if not line.endswith(b"\n"):
+                    break
+                record = _record(line)
+                if number == 0:
+                    self._refuse_another(record.get("run"), run)
+                elif not record:
+                    wrong = "damaged; cut the file before it to go on from there, or delete it"
+                    raise InputError(f"{self.path} line {number + 1}: {wrong}")
+                whole, self.done = whole + len(line), number
+        return whole
+
+    def _refuse_another(self, found: object, run: Mapping[str, Any]) -> None:
+        if found != dict(run):
+            keys = [key for key in run if not isinstance(found, dict) or found.get(key) != run[key]]
+            raise InputError(
+                f"{self.path}: an unfinished run with another {' and '.join(keys) or 'setting'}; "
+                "give what it was begun with, or delete this file to begin anew"
+            )
 
 
-def _is_record(line: bytes) -> bool:
+def _record(line: bytes) -> Record:
     try:
-        return isinstance(json.loads(line), dict)
+        record = json.loads(line)
     except ValueError:
-        return False
-
-
-def _whole_lines(path: Path) -> tuple[int, int]:
-    """Bytes up to the end of the last whole line, and how many lines that are."""
-    whole = count = 0
-    with path.open("rb") as file:
-        for line in file:
-            if not line.endswith(b"\n"):
-                break
-            whole, count = whole + len(line), count + 1
-            if count > 1 and not _is_record(line):
-                raise InputError(
-                    f"{path} line {count}: damaged; cut the file before it to go on from there, or delete it"
-                )
-    return whole, count
+        return {}
+    return record if isinstance(record, dict) else {}
