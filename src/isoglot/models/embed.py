@@ -92,11 +92,7 @@ def embedding_store() -> EmbeddingStore:
 
 
 def _sound(shard: Path) -> bool:
-    """Whether a shard's content is what was written, which is read once; one that is not is taken away.
-
-    Raises:
-        OSError: if it cannot be read now.
-    """
+    """Whether a shard's content, which is read once, is what was written; one that is not is taken away."""
     try:
         state = shard, max((shard / name).stat().st_mtime_ns for name in _SHARD_FILES)
         sum_file = shard / "crc32"  # missing in shards of versions that kept none
@@ -127,7 +123,7 @@ def embed(
         model: any sentence-transformers model.
         texts: the texts; equal ones are encoded once.
         role: `query` or `passage`; decides the prompt, and the encoder of a model with separate ones.
-        tasks: per text its language, for a model that ends in routes by language; others do not look at it.
+        tasks: per text its language, for a model that ends in routes by language.
         store: where vectors are kept and looked up; nowhere if None.
         batch_size: texts encoded at a time; the result does not depend on it but for rounding.
         bf16: use bfloat16 arithmetic where the processor has it, about 1.6 times as fast on a CPU that does.
