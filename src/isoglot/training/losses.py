@@ -34,9 +34,9 @@ def info_nce(
 ) -> Tensor:
     """InfoNCE (arXiv 1807.03748): every query is to find its passage among all passages of the batch.
 
-    `-log( exp(s(q_i, p_i) / t) / sum over d of exp(s(q_i, d) / t) )`, the sum over all passages and all negatives.
-    With `symmetric` the mean of that and of the same with the roles exchanged, where a passage is to find its query
-    among the queries; negatives then count for the queries only.
+    `-log( exp(s(q_i, p_i) / t) / sum over d of exp(s(q_i, d) / t) )`, with `t` the temperature and the sum over
+    all passages and negatives. With `symmetric` the mean of that and of the same with the roles exchanged, where a
+    passage is to find its query among the queries; negatives then count for the queries only.
 
     Queries and passages are `(batch, dimensions)`, negatives `(any number, dimensions)`, further passages that answer
     none of the queries. `left_out` is `(batch, passages + negatives)`, true where a candidate that is not the query's
