@@ -1,9 +1,7 @@
 """Hard negatives: passages that score near the right one and are wrong, found by any encoder.
 
-A wrong passage in the query's own language that outranks a right one in another is what language bias looks like, so
-by default negatives are looked for there. The search is exact: every allowed passage is scored, block by block. What
-keeps right answers out of the negatives is the positive-aware margin of NV-Retriever (arXiv 2407.15831) and the groups
-of `ParallelPairs.deduplicate`.
+The search is exact: every allowed passage is scored, block by block. What keeps right answers out of the negatives is
+the positive-aware margin of NV-Retriever (arXiv 2407.15831) and the groups of `ParallelPairs.deduplicate`.
 """
 
 from __future__ import annotations
@@ -61,27 +59,16 @@ class _Settings:
 
 @dataclass(frozen=True)
 class _Pool:
-    """The candidates, and what must be known of each table row.
+    """The candidates, and what must be known of each table row."""
 
-    Attributes:
-        example: `(rows,)`; example number of each row.
-        language: `(rows,)`; language number of each row.
-        group: `(rows,)`; rows of one group say the same, or answer the same query.
-        order: `(rows,)`; the rows example by example.
-        sizes: `(examples,)`; how many rows each example has.
-        members: per language the rows whose passages are candidates: the first of those with the same passage.
-        read: `(vectors,)`; the first row of each passage in each language, which is encoded.
-        vector: `(rows,)`; which of the vectors is that of the row's passage.
-    """
-
-    example: IntArray
-    language: IntArray
-    group: IntArray
-    order: IntArray
-    sizes: IntArray
-    members: list[IntArray]
-    read: IntArray
-    vector: IntArray
+    example: IntArray  # `(rows,)`; example number of each row
+    language: IntArray  # `(rows,)`; language number of each row
+    group: IntArray  # `(rows,)`; rows of one group say the same, or answer the same query
+    order: IntArray  # `(rows,)`; the rows example by example
+    sizes: IntArray  # `(examples,)`; how many rows each example has
+    members: list[IntArray]  # per language the rows whose passages are candidates: the first of each passage
+    read: IntArray  # `(vectors,)`; the first row of each passage in each language, which is encoded
+    vector: IntArray  # `(rows,)`; which of the vectors is that of the row's passage
 
     def positives(self, rows: IntArray) -> IntArray:
         """`(rows, languages)`; the row of each row's example in each language, -1 where there is none."""
@@ -126,7 +113,8 @@ def mine_negatives(
             `language` says what a row is in, or all are taken to be English.
         model: any encoder; a debiased one finds other negatives than a biased one.
         number: negatives per row, at most; fewer where there are not so many candidates.
-        language: of the negatives. `query`: the row's own, in which the query is asked. `passage`: those in which
+        language: of the negatives. `query`: the row's own, in which the query is asked, for a wrong passage there that
+            outranks a right one in another is what language bias looks like. `passage`: those in which
             the example's passage can be had in another language than the query's; the row's own where there is no
             translation. `any`: all.
         margin: a candidate that scores above `margin` times the right passage's score is left out, as it may be right
@@ -162,11 +150,10 @@ def mine_negatives(
         encode = partial(embed, model, store=store, batch_size=batch_size, bf16=bf16, on_progress=advance)
         passages = _vectors(pairs, "passage", pool.read, encode, settings.similarity)
         queries = _vectors(pairs, "query", asked, encode, settings.similarity)
-    chunks = range(0, len(asked), _CHUNK_ROWS)
     folder = None if work_dir is None else Path(work_dir) / _key(pairs, queries, passages, settings)
     found = []
     with progress("Mining negatives", len(asked)) as advance:
-        for start in chunks:
+        for start in range(0, len(asked), _CHUNK_ROWS):
             rows = asked[start : start + _CHUNK_ROWS]
 
             def mine(rows: IntArray = rows, start: int = start) -> IntArray:
@@ -185,10 +172,8 @@ def _pairs_of(dataset: Dataset) -> ParallelPairs:
     names = dataset.column_names
     for name in ("query", "passage"):
         if name not in names:
-            raise InputError(
-                f'the data set has no column "{name}", but {", ".join(names)}; rename the one that is meant, with '
-                f'dataset.rename_column("{names[0]}", "{name}")'
-            )
+            mending = f'rename the one that is meant, with dataset.rename_column("{names[0]}", "{name}")'
+            raise InputError(f'the data set has no column "{name}", but {", ".join(names)}; {mending}')
     rows = dataset.select_columns([name for name in ("id", "language", "query", "passage") if name in names])
     return ParallelPairs.from_rows(
         {"language": "en", **row, "id": str(row.get("id", number))} for number, row in enumerate(rows)
@@ -236,20 +221,17 @@ def _vectors(
 
 def _pool(pairs: ParallelPairs) -> _Pool:
     rows, tags = pairs.numbers, len(pairs.languages)
-    keys = {
-        name: key_numbers(pairs.store, texts, key)
-        for name, texts, key in (
-            ("passage", rows.passage, passage_key),
-            ("near", rows.passage, near_key),
-            ("query", rows.query, query_key),
-        )
-    }
-    links = [shared(rows, "query" if name == "query" else "passage", key) for name, key in keys.items()]
+    same = key_numbers(pairs.store, rows.passage, passage_key)
+    links = [
+        shared(rows, "passage", same),
+        shared(rows, "passage", key_numbers(pairs.store, rows.passage, near_key)),
+        shared(rows, "query", key_numbers(pairs.store, rows.query, query_key)),
+    ]
     group = connected(links, pairs.example_count)[rows.example]
     language = rows.language.astype(np.int64)
     spoken = rows.passage.astype(np.int64) * tags + language  # one text in two languages may have two vectors
     _, read, vector = np.unique(spoken, return_index=True, return_inverse=True)
-    distinct = np.unique(keys["passage"][rows.passage].astype(np.int64) * tags + language, return_index=True)[1]
+    distinct = np.unique(same[rows.passage].astype(np.int64) * tags + language, return_index=True)[1]
     members = [np.sort(distinct[language[distinct] == number]) for number in range(tags)]
     order = np.argsort(rows.example, kind="stable")
     return _Pool(rows.example, language, group, order, np.bincount(rows.example), members, read, vector)
@@ -308,9 +290,8 @@ def _limits(queries: FloatArray, passages: FloatArray, rows: IntArray, pool: _Po
 
 def _blocks(rows: IntArray, pool: _Pool, policy: NegativeLanguage) -> Iterator[tuple[int, IntArray, IntArray]]:
     """Language, places among the rows that may have it, and a part of its candidates."""
-    allowed = _languages_allowed(rows, pool, policy)
-    for number, members in enumerate(pool.members):
-        asking = np.flatnonzero(allowed[:, number])
+    for number, allowed in enumerate(_languages_allowed(rows, pool, policy).T):
+        asking, members = np.flatnonzero(allowed), pool.members[number]
         for start in range(0, len(members) if len(asking) else 0, _PART_PASSAGES):
             yield number, asking, members[start : start + _PART_PASSAGES]
 
@@ -320,15 +301,7 @@ def _candidates(
 ) -> tuple[IntArray, IntArray]:
     """The best candidates below the margin, and how many there are above it.
 
-    Args:
-        queries: `(rows, dimensions)`.
-        passages: `(table rows, dimensions)`.
-        rows: `(rows,)`; the table row of each query.
-        pool: the candidates.
-        settings: how to choose.
-
-    Returns:
-        `(rows, skip + draw_from)`, table rows of passages, best first, -1 where there are no more; `(rows,)`.
+    Gives `(rows, skip + draw_from)`, table rows of passages, best first, -1 where there are no more; and `(rows,)`.
     """
     depth = settings.skip + settings.draw_from
     limits = torch.from_numpy(_limits(queries, passages, rows, pool, settings))

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.utils.data import DataLoader
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from isoglot.batching.plan import BatchPlan
@@ -20,7 +21,7 @@ from isoglot.training import processes
 from isoglot.training.config import TrainConfig
 from isoglot.training.data import Collator, planned_dataset
 from isoglot.training.model_setup import in_bf16
-from isoglot.training.preparation import Prepared, describe_data, describe_plan, plan_lines
+from isoglot.training.preparation import describe_data, describe_plan, plan_lines
 from isoglot.training.run import begin
 from isoglot.training.trainer import TrainingLog
 from isoglot.training.trainer_setup import Fit
@@ -31,36 +32,20 @@ _TOKENISED_STEPS = 32
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a run would do and cost.
+    """What a run would do and cost."""
 
-    Attributes:
-        data: examples, translations (`rows`), languages, data sets and held-out examples.
-        plan: steps, batches by kind, languages and language pairs; see `describe_plan`.
-        pairs: query-passage pairs over the whole run.
-        tokens: about how many tokens they have, prompts and translations included, padding not.
-        weights: of the model.
-        trained_weights: those that are updated.
-        device: where the steps were taken.
-        bf16: whether in bfloat16.
-        seconds_per_step: of training.
-        seconds: of the steps; of the looks at held-out pairs; of encoding targets, if none is in the store yet.
-        peak_memory: bytes; of the device where there is one, else of the whole process; None where the system does not
-            tell.
-        lines: data and plan in words.
-    """
-
-    data: dict[str, Any]
-    plan: dict[str, Any]
-    pairs: int
-    tokens: int
-    weights: int
-    trained_weights: int
-    device: str
-    bf16: bool
-    seconds_per_step: float
-    seconds: dict[str, float]
-    peak_memory: int | None
-    lines: tuple[str, ...]
+    data: dict[str, Any]  # examples, translations (`rows`), languages, data sets and held-out examples
+    plan: dict[str, Any]  # steps, batches by kind, languages and language pairs; see `describe_plan`
+    pairs: int  # query-passage pairs over the whole run
+    tokens: int  # about how many tokens they have, prompts and translations included, padding not
+    weights: int  # of the model
+    trained_weights: int  # those that are updated
+    device: str  # where the steps were taken
+    bf16: bool  # whether in bfloat16
+    seconds_per_step: float  # of training
+    seconds: dict[str, float]  # of the steps; of looks at held-out pairs; of encoding targets that are not in the store
+    peak_memory: int | None  # bytes; of the device, else of the whole process; None where the system does not tell
+    lines: tuple[str, ...]  # data and plan in words
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the words."""
@@ -89,9 +74,6 @@ def estimate(config: TrainConfig) -> Estimate:
 
     Batches differ in length, so seconds are scaled by tokens. The final scoring of held-out pairs is not counted.
 
-    Args:
-        config: of the run.
-
     Raises:
         InputError: if the run could not start, or if there are several processes.
     """
@@ -102,16 +84,17 @@ def estimate(config: TrainConfig) -> Estimate:
     sizes = [(p.numel(), p.requires_grad) for p in whole.model.parameters()]
     tokens_per_step = float(np.mean(_tokens(whole, _some_steps(plan, _TOKENISED_STEPS))))
     timed = _some_steps(plan, _TIMED_STEPS)
-    part = replace(
-        whole,
-        config=config.model_copy(update={"report_to": ()}),
-        prepared=replace(whole.prepared, plan=timed),
-    )
+    silent = config.model_copy(update={"report_to": ()})
+    part = replace(whole, config=silent, prepared=replace(whole.prepared, plan=timed))
     step_seconds, look_seconds, target_seconds = _take_steps(part)
     counted = slice(1 if timed.steps > 1 else 0, None)
     per_token = sum(step_seconds[counted]) / max(1, sum(_tokens(whole, timed)[counted]))
     per_step = tokens_per_step * per_token
     looks = plan.steps // config.validation.every
+    texts, timed_texts = (  # distinct queries and passages
+        sum(len(np.unique(rows)) for rows in some.table_rows(whole.prepared.pairs.translations()))
+        for some in (plan, timed)
+    )
     return Estimate(
         data=describe_data(whole.prepared),
         plan=describe_plan(plan),
@@ -125,7 +108,7 @@ def estimate(config: TrainConfig) -> Estimate:
         seconds={
             "training": per_step * plan.steps,
             "held-out pairs": look_seconds * looks,
-            "targets": target_seconds * _texts(whole.prepared, plan) / _texts(whole.prepared, timed),
+            "targets": target_seconds * texts / timed_texts,
         },
         peak_memory=_peak_memory(whole.model.device),
         lines=tuple(plan_lines(whole.prepared)),
@@ -169,32 +152,18 @@ def _take_steps(fit: Fit) -> tuple[list[float], float, float]:
 def _some_steps(plan: BatchPlan, most: int) -> BatchPlan:
     """Steps spread evenly over a plan."""
     steps = np.unique(np.linspace(0, plan.steps - 1, most).round().astype(np.int64))
-    rows = (steps[:, None] * plan.batch_size + np.arange(plan.batch_size)).ravel()
-    return replace(
-        plan,
-        kind=plan.kind[steps],
-        example=plan.example[rows],
-        query_language=plan.query_language[rows],
-        passage_language=plan.passage_language[rows],
-    )
+    return plan.select(steps, slice(None))
 
 
 def _tokens(fit: Fit, plan: BatchPlan) -> list[int]:
     """Tokens of each step, padding not counted."""
     loss = fit.config.loss
     rows = planned_dataset(fit.prepared.pairs, plan, translated=loss.over_translations, negatives=loss.negatives)
-    collate, counts = Collator(fit.model, fit.limits), []
-    for start in range(0, len(rows), plan.batch_size):
-        columns = rows[start : start + plan.batch_size]
-        batch = collate([dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)])
+    counts = []
+    for batch in DataLoader(rows, plan.batch_size, collate_fn=Collator(fit.model, fit.limits)):
         read = sum(int(value.sum()) for name, value in batch.items() if name.endswith("attention_mask"))
         counts.append(read or sum(value.numel() for name, value in batch.items() if name.endswith("input_ids")))
     return counts
-
-
-def _texts(prepared: Prepared, plan: BatchPlan) -> int:
-    """Distinct queries and passages that a plan uses."""
-    return sum(len(np.unique(rows)) for rows in plan.table_rows(prepared.pairs.translations()))
 
 
 def _peak_memory(device: torch.device) -> int | None:
