@@ -113,10 +113,10 @@ def mine_negatives(
             `language` says what a row is in, or all are taken to be English.
         model: any encoder; a debiased one finds other negatives than a biased one.
         number: negatives per row, at most; fewer where there are not so many candidates.
-        language: of the negatives. `query`: the row's own, in which the query is asked, for a wrong passage there that
-            outranks a right one in another is what language bias looks like. `passage`: those in which
-            the example's passage can be had in another language than the query's; the row's own where there is no
-            translation. `any`: all.
+        language: of the negatives. `query`: the row's own, in which the query is asked: a wrong passage there that
+            outranks a right one in another is what language bias looks like. `passage`: those in which the example's
+            passage can be had in another language than the query's; the row's own where there is no translation.
+            `any`: all.
         margin: a candidate that scores above `margin` times the right passage's score is left out, as it may be right
             too; 0 to 1. The right passage is the one in the candidate's language, because scores are comparable within
             a language only; where there is none, the one of the example with the lowest score. For a negative score s
