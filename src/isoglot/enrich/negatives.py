@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import astuple, dataclass
-from functools import cached_property, partial
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args
@@ -65,7 +65,8 @@ class _Pool:
     language: IntArray  # `(rows,)`; language number of each row
     group: IntArray  # `(rows,)`; rows of one group say the same, or answer the same query
     order: IntArray  # `(rows,)`; the rows example by example
-    sizes: IntArray  # `(examples,)`; how many rows each example has
+    starts: IntArray  # `(examples,)`; where in that order an example begins
+    sizes: IntArray  # `(examples,)`; how many rows it has
     members: list[IntArray]  # per language the rows whose passages are candidates: the first of each passage
     read: IntArray  # `(vectors,)`; the first row of each passage in each language, which is encoded
     vector: IntArray  # `(rows,)`; which of the vectors is that of the row's passage
@@ -75,14 +76,10 @@ class _Pool:
         example = self.example[rows]
         sizes = self.sizes[example]
         nth = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        found = self.order[np.repeat(self._starts[example], sizes) + nth]
+        found = self.order[np.repeat(self.starts[example], sizes) + nth]
         right = np.full((len(rows), len(self.members)), -1, np.int64)
         right[np.repeat(np.arange(len(rows)), sizes), self.language[found]] = found
         return right
-
-    @cached_property
-    def _starts(self) -> IntArray:
-        return np.cumsum(self.sizes) - self.sizes
 
 
 def mine_negatives(
@@ -233,8 +230,8 @@ def _pool(pairs: ParallelPairs) -> _Pool:
     _, read, vector = np.unique(spoken, return_index=True, return_inverse=True)
     distinct = np.unique(same[rows.passage].astype(np.int64) * tags + language, return_index=True)[1]
     members = [np.sort(distinct[language[distinct] == number]) for number in range(tags)]
-    order = np.argsort(rows.example, kind="stable")
-    return _Pool(rows.example, language, group, order, np.bincount(rows.example), members, read, vector)
+    order, sizes = np.argsort(rows.example, kind="stable"), np.bincount(rows.example)
+    return _Pool(rows.example, language, group, order, np.cumsum(sizes) - sizes, sizes, members, read, vector)
 
 
 def _key(pairs: ParallelPairs, queries: FloatArray, passages: FloatArray, settings: _Settings) -> str:
@@ -337,7 +334,6 @@ def _draw(place: IntArray, above: IntArray, settings: _Settings, rng: np.random.
 
 def _with_negatives(pairs: ParallelPairs, asked: IntArray, found: IntArray) -> ParallelPairs:
     """The pairs with the passages of the rows found as negatives of the rows asked for."""
-    counts = np.full(len(pairs), -1, np.int64)
-    several = (found >= 0).sum(axis=1)
+    counts, several = np.full(len(pairs), -1, np.int64), (found >= 0).sum(axis=1)
     counts[asked] = np.where(several, several, -1)
     return pairs.with_negatives(counts, found[found >= 0])

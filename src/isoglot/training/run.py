@@ -214,6 +214,7 @@ def _evaluate_held_out(
     results = {}
     for name, model in (("initial", load_encoder(config.model, max_tokens=config.max_tokens)), ("trained", trained)):
         reader = with_limit(model, None)  # or the trained model's tokenizer would keep and save what it is called with
-        results[name] = evaluate(reader, data, name=name, store=embedding_store(), bf16=in_bf16(config, model))
+        bf16 = in_bf16(config.bf16, model.device)
+        results[name] = evaluate(reader, data, name=name, store=embedding_store(), bf16=bf16)
         results[name].save(output / "results" / name)
     return results
