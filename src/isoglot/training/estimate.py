@@ -168,7 +168,7 @@ def _take_steps(fit: Fit) -> tuple[list[float], float, float]:
 def _some_steps(plan: BatchPlan, most: int) -> BatchPlan:
     """Steps spread evenly over a plan."""
     steps = np.unique(np.linspace(0, plan.steps - 1, most).round().astype(np.int64))
-    return plan.select(steps, slice(None), plan.batch_size)
+    return plan.select(steps, slice(None))
 
 
 def _tokens(fit: Fit, plan: BatchPlan) -> list[int]:
