@@ -56,6 +56,16 @@ class _Settings:
     seed: int
     similarity: Similarity
 
+    def __post_init__(self) -> None:
+        if self.number < 1 or self.skip < 0:
+            raise InputError(f"number {self.number} and skip {self.skip}: they must be at least 1 and 0")
+        if self.draw_from < self.number:
+            raise InputError(f"draw_from {self.draw_from}: must be at least number, {self.number}")
+        if not 0 <= self.margin <= 1:
+            raise InputError(f"margin {self.margin}: must be between 0 and 1; .95 is usual")
+        if self.language not in get_args(NegativeLanguage):
+            raise InputError(f'language "{self.language}": must be one of {", ".join(get_args(NegativeLanguage))}')
+
 
 @dataclass(frozen=True)
 class _Pool:
@@ -136,7 +146,7 @@ def mine_negatives(
         InputError: if a setting is out of range, or there is no query.
     """
     pairs = data if isinstance(data, ParallelPairs) else _pairs_of(data)
-    settings = _checked(_Settings(number, language, margin, skip, draw_from or number, seed, model.similarity_fn_name))
+    settings = _Settings(number, language, margin, skip, draw_from or number, seed, model.similarity_fn_name)
     asked = np.flatnonzero(pairs.has_query)
     if not len(asked):
         raise InputError("no row has a query, so there is nothing to mine for; give pairs with queries")
@@ -189,18 +199,6 @@ def _with_columns(dataset: Dataset, mined: ParallelPairs, number: int) -> Datase
         result = result.remove_columns(name) if name in result.column_names else result
         result = result.add_column(name, [negatives[row][place] for row in full])
     return result
-
-
-def _checked(settings: _Settings) -> _Settings:
-    if settings.number < 1 or settings.skip < 0:
-        raise InputError(f"number {settings.number} and skip {settings.skip}: they must be at least 1 and 0")
-    if settings.draw_from < settings.number:
-        raise InputError(f"draw_from {settings.draw_from}: must be at least number, {settings.number}")
-    if not 0 <= settings.margin <= 1:
-        raise InputError(f"margin {settings.margin}: must be between 0 and 1; .95 is usual")
-    if settings.language not in get_args(NegativeLanguage):
-        raise InputError(f'language "{settings.language}": must be one of {", ".join(get_args(NegativeLanguage))}')
-    return settings
 
 
 def _vectors(
