@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import astuple, dataclass
-from functools import cached_property, partial
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args
@@ -56,6 +56,16 @@ class _Settings:
     seed: int
     similarity: Similarity
 
+    def __post_init__(self) -> None:
+        if self.number < 1 or self.skip < 0:
+            raise InputError(f"number {self.number} and skip {self.skip}: they must be at least 1 and 0")
+        if self.draw_from < self.number:
+            raise InputError(f"draw_from {self.draw_from}: must be at least number, {self.number}")
+        if not 0 <= self.margin <= 1:
+            raise InputError(f"margin {self.margin}: must be between 0 and 1; .95 is usual")
+        if self.language not in get_args(NegativeLanguage):
+            raise InputError(f'language "{self.language}": must be one of {", ".join(get_args(NegativeLanguage))}')
+
 
 @dataclass(frozen=True)
 class _Pool:
@@ -65,7 +75,8 @@ class _Pool:
     language: IntArray  # `(rows,)`; language number of each row
     group: IntArray  # `(rows,)`; rows of one group say the same, or answer the same query
     order: IntArray  # `(rows,)`; the rows example by example
-    sizes: IntArray  # `(examples,)`; how many rows each example has
+    starts: IntArray  # `(examples,)`; where in that order an example begins
+    sizes: IntArray  # `(examples,)`; how many rows it has
     members: list[IntArray]  # per language the rows whose passages are candidates: the first of each passage
     read: IntArray  # `(vectors,)`; the first row of each passage in each language, which is encoded
     vector: IntArray  # `(rows,)`; which of the vectors is that of the row's passage
@@ -75,14 +86,10 @@ class _Pool:
         example = self.example[rows]
         sizes = self.sizes[example]
         nth = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        found = self.order[np.repeat(self._starts[example], sizes) + nth]
+        found = self.order[np.repeat(self.starts[example], sizes) + nth]
         right = np.full((len(rows), len(self.members)), -1, np.int64)
         right[np.repeat(np.arange(len(rows)), sizes), self.language[found]] = found
         return right
-
-    @cached_property
-    def _starts(self) -> IntArray:
-        return np.cumsum(self.sizes) - self.sizes
 
 
 def mine_negatives(
@@ -113,10 +120,10 @@ def mine_negatives(
             `language` says what a row is in, or all are taken to be English.
         model: any encoder; a debiased one finds other negatives than a biased one.
         number: negatives per row, at most; fewer where there are not so many candidates.
-        language: of the negatives. `query`: the row's own, in which the query is asked, for a wrong passage there that
-            outranks a right one in another is what language bias looks like. `passage`: those in which
-            the example's passage can be had in another language than the query's; the row's own where there is no
-            translation. `any`: all.
+        language: of the negatives. `query`: the row's own, in which the query is asked: a wrong passage there that
+            outranks a right one in another is what language bias looks like. `passage`: those in which the example's
+            passage can be had in another language than the query's; the row's own where there is no translation.
+            `any`: all.
         margin: a candidate that scores above `margin` times the right passage's score is left out, as it may be right
             too; 0 to 1. The right passage is the one in the candidate's language, because scores are comparable within
             a language only; where there is none, the one of the example with the lowest score. For a negative score s
@@ -139,7 +146,7 @@ def mine_negatives(
         InputError: if a setting is out of range, or there is no query.
     """
     pairs = data if isinstance(data, ParallelPairs) else _pairs_of(data)
-    settings = _checked(_Settings(number, language, margin, skip, draw_from or number, seed, model.similarity_fn_name))
+    settings = _Settings(number, language, margin, skip, draw_from or number, seed, model.similarity_fn_name)
     asked = np.flatnonzero(pairs.has_query)
     if not len(asked):
         raise InputError("no row has a query, so there is nothing to mine for; give pairs with queries")
@@ -194,18 +201,6 @@ def _with_columns(dataset: Dataset, mined: ParallelPairs, number: int) -> Datase
     return result
 
 
-def _checked(settings: _Settings) -> _Settings:
-    if settings.number < 1 or settings.skip < 0:
-        raise InputError(f"number {settings.number} and skip {settings.skip}: they must be at least 1 and 0")
-    if settings.draw_from < settings.number:
-        raise InputError(f"draw_from {settings.draw_from}: must be at least number, {settings.number}")
-    if not 0 <= settings.margin <= 1:
-        raise InputError(f"margin {settings.margin}: must be between 0 and 1; .95 is usual")
-    if settings.language not in get_args(NegativeLanguage):
-        raise InputError(f'language "{settings.language}": must be one of {", ".join(get_args(NegativeLanguage))}')
-    return settings
-
-
 def _vectors(
     pairs: ParallelPairs, role: Role, rows: IntArray, encode: Callable[..., FloatArray], similarity: Similarity
 ) -> FloatArray:
@@ -233,8 +228,8 @@ def _pool(pairs: ParallelPairs) -> _Pool:
     _, read, vector = np.unique(spoken, return_index=True, return_inverse=True)
     distinct = np.unique(same[rows.passage].astype(np.int64) * tags + language, return_index=True)[1]
     members = [np.sort(distinct[language[distinct] == number]) for number in range(tags)]
-    order = np.argsort(rows.example, kind="stable")
-    return _Pool(rows.example, language, group, order, np.bincount(rows.example), members, read, vector)
+    order, sizes = np.argsort(rows.example, kind="stable"), np.bincount(rows.example)
+    return _Pool(rows.example, language, group, order, np.cumsum(sizes) - sizes, sizes, members, read, vector)
 
 
 def _key(pairs: ParallelPairs, queries: FloatArray, passages: FloatArray, settings: _Settings) -> str:
@@ -337,7 +332,6 @@ def _draw(place: IntArray, above: IntArray, settings: _Settings, rng: np.random.
 
 def _with_negatives(pairs: ParallelPairs, asked: IntArray, found: IntArray) -> ParallelPairs:
     """The pairs with the passages of the rows found as negatives of the rows asked for."""
-    counts = np.full(len(pairs), -1, np.int64)
-    several = (found >= 0).sum(axis=1)
+    counts, several = np.full(len(pairs), -1, np.int64), (found >= 0).sum(axis=1)
     counts[asked] = np.where(several, several, -1)
     return pairs.with_negatives(counts, found[found >= 0])

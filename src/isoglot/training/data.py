@@ -93,16 +93,9 @@ def planned_dataset(
 
     Only numbers are stored, eight bytes a pair; texts are taken from the pairs' store batch by batch. The column
     `negatives` holds lists: those of the row that gives the query, because a mined row's negatives are those that its
-    own query confuses (see `isoglot.enrich.negatives`).
-
-    Args:
-        pairs: the table.
-        plan: the order.
-        targets: vectors that become the column `target`.
-        translated: add `translated_passage` to cross-lingual batches, the passage in the query's language. The example
-            has it, because its query is in that language, so the plan says all there is to say.
-        negatives: at most so many of each pair; all where not given.
-        process: rank of the process and how many there are.
+    own query confuses (see `isoglot.enrich.negatives`), at most so many of each pair. Targets become the column
+    `target`. With `translated`, cross-lingual batches have `translated_passage`, the passage in the query's language,
+    which the example has, because its query is in it. A process is its rank and how many there are.
     """
     query_rows, passage_rows = plan.share(*process).table_rows(pairs.translations())
     with_negatives = negatives != 0 and bool((pairs.numbers.negatives_count > 0).any())

@@ -32,20 +32,36 @@ _TOKENISED_STEPS = 32
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a run would do and cost."""
+    """What a run would do and cost.
 
-    data: dict[str, Any]  # examples, translations (`rows`), languages, data sets and held-out examples
-    plan: dict[str, Any]  # steps, batches by kind, languages and language pairs; see `describe_plan`
-    pairs: int  # query-passage pairs over the whole run
-    tokens: int  # about how many tokens they have, prompts and translations included, padding not
-    weights: int  # of the model
-    trained_weights: int  # those that are updated
-    device: str  # where the steps were taken
-    bf16: bool  # whether in bfloat16
-    seconds_per_step: float  # of training
-    seconds: dict[str, float]  # of the steps; of looks at held-out pairs; of encoding targets that are not in the store
-    peak_memory: int | None  # bytes; of the device, else of the whole process; None where the system does not tell
-    lines: tuple[str, ...]  # data and plan in words
+    Attributes:
+        data: examples, translations (`rows`), languages, data sets and held-out examples.
+        plan: steps, batches by kind, languages and language pairs; see `describe_plan`.
+        pairs: query-passage pairs over the whole run.
+        tokens: about how many tokens they have, prompts and translations included, padding not.
+        weights: of the model.
+        trained_weights: those that are updated.
+        device: where the steps were taken.
+        bf16: whether in bfloat16.
+        seconds_per_step: of training.
+        seconds: of the steps; of the looks at held-out pairs; of encoding targets, if none is in the store yet.
+        peak_memory: bytes; of the device where there is one, else of the whole process; None where the system does not
+            tell.
+        lines: data and plan in words.
+    """
+
+    data: dict[str, Any]
+    plan: dict[str, Any]
+    pairs: int
+    tokens: int
+    weights: int
+    trained_weights: int
+    device: str
+    bf16: bool
+    seconds_per_step: float
+    seconds: dict[str, float]
+    peak_memory: int | None
+    lines: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the words."""
@@ -103,7 +119,7 @@ def estimate(config: TrainConfig) -> Estimate:
         weights=sum(size for size, _ in sizes),
         trained_weights=sum(size for size, trained in sizes if trained),
         device=str(whole.model.device),
-        bf16=in_bf16(config, whole.model),
+        bf16=in_bf16(config.bf16, whole.model.device),
         seconds_per_step=per_step,
         seconds={
             "training": per_step * plan.steps,

@@ -46,11 +46,7 @@ class Prepared:
 
 
 def prepare(config: TrainConfig, checked: Sequence[OverlapFound] = ()) -> Prepared:
-    """Read the data and plan the batches.
-
-    Args:
-        config: everything about the run.
-        checked: evaluation sets whose texts the caller has looked for in the data already.
+    """Read the data and plan the batches; `checked` are evaluation sets that the caller has looked for already.
 
     Raises:
         InputError: if the data cannot be used as the configuration wants it.
@@ -78,9 +74,8 @@ def prepare(config: TrainConfig, checked: Sequence[OverlapFound] = ()) -> Prepar
         try:  # held-out pairs are few, so their batches are small
             held_out_plan = _plan(config, held_out, min(size, 16), _HELD_OUT_BATCHES)
         except InputError as error:
-            raise InputError(
-                f"held-out pairs are too few: {error}; raise validation.examples or set it to 0"
-            ) from error
+            mending = "raise validation.examples or set it to 0"
+            raise InputError(f"held-out pairs are too few: {error}; {mending}") from error
     return Prepared(pairs, held_out, plan, held_out_plan, (*checked, *found))
 
 

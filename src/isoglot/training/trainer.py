@@ -307,10 +307,3 @@ def _is_sound(checkpoint: Path) -> bool:
     except ValueError:
         return False
     return written is None or written == _checksums(checkpoint)  # those of versions without checksums have none
-
-
-def has_bf16(device: str) -> bool:
-    """Whether the device multiplies bfloat16 faster than float32."""
-    if device.startswith("cuda"):
-        return bool(torch.cuda.is_bf16_supported())
-    return device == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())

@@ -74,7 +74,7 @@ class Fit:
             return None
         model = with_limit(self.model, None if None in limits else max(tokens for tokens in limits if tokens))
         pairs, plan = self.prepared.pairs, self.prepared.plan
-        return make_targets(model, pairs, plan, settings, store=store, bf16=in_bf16(self.config, model))
+        return make_targets(model, pairs, plan, settings, store=store, bf16=in_bf16(self.config.bf16, model.device))
 
     def trainer(
         self, folder: Path, targets: Targets | None, log: TrainingLog, callbacks: Sequence[TrainerCallback]
@@ -118,7 +118,7 @@ class Fit:
             max_grad_norm=config.optimizer.max_gradient_norm,
             lr_scheduler_type="linear",
             warmup_steps=round(config.optimizer.warmup * plan.steps),
-            bf16=in_bf16(config, self.model),
+            bf16=in_bf16(config.bf16, self.model.device),
             use_cpu=self.model.device.type == "cpu",
             seed=config.seed,
             eval_strategy="steps" if looks else "no",
