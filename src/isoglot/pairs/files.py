@@ -128,7 +128,8 @@ def _rows_of_cells(path: Path, suffix: str) -> Iterator[tuple[int, Row]]:
     for line, cells in lines:
         where = f"{path} line {line}"
         if len(cells) != len(header):
-            raise InputError(f"{where}: not as many cells as the header has; quote those with line breaks")
+            wrong = "not as many cells as the header has; quote cells with delimiters or line breaks"
+            raise InputError(f"{where}: {wrong}")
         if sentences:
             yield from ((line, row) for row in aligned_rows(f"{stem_of(path)}/{line}", header, cells, where))
         else:
