@@ -1,11 +1,8 @@
 """Which examples, in which languages, make up each batch: a training run as a table.
 
-The method (arXiv 2408.10536) is nothing but a rule for composing batches, so the rule is kept apart from
-everything that trains: `plan_batches` is a pure function of the data's shape and a seed, needs numpy only, and
-returns the order of the whole run. Whoever trains follows the table; whoever doubts reads it.
-
-Rows are spread, not drawn one by one: within a pool each example is used floor or ceil of its fair share, evenly
-over the run, so a language short of examples repeats them as rarely as its share allows.
+The method (arXiv 2408.10536) is a rule for composing batches, so it is kept apart from everything that trains:
+`plan_batches` is a pure function of the data's shape and a seed. Within a pool each example is used floor or ceil of
+its fair share, evenly over the run, so a language short of examples repeats them as rarely as its share allows.
 """
 
 from __future__ import annotations
@@ -17,12 +14,18 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from isoglot.batching.sampling import LanguageSampling, draw_languages, language_weights, sample, sample_blocks
+from isoglot.batching.sampling import (
+    FloatArray,
+    LanguageSampling,
+    draw_languages,
+    language_weights,
+    sample,
+    sample_blocks,
+)
 from isoglot.batching.translations import BoolArray, IntArray, Translations, smallest
 from isoglot.common.errors import InputError
 
 Strategy = Literal["monolingual", "cross-lingual", "hybrid", "mixed", "english"]
-FloatArray = npt.NDArray[np.float64]
 
 KINDS = ("monolingual", "cross-lingual", "mixed")
 MONOLINGUAL, CROSS_LINGUAL, MIXED = range(3)
@@ -74,7 +77,7 @@ class BatchPlan:
     def parts(self) -> Iterator[tuple[int, BatchPlan]]:
         """The plan in parts of some steps each, with the number of the part's first step; nothing is copied."""
         for step in range(0, self.steps, _STEPS_AT_A_TIME):
-            yield step, self._select(slice(step, step + _STEPS_AT_A_TIME), slice(None), self.batch_size)
+            yield step, self.select(slice(step, step + _STEPS_AT_A_TIME), slice(None))
 
     def table_rows(self, translations: Translations) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
         """The data table's rows of every pair: those of the queries and those of the passages."""
@@ -87,7 +90,7 @@ class BatchPlan:
 
     def from_step(self, step: int) -> BatchPlan:
         """The plan that remains after `step` steps; what a resumed run follows."""
-        return self._select(slice(step, None), slice(None), self.batch_size)
+        return self.select(slice(step, None), slice(None))
 
     def share(self, rank: int, world_size: int) -> BatchPlan:
         """The part of every global batch that process `rank` of `world_size` works on.
@@ -103,20 +106,13 @@ class BatchPlan:
         if not 0 <= rank < world_size:
             raise InputError(f"process {rank} does not exist among {world_size}; ranks start at 0")
         size = self.batch_size // world_size
-        return self._select(slice(None), slice(rank * size, (rank + 1) * size), size)
+        return self.select(slice(None), slice(rank * size, (rank + 1) * size))
 
-    def _select(self, steps: slice, part: slice, batch_size: int) -> BatchPlan:
-        def cut(column: IntArray) -> IntArray:
-            return column.reshape(self.steps, self.batch_size)[steps, part].ravel()
-
-        return BatchPlan(
-            self.languages,
-            batch_size,
-            self.kind[steps],
-            cut(self.example),
-            cut(self.query_language),
-            cut(self.passage_language),
-        )
+    def select(self, steps: slice | IntArray, part: slice) -> BatchPlan:
+        """The plan of some steps, and of a part of each of their batches."""
+        columns = (self.example, self.query_language, self.passage_language)
+        cut = [column.reshape(self.steps, self.batch_size)[steps, part] for column in columns]
+        return BatchPlan(self.languages, cut[0].shape[1], self.kind[steps], *(column.ravel() for column in cut))
 
     def describe(self) -> dict[str, Any]:
         """What the plan does, in numbers: batches by kind, rows by language, and how often examples repeat.
@@ -204,10 +200,10 @@ def plan_batches(
         [0, 1, 2]
     """
     _check_arguments(strategy, batch_size, steps, alpha, language_sampling)
-    rng = np.random.default_rng([seed, 0x150617])
     if neighbours < 1 or batch_size % neighbours:
         raise InputError(f"neighbours {neighbours}: must divide the batch size, {batch_size}")
-    planner = _Planner(translations, batch_size, language_sampling, dataset_weights, neighbours, rng)
+    rng = np.random.default_rng([seed, 0x150617])
+    planner = Planner(translations, batch_size, rng, language_sampling, dataset_weights, neighbours)
     shape = (steps, batch_size)
     example = np.empty(shape, np.int32)
     spoken = smallest(len(translations.languages))
@@ -231,17 +227,17 @@ Drawn = Iterator[tuple[IntArray, IntArray, IntArray | int, IntArray | int]]
 """Some of the batches, `(some,)`, their examples, `(some, batch_size)`, and the languages of both sides."""
 
 
-class _Planner:
-    """The pools of one plan: which examples can fill which kind of batch, and with what weights."""
+class Planner:
+    """The pools of one plan: which examples can fill which kind of batch; arguments as of `plan_batches`."""
 
     def __init__(
         self,
         translations: Translations,
         batch_size: int,
+        rng: np.random.Generator,
         language_sampling: LanguageSampling,
         dataset_weights: Mapping[str, float] | LanguageSampling,
-        neighbours: int,
-        rng: np.random.Generator,
+        neighbours: int = 1,
     ) -> None:
         self.data, self.batch_size, self.neighbours, self.rng = translations, batch_size, neighbours, rng
         self.language_sampling = language_sampling
@@ -256,57 +252,51 @@ class _Planner:
         usable = self.data.available & ~self.data.identical
         if english:
             usable &= np.array([tag.split("-")[0] == "en" for tag in self.data.languages])
-        sizes = np.array([self._counts(members) @ usable for members in self.members])
-        sizes[self.dataset_weights == 0] = 0
-        for dataset, language in zip(*np.nonzero(sizes), strict=True):
-            if not self._fills(self.members[dataset], usable[:, language]):
-                sizes[dataset, language] = 0
-        if not sizes.any():
-            where = "in English" if english else "in any one language"
-            raise InputError(
-                f"no data set has {self.batch_size} different examples {where}, which a monolingual batch of "
-                f"{self.batch_size} needs; use a smaller batch or more data"
-            )
+        sizes = self._sizes(usable, f"in {'English' if english else 'any one language'}, which a monolingual")
         language_of = self._draw(language_weights(sizes.sum(0), self.language_sampling), batches)
         for language in np.unique(language_of).tolist():
             mine = np.flatnonzero(language_of == language)
-            dataset_of = self._draw_datasets(sizes[:, language], len(mine))
-            for dataset in np.unique(dataset_of).tolist():
-                where_drawn = mine[dataset_of == dataset]
-                pool = self._pool(self.members[dataset], usable[:, language])
+            for some, pool in self._pools(sizes[:, language], usable[:, language], mine):
                 groups = self.data.group[pool]
-                sampled = sample_blocks(groups, len(where_drawn), self.batch_size, self.neighbours, self.rng)
-                yield where_drawn, pool[sampled], language, language
+                sampled = sample_blocks(groups, len(some), self.batch_size, self.neighbours, self.rng)
+                yield some, pool[sampled], language, language
 
     def many_languages(self, batches: int, *, crossing: bool) -> Drawn:
         """Draw batches whose rows differ in language: a data set, then examples, then languages of each."""
         usable = self.data.available if crossing else self.data.available & ~self.data.identical
         enough = usable.sum(1) >= (2 if crossing else 1)
-        sizes = np.array([self._counts(members)[enough].sum() for members in self.members])
-        sizes[self.dataset_weights == 0] = 0
-        for dataset in np.flatnonzero(sizes):
-            if not self._fills(self.members[dataset], enough):
-                sizes[dataset] = 0
-        if not sizes.any():
-            what = "in two languages or more, which a cross-lingual" if crossing else "which a mixed"
-            raise InputError(
-                f"no data set has {self.batch_size} different examples {what} batch of {self.batch_size} needs; "
-                "add translations, use a smaller batch or another strategy"
-            )
-        dataset_of = self._draw_datasets(sizes, batches)
-        for dataset in np.unique(dataset_of).tolist():
-            mine = np.flatnonzero(dataset_of == dataset)
-            pool = self._pool(self.members[dataset], enough)
+        what = "in two languages or more, which a cross-lingual" if crossing else "which a mixed"
+        sizes = self._sizes(enough[:, None], what)[:, 0]
+        for some, pool in self._pools(sizes, enough, np.arange(batches)):
             pattern = self.data.pattern[pool]
             present = np.bincount(pattern, minlength=len(usable)) @ usable
             rates = usable * (language_weights(present, self.language_sampling) / np.maximum(present, 1))
-            sampled = sample(self.data.group[pool], rates.sum(1)[pattern], len(mine), self.batch_size, self.rng)
+            sampled = sample(self.data.group[pool], rates.sum(1)[pattern], len(some), self.batch_size, self.rng)
             queries, passages = draw_languages(rates, pattern, sampled.ravel(), crossing, self.rng)
-            yield mine, pool[sampled], queries.reshape(sampled.shape), passages.reshape(sampled.shape)
+            yield some, pool[sampled], queries.reshape(sampled.shape), passages.reshape(sampled.shape)
 
-    def _counts(self, members: IntArray) -> IntArray:
-        """`(patterns,)`; how many of some examples have each pattern."""
-        return np.bincount(self.data.pattern[members], minlength=len(self.data.available))
+    def _sizes(self, usable: BoolArray, what: str) -> IntArray:
+        """`(datasets, columns)`; how many examples are usable, 0 for too few, by columns of `(patterns, columns)`."""
+        counts = (np.bincount(self.data.pattern[members], minlength=len(usable)) for members in self.members)
+        sizes = np.array([count @ usable for count in counts])
+        sizes[self.dataset_weights == 0] = 0
+        for dataset, column in zip(*np.nonzero(sizes), strict=True):
+            if not self._fills(self.members[dataset], usable[:, column]):
+                sizes[dataset, column] = 0
+        if not sizes.any():
+            raise InputError(
+                f"no data set has {self.batch_size} different examples {what} batch of {self.batch_size} needs; "
+                "use a smaller batch or another strategy, or add translations or examples"
+            )
+        return sizes
+
+    def _pools(self, sizes: IntArray, wanted: BoolArray, batches: IntArray) -> Iterator[tuple[IntArray, IntArray]]:
+        """The batches that fall to each data set, and those of its examples whose pattern is wanted."""
+        by_size = language_weights(sizes, self.dataset_sampling)
+        weights = np.where(np.isnan(self.dataset_weights), by_size, self.dataset_weights * (sizes > 0))
+        dataset_of = self._draw(weights, len(batches))
+        for dataset in np.unique(dataset_of).tolist():
+            yield batches[dataset_of == dataset], self._pool(self.members[dataset], wanted)
 
     def _pool(self, members: IntArray, wanted: BoolArray) -> IntArray:
         """Those of some examples whose pattern is wanted, in their order."""
@@ -323,10 +313,6 @@ class _Planner:
 
     def _draw(self, weights: FloatArray, count: int) -> IntArray:
         return self.rng.choice(len(weights), size=count, p=weights / weights.sum())
-
-    def _draw_datasets(self, sizes: IntArray, count: int) -> IntArray:
-        by_size = language_weights(sizes, self.dataset_sampling)
-        return self._draw(np.where(np.isnan(self.dataset_weights), by_size, self.dataset_weights * (sizes > 0)), count)
 
 
 def draw_kinds(strategy: Strategy, steps: int, alpha: float, rng: np.random.Generator) -> IntArray:

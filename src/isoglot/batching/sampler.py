@@ -1,9 +1,8 @@
 """The batch strategies for a sentence-transformers script of your own.
 
-Your data set is a plain `datasets.Dataset` of finished pairs, with columns that say in which language each side is
-and which rows are translations of one example. `language_batch_sampler` reads those columns and gives what
-`SentenceTransformerTrainingArguments(batch_sampler=...)` takes; the trainer then sees the text columns only, because
-it would tokenise any other:
+`language_batch_sampler` reads the columns of a plain `datasets.Dataset` that say in which language each side is and
+which rows are translations of one example. The trainer then sees the text columns only, because it would tokenise any
+other:
 
     sampler = language_batch_sampler(dataset, strategy="hybrid", alpha=0.5)
     args = SentenceTransformerTrainingArguments(output_dir="out", batch_sampler=sampler)
@@ -16,7 +15,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -26,11 +24,12 @@ import pyarrow.compute as pc
 from datasets import Dataset
 from torch.utils.data import BatchSampler
 
-from isoglot.batching.plan import CROSS_LINGUAL, MIXED, MONOLINGUAL, Strategy, draw_kinds
-from isoglot.batching.sampling import LanguageSampling, language_weights, sample
-from isoglot.common.arrays import IntArray
+from isoglot.batching.plan import CROSS_LINGUAL, MONOLINGUAL, Planner, Strategy, draw_kinds
+from isoglot.batching.sampling import LanguageSampling
+from isoglot.batching.translations import IntArray, Translations
 from isoglot.common.errors import InputError
 
+_WITHIN, _ACROSS = "within a language", "across languages"
 _COMPARED_ROWS = 64  # spread over two data sets of one length, to tell whether they are one
 
 
@@ -72,15 +71,15 @@ def language_batch_sampler(
     for one in given:
         if missing := [name for name in names if name not in one.column_names]:
             raise InputError(f"the data set has no column {missing[0]!r}; it has {', '.join(one.column_names)}")
-    known = [(one, RowLanguages.of(one, names)) for one in given]
+    known = [(one, _shape(one, names)) for one in given]
     sampler_of = partial(LanguageBatchSampler, strategy=strategy, alpha=alpha, language_sampling=language_sampling)
     made: list[LanguageBatchSampler] = []
 
     def make(dataset: Dataset, batch_size: int, drop_last: bool = True, seed: int = 0, **options: Any) -> BatchSampler:
         if set(names) <= set(dataset.column_names):
-            rows: RowLanguages | None = RowLanguages.of(dataset, names)
+            rows: Translations | None = _shape(dataset, names)
         else:
-            rows = next((languages for one, languages in known if _are_one(one, dataset)), None)
+            rows = next((shape for one, shape in known if _are_one(one, dataset)), None)
         if rows is not None:
             made.append(sampler_of(rows, batch_size=batch_size, seed=seed))
             return made[-1]
@@ -97,26 +96,23 @@ def language_batch_sampler(
     return make
 
 
-@dataclass(frozen=True)
-class RowLanguages:
-    """What a sampler must know: tags, per row the numbers of its query's and passage's, and of its example."""
+def _shape(dataset: Dataset, names: tuple[str, str, str]) -> Translations:
+    """Every row as an example in its query's language, of one data set where both sides are in it, else of another.
 
-    tags: list[str]
-    query: IntArray
-    passage: IntArray
-    example: IntArray
-
-    @classmethod
-    def of(cls, dataset: Dataset, names: tuple[str, str, str]) -> RowLanguages:
-        """Read through Arrow and as numbers: as Python objects a column of 200,000 strings takes seconds."""
-        order = slice(None) if dataset._indices is None else dataset._indices.column(0).to_numpy()
-        query, passage, example = (dataset.data.column(name) for name in names)
-        tags = pc.unique(pa.chunked_array([*query.chunks, *passage.chunks]))
-        numbers = [
-            pc.index_in(column, values).to_numpy().astype(np.int64)[order]
-            for column, values in ((query, tags), (passage, tags), (example, pc.unique(example)))
-        ]
-        return cls(tags.to_pylist(), numbers[0], numbers[1], numbers[2])
+    Read through Arrow and as numbers: as Python objects a column of 200,000 strings takes seconds.
+    """
+    order = slice(None) if dataset._indices is None else dataset._indices.column(0).to_numpy()
+    query, passage, example = (dataset.data.column(name) for name in names)
+    tags = pc.unique(pa.chunked_array([*query.chunks, *passage.chunks]))
+    queries, passages, examples = (
+        pc.index_in(column, values).to_numpy().astype(np.int64)[order]
+        for column, values in ((query, tags), (passage, tags), (example, pc.unique(example)))
+    )
+    each = np.eye(len(tags), dtype=np.bool_)
+    is_across = (queries != passages).astype(np.uint8)
+    return Translations(
+        tuple(tags.to_pylist()), (_WITHIN, _ACROSS), is_across, examples, queries, each, np.zeros_like(each)
+    )
 
 
 def _are_one(known: Dataset, dataset: Dataset) -> bool:
@@ -132,11 +128,9 @@ class LanguageBatchSampler(BatchSampler):
     """Row numbers of batches of one kind each, over rows whose languages are given.
 
     Args:
-        rows: their languages and examples.
+        rows: each an example in its query's language.
         batch_size: rows per batch.
-        strategy: as in `isoglot.plan_batches`.
-        alpha: probability of a monolingual batch under `hybrid`.
-        language_sampling: as in `isoglot.plan_batches`.
+        strategy, alpha, language_sampling: as in `isoglot.plan_batches`.
         seed: with the epoch, decides everything.
 
     Raises:
@@ -145,7 +139,7 @@ class LanguageBatchSampler(BatchSampler):
 
     def __init__(
         self,
-        rows: RowLanguages,
+        rows: Translations,
         *,
         batch_size: int,
         strategy: Strategy = "hybrid",
@@ -155,23 +149,12 @@ class LanguageBatchSampler(BatchSampler):
     ) -> None:
         self.batch_size, self.drop_last = batch_size, True
         self.strategy, self.alpha, self.language_sampling, self.seed = strategy, alpha, language_sampling, seed
-        self.epoch, self.begun = 0, False
-        self.group, self.language = rows.example, rows.query
-        within = rows.query == rows.passage
-        english = np.array([tag.partition("-")[0] == "en" for tag in rows.tags], np.bool_)[rows.query]
-        usable = within & english if strategy == "english" else within
-        order = np.flatnonzero(usable)[np.argsort(self.language[usable], kind="stable")]
-        by_language = np.split(order, np.cumsum(np.bincount(self.language[usable], minlength=len(rows.tags)))[:-1])
-        self.pools: dict[int, list[IntArray]] = {
-            MONOLINGUAL: self._full(by_language),
-            CROSS_LINGUAL: self._full([np.flatnonzero(~within)]),
-            MIXED: self._full([np.flatnonzero(within)]),
-        }
+        self.rows, self.epoch, self.begun = rows, 0, False
         self._batches()  # says now, not in the middle of a run, what cannot be filled
 
     def __len__(self) -> int:
         """Batches in an epoch: as many as the rows fill."""
-        return max(1, len(self.group) // self.batch_size)
+        return max(1, len(self.rows.group) // self.batch_size)
 
     def __iter__(self) -> Iterator[list[int]]:
         """Batches of the current epoch; the next call gives those of the next unless `set_epoch` is called."""
@@ -183,27 +166,24 @@ class LanguageBatchSampler(BatchSampler):
         """Choose the epoch whose batches come next."""
         self.epoch = epoch
 
-    def _full(self, pools: list[IntArray]) -> list[IntArray]:
-        return [pool for pool in pools if len(np.unique(self.group[pool])) >= self.batch_size]
-
     def _batches(self) -> IntArray:
         rng = np.random.default_rng([self.seed, self.epoch])
         kind = draw_kinds(self.strategy, len(self), self.alpha, rng)
         batches = np.zeros((len(self), self.batch_size), np.int64)
         for number in np.unique(kind):
-            pools = self.pools[int(number)]
-            if not pools:
+            where = np.flatnonzero(kind == number)
+            weights = {_ACROSS if number == CROSS_LINGUAL else _WITHIN: 1.0}
+            planner = Planner(self.rows, self.batch_size, rng, self.language_sampling, weights)
+            if number == MONOLINGUAL:
+                drawn = planner.one_language(len(where), english=self.strategy == "english")
+            else:  # the languages of a row are given, so none has to cross to another
+                drawn = planner.many_languages(len(where), crossing=False)
+            try:
+                for some, rows, *_ in drawn:
+                    batches[where[some]] = rows
+            except InputError:
                 raise InputError(
                     f"strategy {self.strategy!r} needs a batch of {self.batch_size} different examples of one kind, "
                     "and the rows do not fill one; use a smaller batch, more rows or another strategy"
-                )
-            where = np.flatnonzero(kind == number)
-            weights = language_weights([len(pool) for pool in pools], self.language_sampling)
-            chosen = rng.choice(len(pools), size=len(where), p=weights)
-            for pool_number in np.unique(chosen):
-                pool = pools[pool_number]
-                mine = where[chosen == pool_number]
-                counts = np.bincount(self.language[pool])
-                rates = (language_weights(counts, self.language_sampling) / np.maximum(counts, 1))[self.language[pool]]
-                batches[mine] = pool[sample(self.group[pool], rates, len(mine), self.batch_size, rng)]
+                ) from None
         return batches

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from isoglot.batching.translations import smallest
+from isoglot.batching.translations import IntArray, smallest
 from isoglot.common.errors import InputError
 
 LanguageSampling = Literal["uniform", "size"] | float
-IntArray = npt.NDArray[np.integer[Any]]
 FloatArray = npt.NDArray[np.float64]
 
 _SWAP_TRIES = 24
@@ -85,23 +84,14 @@ def sample(groups: IntArray, rates: FloatArray, batches: int, batch_size: int, r
 def sample_blocks(groups: IntArray, batches: int, batch_size: int, block: int, rng: np.random.Generator) -> IntArray:
     """Sample items of equal rate in blocks of consecutive ones, so that neighbours meet in a batch.
 
-    Args:
-        groups: `(items,)`; the group of each item; at least `batch_size` different ones.
-        batches: number of batches.
-        batch_size: items per batch, a multiple of `block`.
-        block: items that stay together.
-        rng: source of randomness.
-
-    Returns:
-        `(batches, batch_size)` item numbers, no group twice in a batch; an item whose group is in its batch already
-        is exchanged, so blocks may lose an item.
+    As `sample`, with `block` items that stay together and divide `batch_size`. An item whose group is in its batch
+    already is exchanged, so blocks may lose an item.
     """
-    if block == 1:
-        return sample(groups, np.ones(len(groups)), batches, batch_size, rng)
     # Blocks begin elsewhere in every plan; the fewer than `block` items that are left over wait for another.
-    starts = np.arange(rng.integers(len(groups) % block + 1), len(groups) - block + 1, block)
+    first = rng.integers(len(groups) % block + 1) if block > 1 else 0
+    starts = np.arange(first, len(groups) - block + 1, block)
     per_batch = batch_size // block
-    if len(starts) < per_batch:
+    if block == 1 or len(starts) < per_batch:
         return sample(groups, np.ones(len(groups)), batches, batch_size, rng)
     chosen = sample(np.arange(len(starts)), np.ones(len(starts)), batches, per_batch, rng)
     sampled: IntArray = (starts[chosen][:, :, None] + np.arange(block)).reshape(batches, batch_size)

@@ -76,15 +76,14 @@ class Translations:
         examples = len(rows)
         same = np.zeros(rows.shape, np.bool_) if identical is None else identical & (rows >= 0)
         patterns, pattern = np.unique(np.concatenate([rows >= 0, same], axis=1), axis=0, return_inverse=True)
-        available, among = patterns[:, : len(languages)], patterns[:, len(languages) :]
         return cls(
             tuple(languages),
             tuple(datasets),
             np.zeros(examples, np.uint8) if dataset is None else dataset,
             np.arange(examples, dtype=np.int32) if group is None else group,
             pattern.ravel(),
-            available,
-            among,
+            patterns[:, : len(languages)],
+            patterns[:, len(languages) :],
             rows[rows >= 0].astype(np.int32),
         )
 

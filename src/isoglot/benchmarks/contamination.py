@@ -1,9 +1,9 @@
 """Training texts that an evaluation set holds too, so that nobody trains on what is measured.
 
-Texts are compared word by word, without case, punctuation and spacing. Equal texts are found by their key. Nearly equal
-ones, and evaluation texts inside longer training texts, are found by shared runs of words ("shingles", Broder 1997, On
-the resemblance and containment of documents): linear in the length of all texts, and exact where MinHash would
-estimate. Translations share no words, so an evaluation text that was trained on in another language is not found.
+Equal texts are found by their words as a whole. Nearly equal ones, and evaluation texts inside longer training texts,
+are found by shared runs of words ("shingles", Broder 1997, On the resemblance and containment of documents): linear in
+the length of all texts, and exact where MinHash would estimate. Translations share no words, so an evaluation text that
+was trained on in another language is not found.
 """
 
 from __future__ import annotations
@@ -18,14 +18,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from isoglot.benchmarks import RetrievalSet
+from isoglot.common.arrays import FloatArray, IntArray
 from isoglot.common.errors import InputError
 from isoglot.common.text import comparable
 from isoglot.pairs import ParallelPairs
 from isoglot.pairs.parallel import Role
-from isoglot.pairs.texts import ArrowTexts
-
-IntArray = npt.NDArray[np.int64]
-HashArray = npt.NDArray[np.uint64]
+from isoglot.pairs.texts import ArrowTexts, HashArray
 
 KINDS = ("equal", "near", "inside")
 """How a training text can hold an evaluation text: as a whole, nearly as a whole, or among other text."""
@@ -41,19 +39,13 @@ _HAN_KANA = r"\x{3040}-\x{30ff}\x{3400}-\x{9fff}\x{f900}-\x{faff}"  # about two 
 _SOUTHEAST_ASIAN = r"\x{0e00}-\x{0eff}\x{1000}-\x{109f}\x{1780}-\x{17ff}"  # Thai, Lao, Burmese, Khmer: about four
 
 _SCHEMA = pa.schema(
-    [
-        ("role", pa.large_string()),
-        ("kind", pa.large_string()),
-        ("share", pa.float32()),
-        ("id", pa.large_string()),
-        ("language", pa.large_string()),
-        ("dataset", pa.large_string()),
-        ("text", pa.large_string()),
-        ("evaluation_id", pa.large_string()),
-        ("evaluation_language", pa.large_string()),
-        ("evaluation_text", pa.large_string()),
-    ]
+    (name, pa.float32() if name == "share" else pa.large_string())
+    for name in (
+        *("role", "kind", "share", "id", "language", "dataset", "text"),
+        *("evaluation_id", "evaluation_language", "evaluation_text"),
+    )
 )
+_PLURAL = {"query": "queries", "passage": "passages"}
 
 
 @dataclass(frozen=True)
@@ -90,7 +82,7 @@ class Overlap:
         """Training texts by data set, language, role and kind, most first."""
         by = ["dataset", "language", "role", "kind"]
         table = self.matches.group_by(by, use_threads=False).aggregate([([], "count_all")])
-        rows = [{**{name: row[name] for name in by}, "texts": row["count_all"]} for row in table.to_pylist()]
+        rows = table.rename_columns([*by, "texts"]).to_pylist()
         return sorted(rows, key=lambda row: (-row["texts"], *(row[name] for name in by)))
 
     def examples(self, number: int = 3) -> list[dict[str, Any]]:
@@ -116,10 +108,10 @@ class Overlap:
 
     def __str__(self) -> str:
         """Counts and examples for the terminal."""
-        held = ", ".join(f"{self.held[role]:,} of {self.evaluated[role]:,} {_plural(role)}" for role in self.held)
+        held = ", ".join(f"{self.held[role]:,} of {self.evaluated[role]:,} {_PLURAL[role]}" for role in self.held)
         lines = [f"{len(self.example_ids):,} training examples hold texts of {self.benchmark}: {held}"]
         for row in self.counts():
-            lines.append(f"  {row['dataset']} {row['language']}: {row['texts']:,} {_plural(row['role'])} {row['kind']}")
+            lines.append(f"  {row['dataset']} {row['language']}: {row['texts']:,} {_PLURAL[row['role']]} {row['kind']}")
         for match in self.examples():
             lines += [
                 f"{match['kind']} {match['role']}: {match['id']} ({match['language']}) {_shortened(match['text'])}",
@@ -142,7 +134,7 @@ def find_overlap(pairs: ParallelPairs, retrieval_set: RetrievalSet) -> Overlap:
         pairs: training pairs.
         retrieval_set: what is to be evaluated on; all its passages are looked for, not only the relevant ones.
     """
-    tables: list[pa.Table] = []
+    tables: list[pa.Table] = [_SCHEMA.empty_table()]
     held: dict[str, int] = {}
     evaluated: dict[str, int] = {}
     roles: tuple[tuple[Role, Sequence[str], Sequence[str], IntArray], ...] = (
@@ -154,12 +146,17 @@ def find_overlap(pairs: ParallelPairs, retrieval_set: RetrievalSet) -> Overlap:
         numbers, seen = pairs.text_numbers(role), np.zeros(len(texts), np.bool_)
         for start in range(0, len(pairs), _TEXTS_AT_A_TIME):
             some = start + np.flatnonzero(numbers[start : start + _TEXTS_AT_A_TIME] >= 0)
-            matches = index.find(pairs.store.gather(numbers[some]))
-            seen[matches.held] = True
-            tables.append(_table(role, pairs, some[matches.text], matches, (ids, tags, texts)))
+            text, evaluation, kind, share, found = index.find(pairs.store.gather(numbers[some]))
+            seen[found] = True
+            rows = pairs.rows(some[text])
+            matches = [
+                (role, KINDS[k], s, row["id"], row["language"], row["dataset"], row[role], ids[n], tags[n], texts[n])
+                for row, n, k, s in zip(rows, evaluation.tolist(), kind.tolist(), share.tolist(), strict=True)
+            ]
+            if matches:
+                tables.append(pa.table(list(zip(*matches, strict=True)), schema=_SCHEMA))
         held[role], evaluated[role] = int(seen.sum()), len(texts)
-    matches_table = pa.concat_tables([_SCHEMA.empty_table(), *tables])
-    return Overlap(retrieval_set.name, len(pairs), matches_table, held, evaluated)
+    return Overlap(retrieval_set.name, len(pairs), pa.concat_tables(tables), held, evaluated)
 
 
 def check_no_overlap(pairs: ParallelPairs, retrieval_set: RetrievalSet) -> None:
@@ -181,7 +178,7 @@ def refuse_overlap(overlap: Overlap) -> None:
         return
     counts: dict[str, int] = {}
     for row in overlap.counts():
-        name = f"{row['kind']} {_plural(row['role'])}"
+        name = f"{row['kind']} {_PLURAL[row['role']]}"
         counts[name] = counts.get(name, 0) + row["texts"]
     said = ", ".join(f"{count:,} {name}" for name, count in counts.items())
     first = overlap.examples(1)[0]
@@ -212,31 +209,11 @@ def _array(texts: Sequence[str]) -> pa.Array:
     return pa.array(texts, pa.large_string())
 
 
-@dataclass(frozen=True)
-class _Matches:
-    """Matches of some training texts.
-
-    Attributes:
-        text: `(matches,)`; places of the training texts, rising, each once.
-        evaluation: `(matches,)`; the evaluation text that each holds most of.
-        kind: `(matches,)`; places in `KINDS`.
-        share: `(matches,)`.
-        held: evaluation texts that any training text holds.
-    """
-
-    text: IntArray
-    evaluation: IntArray
-    kind: IntArray
-    share: npt.NDArray[np.float32]
-    held: IntArray
-
-
 class _Index:
     """Evaluation texts by their words as a whole and by their runs of words."""
 
     def __init__(self, texts: pa.Array) -> None:
-        words = _words(texts)
-        self._keys = words
+        self._keys = words = _words(texts)
         self._vocabulary = pc.unique(pc.list_flatten(pc.split_pattern(words, " ")))
         text, runs, _ = _runs(words, self._vocabulary)
         order = np.lexsort((text, runs))
@@ -249,8 +226,11 @@ class _Index:
         self._size = np.bincount(self._text, minlength=len(texts))
         self._size[(self._size < _MIN_RUNS) | (_word_count(words) < _MIN_WORDS)] = 0  # can only be equal
 
-    def find(self, texts: pa.Array) -> _Matches:
-        """Which of the texts hold an evaluation text, and which one most."""
+    def find(self, texts: pa.Array) -> tuple[IntArray, IntArray, IntArray, FloatArray, IntArray]:
+        """Places of the texts that hold an evaluation text, the one that each holds most of, kinds and shares.
+
+        All are `(matches,)`, places rising and each once. The last of the five is all evaluation texts that are held.
+        """
         words = _words(texts)
         equal = pc.index_in(words, self._keys)
         whole = np.flatnonzero(equal.is_valid().to_numpy(zero_copy_only=False))
@@ -267,7 +247,7 @@ class _Index:
         order = np.lexsort((all_evaluation, -share, kind, all_text))
         best = order[np.unique(all_text[order], return_index=True)[1]]
         held = np.union1d(np.flatnonzero(held_whole), evaluation)
-        return _Matches(all_text[best], all_evaluation[best], kind[best], share[best].astype(np.float32), held)
+        return all_text[best], all_evaluation[best], kind[best], share[best].astype(np.float32), held
 
     def _shared(self, words: pa.Array) -> tuple[IntArray, IntArray, IntArray, IntArray]:
         """Text and evaluation text of each pair with a run in common, how many; and each text's number of runs."""
@@ -281,10 +261,7 @@ class _Index:
 
 
 def _words(texts: pa.Array) -> pa.Array:
-    """Texts as words with one space between, characters of scripts without spaces alone.
-
-    A text of nothing but symbols keeps them.
-    """
+    """Texts as words with one space between, characters of scripts without spaces alone; symbols alone are kept."""
     key = comparable(texts)
     apart = pc.replace_substring_regex(key, f"([{_HAN_KANA}{_SOUTHEAST_ASIAN}])", r" \1 ")
     words = pc.utf8_trim_whitespace(pc.replace_substring_regex(apart, r"[\s\pP\pS\pZ]+", " "))
@@ -335,28 +312,6 @@ def _mixed(numbers: HashArray) -> HashArray:
     numbers = (numbers ^ (numbers >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     numbers = (numbers ^ (numbers >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return np.asarray(numbers ^ (numbers >> np.uint64(31)), np.uint64)
-
-
-def _table(
-    role: Role, pairs: ParallelPairs, rows: IntArray, matches: _Matches, evaluation: tuple[Sequence[str], ...]
-) -> pa.Table:
-    found = list(pairs.rows(rows))
-    ids, tags, texts = ([column[n] for n in matches.evaluation.tolist()] for column in evaluation)
-    columns = {
-        "role": [role] * len(found),
-        "kind": [KINDS[n] for n in matches.kind.tolist()],
-        "share": matches.share,
-        **{name: [row[name] for row in found] for name in ("id", "language", "dataset")},
-        "text": [row[role] for row in found],
-        "evaluation_id": ids,
-        "evaluation_language": tags,
-        "evaluation_text": texts,
-    }
-    return pa.table(columns, schema=_SCHEMA)
-
-
-def _plural(role: str) -> str:
-    return {"query": "queries", "passage": "passages"}[role]
 
 
 def _shortened(text: str) -> str:

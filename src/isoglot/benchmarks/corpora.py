@@ -1,14 +1,12 @@
 """Corpora on disk: read once from whatever file or table they come in, then mapped.
 
-A corpus is written to the cache folder as one Arrow file, block by block, under a name that stands for the content of
-its source. Later runs map that file and read only the passages they need.
+A corpus is one Arrow file in the cache folder, under a name that stands for the content of its source.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,15 +17,13 @@ from isoglot.common.atomic import write_whole
 from isoglot.common.cache import cache_folder
 from isoglot.common.errors import InputError
 from isoglot.common.progress import progress
-from isoglot.pairs.numbers import Column
-from isoglot.pairs.texts import ArrowTexts, HashArray, hashes, identity, write_batches
+from isoglot.pairs.texts import ArrowTexts, batches_of, identity, write_batches
 
 Rows = Callable[[Callable[[int], None]], Iterable[tuple[str, str]]]
 """Gives ids and texts when called; it calls its argument with each advance, in the units of `size`."""
 
 _FORMAT = "2"  # of the files; part of their name
 _SCHEMA = pa.schema([("id", pa.large_string()), ("text", pa.large_string())])
-_ROWS_AT_A_TIME = 1 << 12
 
 
 def stored_files(files: Sequence[Path], rows: Rows, *, language: str, name: Path | None = None) -> Corpus:
@@ -57,38 +53,21 @@ def stored_corpus(source: Sequence[str], rows: Rows, *, language: str, size: int
 
 
 def joined(corpora: Sequence[Corpus]) -> Corpus:
-    """One corpus of the stored corpora of several languages; nothing is read or copied.
-
-    The ids must differ between the corpora.
-    """
+    """One corpus of stored ones of several languages, whose ids must differ; nothing is read or copied."""
     ids, texts = (ArrowTexts.joined([getattr(corpus, column) for corpus in corpora]) for column in ("ids", "texts"))
-    lengths = [len(corpus.ids) for corpus in corpora]
-    tags = [corpus.languages[0] for corpus in corpora]
-    return Corpus(ids, texts, tags, np.repeat(np.arange(len(corpora)), lengths))
+    language = np.repeat(np.arange(len(corpora)), [len(corpus.ids) for corpus in corpora])
+    return Corpus(ids, texts, [corpus.languages[0] for corpus in corpora], language)
 
 
 def _write(path: Path, rows: Rows, name: str, size: int) -> None:
-    keys = Column(np.uint64)
     with write_whole(path) as temporary, progress(f"Reading {name}", size) as advance:
-        write_batches(temporary, _SCHEMA, _batches(rows(advance), keys))
-        numbers = keys.finish()
-        if not len(numbers):
+        write_batches(temporary, _SCHEMA, batches_of(rows(advance), _SCHEMA))
+        ids = ArrowTexts.mapped(temporary, ("id",))
+        if not len(ids):
             raise InputError(f"{name}: the corpus is empty; it must hold passages")
-        if (row := _second_of_a_kind(numbers)) is not None:
-            twice = ArrowTexts.mapped(temporary, ("id",))[row]
+        keys = ids.hashes()  # eight bytes stand for an id, so that millions are cheap to compare
+        keys.sort()
+        again = keys[1:][keys[1:] == keys[:-1]]
+        if len(again):
+            twice = ids[int(np.flatnonzero(ids.hashes() == again[0])[1])]
             raise InputError(f"{name}: the passage id {twice!r} occurs twice; ids must be unique")
-
-
-def _batches(rows: Iterable[tuple[str, str]], keys: Column) -> Iterator[pa.RecordBatch]:
-    remaining = iter(rows)
-    while block := list(islice(remaining, _ROWS_AT_A_TIME)):
-        columns = [pa.array(column, pa.large_string()) for column in zip(*block, strict=True)]
-        keys.append(hashes(columns[0]))
-        yield pa.record_batch(columns, _SCHEMA)
-
-
-def _second_of_a_kind(keys: HashArray) -> int | None:
-    """A place whose key stood before; eight bytes of a hash stand for an id, so that millions are cheap to compare."""
-    in_order = np.sort(keys)
-    again = np.flatnonzero(in_order[1:] == in_order[:-1])
-    return int(np.flatnonzero(keys == in_order[again[0]])[1]) if len(again) else None

@@ -8,13 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import numpy.typing as npt
 
+from isoglot.common.arrays import BoolArray, IntArray
 from isoglot.common.errors import InputError
 from isoglot.common.languages import normalize_language
 from isoglot.pairs.texts import ArrowTexts, places, select
-
-IntArray = npt.NDArray[np.int64]
 
 
 def _none() -> IntArray:
@@ -59,10 +57,9 @@ class Corpus:
     def of(cls, passages: Iterable[Passage]) -> Corpus:
         """The columns of passages that are at hand as objects."""
         passages = list(passages)
-        tags = sorted({passage.language for passage in passages})
-        number = {tag: n for n, tag in enumerate(tags)}
-        language = np.array([number[passage.language] for passage in passages], np.int64)
-        return cls([passage.id for passage in passages], [passage.text for passage in passages], tags, language)
+        tags, language = np.unique(np.array([passage.language for passage in passages], str), return_inverse=True)
+        ids, texts = [passage.id for passage in passages], [passage.text for passage in passages]
+        return cls(ids, texts, tags.tolist(), language)
 
 
 @dataclass(frozen=True)
@@ -72,17 +69,12 @@ class RetrievalSet:
     Attributes:
         name: the benchmark's name.
         languages: language tags, sorted; the language columns index them.
-        query_example: per query the id that its translations share.
-        query_language: `(queries,)`; language numbers.
-        query_texts: per query its text.
-        passage_ids: per passage an id, unique in the set.
-        passage_language: `(passages,)`; language numbers.
-        passage_texts: per passage its text.
-        judgement_query: `(judgements,)`; query of each relevant pair.
-        judgement_passage: `(judgements,)`; passage of each relevant pair.
+        query_example, query_language, query_texts: per query the id that its translations share, language number, text.
+        passage_ids, passage_language, passage_texts: per passage an id, unique in the set, language number, text.
+        judgement_query, judgement_passage: `(judgements,)`; query and passage of each relevant pair.
         judgement_grade: `(judgements,)`; how relevant, from 1; all 1 where not given.
-        ignored_query: `(ignored,)`; a query from whose ranking a passage is left out, ...
-        ignored_passage: `(ignored,)`; ... and the passage, most often the query's own text. Never judged relevant.
+        ignored_query, ignored_passage: `(ignored,)`; a query, and a passage that is left out of its ranking, most often
+            the query's own text. Never judged relevant.
         answers: per query the strings of which a relevant passage holds one, where relevance is decided by the
             passage's text and there are no judgements; else None.
     """
@@ -252,20 +244,14 @@ def _judged_pairs(
     of_query = np.array([number.setdefault(query.example, len(number)) for query in queries], np.int64)
     by_example = np.argsort(of_query, kind="stable")
     counts = np.bincount(of_query, minlength=len(number))
-    judged = np.array(
-        [
-            (number[example], place[passage_id], grade)
-            for example, passage_id, grade in relevant
-            if grade > 0 and example in number
-        ],
-        np.int64,
-    ).reshape(-1, 3)
+    known = (one for one in relevant if one[2] > 0 and one[0] in number)
+    judged = np.array([(number[example], place[one], grade) for example, one, grade in known], np.int64).reshape(-1, 3)
     times = counts[judged[:, 0]]  # every translation of the example's query is answered
     pairs = np.repeat(judged, times, axis=0)
     nth = np.arange(len(pairs)) - np.repeat(np.cumsum(times) - times, times)
     pairs[:, 0] = by_example[(np.cumsum(counts) - counts)[pairs[:, 0]] + nth]
     pairs = pairs[np.lexsort((-pairs[:, 2], pairs[:, 1], pairs[:, 0]))]
-    first: npt.NDArray[np.bool_] = (np.diff(pairs[:, :2], axis=0, prepend=-1) != 0).any(axis=1)
+    first: BoolArray = (np.diff(pairs[:, :2], axis=0, prepend=-1) != 0).any(axis=1)
     return pairs[first]
 
 

@@ -233,7 +233,7 @@ def task_of(modules: Iterable[torch.nn.Module], role: Role, language: str | None
 
 
 def _refuse_other_kinds(source: str, offline: bool) -> None:
-    """Refuse a model of another kind, which would load as an encoder nobody has, or an adapter without its base."""
+    """Refuse a model of another kind, which would load as a wrong encoder, and an adapter without its base."""
 
     def read(name: str, folder: str = source) -> Any:
         path = load_file_path(folder, name, local_files_only=offline)

@@ -260,6 +260,13 @@ def _remove(path: Path, held: int, process: int) -> None:
         path.unlink(missing_ok=True)
 
 
+def batches_of(rows: Iterable[tuple[str, ...]], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """Rows of strings, read once, as batches."""
+    remaining = iter(rows)
+    while block := list(itertools.islice(remaining, _TEXTS_AT_A_TIME)):
+        yield pa.record_batch([pa.array(column, pa.large_string()) for column in zip(*block, strict=True)], schema)
+
+
 def write_batches(path: Source, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
     """Write an Arrow file block by block."""
     with pa.OSFile(os.fspath(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
@@ -316,11 +323,6 @@ def kept(
 
 def texts_of(strings: Iterable[str]) -> ArrowTexts:
     """Strings, read once, as texts; on disk where they are many."""
-    remaining, schema = iter(strings), pa.schema([("text", pa.large_string())])
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        while some := list(itertools.islice(remaining, _TEXTS_AT_A_TIME)):
-            yield pa.record_batch([pa.array(some, pa.large_string())], schema)
-
-    found, file = kept(batches(), schema)
+    schema = pa.schema([("text", pa.large_string())])
+    found, file = kept(batches_of(zip(strings, strict=True), schema), schema)
     return ArrowTexts.of_batches(found, ("text",), file)
