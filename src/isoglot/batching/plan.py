@@ -14,15 +14,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from isoglot.batching.sampling import (
-    FloatArray,
-    LanguageSampling,
-    draw_languages,
-    language_weights,
-    sample,
-    sample_blocks,
-)
-from isoglot.batching.translations import BoolArray, IntArray, Translations, smallest
+from isoglot.batching.sampling import LanguageSampling, draw_languages, language_weights, sample, sample_blocks
+from isoglot.batching.translations import BoolArray, FloatArray, IntArray, Translations, smallest
 from isoglot.common.errors import InputError
 
 Strategy = Literal["monolingual", "cross-lingual", "hybrid", "mixed", "english"]
@@ -43,8 +36,7 @@ class BatchPlan:
         batch_size: rows per global batch.
         kind: `(steps,)`; number of the batch's kind in `KINDS`.
         example: `(steps * batch_size,)`; example of each pair, numbered as in `Translations`.
-        query_language: `(steps * batch_size,)`; language number of the query.
-        passage_language: `(steps * batch_size,)`; language number of the passage.
+        query_language, passage_language: `(steps * batch_size,)`; language numbers of both sides.
     """
 
     languages: tuple[str, ...]
@@ -62,8 +54,7 @@ class BatchPlan:
     def columns(self, first_step: int = 0) -> dict[str, npt.NDArray[Any]]:
         """The plan as columns of equal length, languages and kinds spelled out; what `plan.parquet` holds.
 
-        Args:
-            first_step: the number of the first step, for a part of a longer plan.
+        Of a part of a longer plan, `first_step` is the number of its first step.
         """
         tags = np.array(self.languages)
         return {

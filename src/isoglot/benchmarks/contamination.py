@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -137,11 +137,9 @@ def find_overlap(pairs: ParallelPairs, retrieval_set: RetrievalSet) -> Overlap:
     tables: list[pa.Table] = [_SCHEMA.empty_table()]
     held: dict[str, int] = {}
     evaluated: dict[str, int] = {}
-    roles: tuple[tuple[Role, Sequence[str], Sequence[str], IntArray], ...] = (
-        ("query", retrieval_set.query_ids, retrieval_set.query_texts, retrieval_set.query_language),
-        ("passage", retrieval_set.passage_ids, retrieval_set.passage_texts, retrieval_set.passage_language),
-    )
-    for role, ids, texts, language in roles:
+    role: Role
+    for role in get_args(Role):
+        ids, texts, language = (getattr(retrieval_set, f"{role}_{column}") for column in ("ids", "texts", "language"))
         index, tags = _Index(_array(texts)), [retrieval_set.languages[n] for n in language]
         numbers, seen = pairs.text_numbers(role), np.zeros(len(texts), np.bool_)
         for start in range(0, len(pairs), _TEXTS_AT_A_TIME):

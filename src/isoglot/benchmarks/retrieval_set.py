@@ -42,8 +42,7 @@ class Corpus:
     """All candidates as columns, for a corpus too large for one object per passage.
 
     Attributes:
-        ids: per passage an id, unique over all languages.
-        texts: per passage its text.
+        ids, texts: per passage an id, unique over all languages, and its text.
         languages: language tags, each once.
         language: `(passages,)`; numbers that index `languages`.
     """

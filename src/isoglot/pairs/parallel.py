@@ -21,15 +21,7 @@ from isoglot.pairs import duplicates
 from isoglot.pairs.description import Description, Tokenizer, length_quantiles
 from isoglot.pairs.joining import joined
 from isoglot.pairs.numbers import first_places
-from isoglot.pairs.rows import (
-    TEXT_COLUMNS,
-    Rows,
-    by_example,
-    patterns,
-    repeated,
-    rows_of_batches,
-    selected,
-)
+from isoglot.pairs.rows import TEXT_COLUMNS, Rows, by_example, patterns, repeated, rows_of_batches, selected
 from isoglot.pairs.schema import ROWS_AT_A_TIME, SCHEMA, Where, batches_of_rows, checked
 from isoglot.pairs.texts import ArrowTexts, BoolArray, IntArray, Source, hashes, kept, mapped_batches, texts_of
 
@@ -43,8 +35,8 @@ _DESCRIBED_TEXTS = 20_000  # texts per role whose lengths stand for all
 class ParallelPairs:
     """Query-passage pairs and their translations: one row per translation, one id for all translations of a pair.
 
-    Made by `from_rows`, `read_pairs` or `isoglot.load_pairs`, which check every row. Methods return new tables. Rows
-    are numbers and texts stand once, on disk where they are many; tables that are made of others share them.
+    Made by `from_rows`, `read_pairs` or `isoglot.load_pairs`, which check every row. Methods return new tables, which
+    share the texts.
 
     Attributes:
         store: all texts; rows know theirs by number, and so does `negative`.
@@ -232,29 +224,22 @@ class ParallelPairs:
 
     def rows(self, rows: IntArray | None = None) -> Iterator[dict[str, Any]]:
         """Some rows, or all, in that order, as mappings with the keys that `from_rows` takes."""
-        for start in range(0, len(self) if rows is None else len(rows), ROWS_AT_A_TIME):
-            stop = min(start + ROWS_AT_A_TIME, len(self) if rows is None else len(rows))
+        count = len(self) if rows is None else len(rows)
+        for start in range(0, count, ROWS_AT_A_TIME):
+            stop = min(start + ROWS_AT_A_TIME, count)
             some = np.arange(start, stop) if rows is None else rows[start:stop]
             part = self.numbers.where(some)
-            known = part.negatives_count >= 0
-            columns = (
-                self.example_ids.take(part.example),
-                part.language.tolist(),
-                self.texts("query", some),
-                self.texts("passage", some),
-                self.negatives(some) if known.any() else itertools.repeat([]),
-                known.tolist(),
-                part.dataset.tolist(),
-            )
-            for name, tag, query, passage, negatives, listed, dataset in zip(*columns, strict=False):
-                yield {
-                    "id": name,
-                    "language": self.languages[tag],
-                    "query": query,
-                    "passage": passage,
-                    "negatives": negatives if listed else None,
-                    "dataset": self.datasets[dataset],
-                }
+            known = (part.negatives_count >= 0).tolist()
+            columns: dict[str, list[Any]] = {
+                "id": self.example_ids.take(part.example),
+                "language": [self.languages[n] for n in part.language.tolist()],
+                "query": self.texts("query", some),
+                "passage": self.texts("passage", some),
+                "negatives": [texts if one else None for texts, one in zip(self.negatives(some), known, strict=True)],
+                "dataset": [self.datasets[n] for n in part.dataset.tolist()],
+            }
+            for row in zip(*columns.values(), strict=True):
+                yield dict(zip(columns, row, strict=True))
 
     def select_rows(self, chosen: BoolArray) -> ParallelPairs:
         """The rows that a mask, `(rows,)`, chooses, in their order."""
@@ -386,10 +371,9 @@ class ParallelPairs:
         )
 
     def translations(self) -> Translations:
-        """The shape of the table for `plan_batches`: which rows are whose translations, without the texts.
+        """The shape of the table for `plan_batches`, made once: which rows are whose translations, without the texts.
 
-        A row without a query counts as no translation. Examples are numbered by first appearance of their id. It is
-        made once.
+        A row without a query counts as no translation. Examples are numbered by first appearance of their id.
         """
         return self._translations
 

@@ -34,11 +34,7 @@ ROWS_AT_A_TIME = 1 << 12
 
 
 def batches_of_rows(rows: Iterable[Mapping[str, Any]], where: Where) -> Iterator[pa.RecordBatch]:
-    """Unchecked batches of the rows; blocks of them become Arrow at once, so Python objects never pile up.
-
-    Args:
-        rows: mappings with the columns of `SCHEMA`; other keys are left out.
-        where: the place of a row; asked only about a wrong one.
+    """Unchecked batches of the rows, of which other keys than `SCHEMA` has are left out; Python objects never pile up.
 
     Raises:
         InputError: if a row lacks a column or a value has the wrong type.
@@ -104,8 +100,7 @@ def checked(batches: Iterable[pa.RecordBatch], dataset: str, where: Where) -> It
     """The batches with standard language tags and no null data set, once every row of each is known to be right.
 
     Raises:
-        InputError: naming the first wrong row of the first check that fails in a batch: a null, an empty text or an
-            unknown language.
+        InputError: naming the first wrong row of the first check that fails in a batch.
     """
     start = 0
     for batch in batches:
