@@ -21,7 +21,7 @@ from isoglot.models.encoders import load_encoder
 from isoglot.sources import load_pairs
 from isoglot.training.data import Collator, planned_dataset
 from isoglot.training.losses import Objective
-from isoglot.training.trainer import has_bf16
+from isoglot.training.model_setup import in_bf16
 
 BATCH = 32
 OBJECTIVES = {
@@ -54,7 +54,7 @@ def make_batches(pairs, plan, model, translated):
 
 def step_seconds(objective, optimizer, features, labels):
     start = time.perf_counter()
-    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=has_bf16("cpu")):
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=in_bf16(None, torch.device("cpu"))):
         value = objective(features, labels)
     value.backward()
     torch.nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], 1.0)

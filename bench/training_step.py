@@ -33,7 +33,8 @@ from isoglot.models.encoders import load_encoder
 from isoglot.pairs import ParallelPairs
 from isoglot.training.data import Collator, planned_dataset
 from isoglot.training.losses import Objective
-from isoglot.training.trainer import PlannedTrainer, TrainingLog, has_bf16
+from isoglot.training.model_setup import in_bf16
+from isoglot.training.trainer import PlannedTrainer, TrainingLog
 
 BATCH = 32
 now = time.perf_counter
@@ -82,7 +83,7 @@ def arguments(folder, steps):
         max_steps=steps,
         per_device_train_batch_size=BATCH,
         learning_rate=1e-5,
-        bf16=has_bf16("cpu"),
+        bf16=in_bf16(None, torch.device("cpu")),
         use_cpu=True,
         save_strategy="no",
         logging_strategy="no",
@@ -104,7 +105,7 @@ def bare_loop(pairs, plan):
     seconds = []
     for features in batches:
         start = now()
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=has_bf16("cpu")):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=in_bf16(None, torch.device("cpu"))):
             value = loss(features, None)
         value.backward()
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
@@ -118,12 +119,12 @@ def isoglot_trainer(pairs, plan):
     model, clock = fresh_model(), Clock()
     with tempfile.TemporaryDirectory() as folder:
         PlannedTrainer(
-            model,
-            arguments(folder, plan.steps),
+            model=model,
+            args=arguments(folder, plan.steps),
             plan=plan,
             held_out_plan=None,
-            collator=Collator(model, {"query": None, "passage": None}),
-            log=TrainingLog(Path(folder) / "log.jsonl"),
+            data_collator=Collator(model, {"query": None, "passage": None}),
+            training_log=TrainingLog(Path(folder) / "log.jsonl"),
             train_dataset=planned_dataset(pairs, plan),
             loss=Objective(model, temperature=0.02),
             callbacks=[clock],

@@ -81,7 +81,8 @@ def main():
     trimmed, report = trim(whole, pairs)
     for line in report.sentences():
         print(line)
-    asked = [row for row in islice(pairs.rows(), 50_000) if row["query"]]
+    some = islice(pairs.rows(), 50_000)
+    asked = [{"query": row["query"], "passage": row["passage"]} for row in some if row["query"]]
     every = max(1, len(asked) // (arguments.steps * BATCH))
     rows = asked[::every][: arguments.steps * BATCH]
     texts = [rows[at : at + BATCH] for at in range(0, len(rows), BATCH)]

@@ -15,10 +15,10 @@ from sentence_transformers import SentenceTransformer
 from isoglot.benchmarks import RetrievalSet, retrieval_set_of
 from isoglot.common.errors import InputError
 from isoglot.common.progress import console, out, show_table
+from isoglot.common.settings import read_settings
 from isoglot.evaluation.audit import verdict
 from isoglot.evaluation.evaluate import evaluate
 from isoglot.evaluation.results import Results
-from isoglot.models.builtin import BUILTIN_NAME, BUILTIN_PREFIX
 from isoglot.models.debiasing import with_debias_of, without_debias
 from isoglot.models.embed import embedding_store
 from isoglot.models.encoders import load_encoder
@@ -85,22 +85,10 @@ def hold_out(pairs: ParallelPairs, examples: int, seed: int = 0) -> tuple[Parall
 
 def demo_config(folder: Path) -> TrainConfig:
     """The training run of the demo: the free remedy first, then a short hybrid fine-tuning through it."""
-    return TrainConfig.model_validate(
-        {
-            "model": f"{BUILTIN_PREFIX}{BUILTIN_NAME}",
-            "output": str(folder / "run"),
-            "max_tokens": MAX_TOKENS,
-            "data": [{"source": str(folder / "training.parquet")}],
-            "debias": {"examples": 60},
-            "batches": {"strategy": "hybrid", "alpha": 0.5, "size": 32},
-            "loss": {"temperature": 0.05, "distillation": {"weight": 5.0, "target": "own"}},
-            "optimizer": {"learning_rate": 5e-5},
-            "query_tokens": 32,
-            "passage_tokens": 64,
-            "steps": 100,
-            "validation": {"examples": 0},
-        }
-    )
+    content = read_settings(Path(__file__).with_suffix(".yaml"), "a configuration is a mapping")
+    data = [{"source": str(folder / "training.parquet")}]
+    own = {"output": str(folder / "run"), "max_tokens": MAX_TOKENS, "data": data}
+    return TrainConfig.model_validate({**content, **own})
 
 
 def _score_systems(config: TrainConfig, data: RetrievalSet, folder: Path) -> list[Results]:

@@ -79,3 +79,8 @@ def test_a_wide_space_before_a_full_stop_is_a_space(space: str) -> None:
 )
 def test_sentences_end_where_readers_end_them(language: str, text: str, count: int) -> None:
     assert len(list(sentence_spans(text, language))) == count
+
+
+def test_half_a_character_is_in_a_sentence_like_any_other() -> None:
+    text = "One \ud800. Two."
+    assert [text[start:end] for start, end in sentence_spans(text, "en")] == ["One \ud800. ", "Two."]

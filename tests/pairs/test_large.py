@@ -205,6 +205,9 @@ def test_temporary_files_go_with_the_table() -> None:
     assert len(list((cache_folder() / "temporary").iterdir())) < held
     assert pickle.loads(pickle.dumps(part)).texts("query") == ["q0", "q2"]
     assert len(pickle.dumps(part)) < 4000  # names of files, not what is in them
+    several = ParallelPairs.from_rows([{**row, "id": f"{n} {row['id']}"} for row in given for n in range(3000)])
+    assert len(pickle.dumps(several)) < 80_000  # nor of a column the one number that it holds, again and again
+    del several
     del part
     gc.collect()
     assert not list((cache_folder() / "temporary").iterdir())

@@ -16,9 +16,11 @@ from isoglot.statistics.comparison import LEVEL, NOT_SHOWN, Comparison, Contrast
 from isoglot.studies.answers import ANSWERS
 from isoglot.studies.curve import Optimum
 from isoglot.studies.figures import AGREEMENT, EVERYTHING, Figures, Part
-from isoglot.studies.phrases import CLAIMS, changes, leader, limits, sentences
+from isoglot.studies.phrases import changes, leader, limits, sentences
 from isoglot.studies.recipe import Study
 
+CLAIMS = ("is better than", "is worse than", "better:", "worse:", "improves", "hinders")
+"""Every way in which an answer says that there is a difference."""
 SYSTEMS = ("base", "lir", "one", "two")
 TAGS = ("de", "en")
 PLACES = (

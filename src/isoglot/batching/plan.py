@@ -68,7 +68,7 @@ class BatchPlan:
     def parts(self) -> Iterator[tuple[int, BatchPlan]]:
         """The plan in parts of some steps each, with the number of the part's first step; nothing is copied."""
         for step in range(0, self.steps, _STEPS_AT_A_TIME):
-            yield step, self._select(slice(step, step + _STEPS_AT_A_TIME), slice(None))
+            yield step, self.select(slice(step, step + _STEPS_AT_A_TIME), slice(None))
 
     def table_rows(self, translations: Translations) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
         """The data table's rows of every pair: those of the queries and those of the passages."""
@@ -81,7 +81,7 @@ class BatchPlan:
 
     def from_step(self, step: int) -> BatchPlan:
         """The plan that remains after `step` steps; what a resumed run follows."""
-        return self._select(slice(step, None), slice(None))
+        return self.select(slice(step, None), slice(None))
 
     def share(self, rank: int, world_size: int) -> BatchPlan:
         """The part of every global batch that process `rank` of `world_size` works on.
@@ -97,9 +97,10 @@ class BatchPlan:
         if not 0 <= rank < world_size:
             raise InputError(f"process {rank} does not exist among {world_size}; ranks start at 0")
         size = self.batch_size // world_size
-        return self._select(slice(None), slice(rank * size, (rank + 1) * size))
+        return self.select(slice(None), slice(rank * size, (rank + 1) * size))
 
-    def _select(self, steps: slice, part: slice) -> BatchPlan:
+    def select(self, steps: slice | IntArray, part: slice) -> BatchPlan:
+        """The plan of some steps, and of a part of each of their batches."""
         columns = (self.example, self.query_language, self.passage_language)
         cut = [column.reshape(self.steps, self.batch_size)[steps, part] for column in columns]
         return BatchPlan(self.languages, cut[0].shape[1], self.kind[steps], *(column.ravel() for column in cut))

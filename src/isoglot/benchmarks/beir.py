@@ -6,16 +6,16 @@ Quora it is the query itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from isoglot.benchmarks.corpora import stored_files
-from isoglot.benchmarks.judged import Collection, hub_corpus, hub_judgements, hub_queries, judged_set
+from isoglot.benchmarks.judged import Collection, hub_collection, judged_set
 from isoglot.benchmarks.retrieval_set import Corpus, RetrievalSet
 from isoglot.common.errors import InputError
 from isoglot.common.languages import normalize_language
 from isoglot.pairs.texts import places
-from isoglot.sources.beir import Judgement, corpus_file, read_judgements, read_passages, read_queries
+from isoglot.sources.beir import corpus_file, read_judgements, read_passages, read_queries
 from isoglot.sources.hub_tables import HubTable
 
 HUB_ID = "BeIR/{}"
@@ -47,7 +47,7 @@ def load_beir(
         there = ", ".join(sorted(path.name for path in qrels.parent.glob("*.tsv"))) or "none"
         raise InputError(f"{qrels}: no such judgements; of {qrels.parent.name}/SPLIT.tsv there are: {there}")
     tag = normalize_language(language)
-    return _set_of(name, tag, load_corpus(folder, tag), read_queries(folder), read_judgements(qrels))
+    return _set_of(name, Collection(tag, load_corpus(folder, tag), read_queries(folder), read_judgements(qrels)))
 
 
 def load_beir_from_hub(dataset: str, *, split: str | None = None) -> RetrievalSet:
@@ -64,9 +64,8 @@ def load_beir_from_hub(dataset: str, *, split: str | None = None) -> RetrievalSe
         raise InputError(f"beir:{dataset}: no such set on the hub; there are {', '.join(HUB_SETS)}")
     name, hub_id = f"beir:{dataset}", HUB_ID.format(dataset)
     split = (split or _usual_split(name)).replace("dev", "validation")
-    corpus = hub_corpus(HubTable(hub_id, "corpus", "corpus"), "en")
-    queries = hub_queries(HubTable(hub_id, "queries", "queries"))
-    return _set_of(name, "en", corpus, queries, hub_judgements(HubTable(f"{hub_id}-qrels", None, split)))
+    corpus, queries = (HubTable(hub_id, part, part) for part in ("corpus", "queries"))
+    return _set_of(name, hub_collection("en", corpus, queries, HubTable(f"{hub_id}-qrels", None, split)))
 
 
 def load_corpus(folder: Path, language: str) -> Corpus:
@@ -82,10 +81,8 @@ def _usual_split(name: str) -> str:
     return "dev" if name == "beir:msmarco" else "test"
 
 
-def _set_of(
-    name: str, language: str, corpus: Corpus, queries: Mapping[str, str], judgements: Iterable[Judgement]
-) -> RetrievalSet:
-    judgements = list(judgements)
-    own = places(corpus.ids, {judgement.query for judgement in judgements if judgement.grade > 0})
-    ignored = [(f"{key}@{language}", key) for key in sorted(own)]
-    return judged_set(name, [Collection(language, corpus, queries, judgements)], ignored=ignored)
+def _set_of(name: str, collection: Collection) -> RetrievalSet:
+    judgements = list(collection.judgements)
+    own = places(collection.corpus.ids, {judgement.query for judgement in judgements if judgement.grade > 0})
+    ignored = [(f"{key}@{collection.language}", key) for key in sorted(own)]
+    return judged_set(name, [replace(collection, judgements=judgements)], ignored=ignored)

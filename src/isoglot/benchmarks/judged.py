@@ -49,6 +49,15 @@ def judged_set(
     return RetrievalSet.build(name, queries, corpus, relevant, ignored=ignored)
 
 
+def hub_collection(
+    language: str, corpus: HubTable, queries: HubTable, judgements: HubTable, prefix: str = ""
+) -> Collection:
+    """A collection on the hub, of a table each."""
+    return Collection(
+        language, hub_corpus(corpus, language, prefix), _hub_queries(queries), _hub_judgements(judgements), prefix
+    )
+
+
 def hub_corpus(table: HubTable, language: str, prefix: str = "") -> Corpus:
     """A corpus on the hub with an id, a title and a text per passage, kept on disk; see `passage_text`."""
     rows = HubRows(table, {"id": ("_id", "id"), "title": ("title",), "text": ("text",)})
@@ -62,8 +71,7 @@ def hub_corpus(table: HubTable, language: str, prefix: str = "") -> Corpus:
     return stored_corpus(source, passages, language=language, size=len(rows))
 
 
-def hub_queries(table: HubTable) -> dict[str, str]:
-    """Queries on the hub: id to text."""
+def _hub_queries(table: HubTable) -> dict[str, str]:
     rows = enumerate(HubRows(table, {"id": ("_id", "id"), "text": ("text",)}), start=1)
     places = ((f"{table} row {number}", row) for number, row in rows)
     return texts_by_id(
@@ -71,8 +79,7 @@ def hub_queries(table: HubTable) -> dict[str, str]:
     )
 
 
-def hub_judgements(table: HubTable) -> Iterator[Judgement]:
-    """Judgements on the hub."""
+def _hub_judgements(table: HubTable) -> Iterator[Judgement]:
     columns = {"query": ("query-id",), "passage": ("corpus-id",), "grade": ("score",)}
     for number, row in enumerate(HubRows(table, columns), start=1):
         where = f"{table} row {number}"

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from isoglot.benchmarks.corpora import stored_files
-from isoglot.benchmarks.judged import Collection, hub_corpus, hub_judgements, hub_queries, judged_set
+from isoglot.benchmarks.judged import Collection, hub_collection, judged_set
 from isoglot.benchmarks.retrieval_set import RetrievalSet
 from isoglot.common.errors import InputError
 from isoglot.common.files import read_json_lines, read_tab_lines, texts_by_id
@@ -49,13 +49,8 @@ def load_miracl(folder: str | Path | None = None, *, languages: Iterable[str] | 
 
 
 def _from_hub(tag: str) -> Collection:
-    return Collection(
-        tag,
-        hub_corpus(HubTable(HUB_ID, f"{tag}-corpus", SPLIT), tag, prefix=f"{tag}/"),
-        hub_queries(HubTable(HUB_ID, f"{tag}-queries", SPLIT)),
-        hub_judgements(HubTable(HUB_ID, f"{tag}-qrels", SPLIT)),
-        prefix=f"{tag}/",
-    )
+    corpus, queries, judgements = (HubTable(HUB_ID, f"{tag}-{part}", SPLIT) for part in ("corpus", "queries", "qrels"))
+    return hub_collection(tag, corpus, queries, judgements, f"{tag}/")
 
 
 def _from_folder(folder: Path, code: str, tag: str) -> Collection:

@@ -30,7 +30,7 @@ _NORMAL = "".join(
 _WORD = regex.compile(r"\w+")
 # What the splitter takes for an end before a capital letter: initials, and abbreviations that names follow.
 _NO_END = regex.compile(r"(?:(?<!\w)(?:e\.g|i\.e|cf|vs|approx|z\.B|d\.h|bzw|[\p{Lu}\p{Lo}]))\.\s*$")
-_SPACE = regex.compile(r"\s")
+_SPACE = regex.compile(r"[\s\ud800-\udfff]")  # and halves of characters, which JSON may hold
 _LINE = regex.compile(r"[^\n]*\n|[^\n]+")  # U+2028 and the like stand within sentences
 
 

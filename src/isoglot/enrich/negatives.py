@@ -1,9 +1,7 @@
 """Hard negatives: passages that score near the right one and are wrong, found by any encoder.
 
-A wrong passage in the query's own language that outranks a right one in another is what language bias looks like, so
-by default negatives are looked for there. The search is exact: every allowed passage is scored, block by block. What
-keeps right answers out of the negatives is the positive-aware margin of NV-Retriever (arXiv 2407.15831) and the groups
-of `ParallelPairs.deduplicate`.
+The search is exact: every allowed passage is scored, block by block. What keeps right answers out of the negatives is
+the positive-aware margin of NV-Retriever (arXiv 2407.15831) and the groups of `ParallelPairs.deduplicate`.
 """
 
 from __future__ import annotations
@@ -11,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import astuple, dataclass
-from functools import cached_property, partial
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args
@@ -58,44 +56,40 @@ class _Settings:
     seed: int
     similarity: Similarity
 
+    def __post_init__(self) -> None:
+        if self.number < 1 or self.skip < 0:
+            raise InputError(f"number {self.number} and skip {self.skip}: they must be at least 1 and 0")
+        if self.draw_from < self.number:
+            raise InputError(f"draw_from {self.draw_from}: must be at least number, {self.number}")
+        if not 0 <= self.margin <= 1:
+            raise InputError(f"margin {self.margin}: must be between 0 and 1; .95 is usual")
+        if self.language not in get_args(NegativeLanguage):
+            raise InputError(f'language "{self.language}": must be one of {", ".join(get_args(NegativeLanguage))}')
+
 
 @dataclass(frozen=True)
 class _Pool:
-    """The candidates, and what must be known of each table row.
+    """The candidates, and what must be known of each table row."""
 
-    Attributes:
-        example: `(rows,)`; example number of each row.
-        language: `(rows,)`; language number of each row.
-        group: `(rows,)`; rows of one group say the same, or answer the same query.
-        order: `(rows,)`; the rows example by example.
-        sizes: `(examples,)`; how many rows each example has.
-        members: per language the rows whose passages are candidates: the first of those with the same passage.
-        read: `(vectors,)`; the first row of each passage in each language, which is encoded.
-        vector: `(rows,)`; which of the vectors is that of the row's passage.
-    """
-
-    example: IntArray
-    language: IntArray
-    group: IntArray
-    order: IntArray
-    sizes: IntArray
-    members: list[IntArray]
-    read: IntArray
-    vector: IntArray
+    example: IntArray  # `(rows,)`; example number of each row
+    language: IntArray  # `(rows,)`; language number of each row
+    group: IntArray  # `(rows,)`; rows of one group say the same, or answer the same query
+    order: IntArray  # `(rows,)`; the rows example by example
+    starts: IntArray  # `(examples,)`; where in that order an example begins
+    sizes: IntArray  # `(examples,)`; how many rows it has
+    members: list[IntArray]  # per language the rows whose passages are candidates: the first of each passage
+    read: IntArray  # `(vectors,)`; the first row of each passage in each language, which is encoded
+    vector: IntArray  # `(rows,)`; which of the vectors is that of the row's passage
 
     def positives(self, rows: IntArray) -> IntArray:
         """`(rows, languages)`; the row of each row's example in each language, -1 where there is none."""
         example = self.example[rows]
         sizes = self.sizes[example]
         nth = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        found = self.order[np.repeat(self._starts[example], sizes) + nth]
+        found = self.order[np.repeat(self.starts[example], sizes) + nth]
         right = np.full((len(rows), len(self.members)), -1, np.int64)
         right[np.repeat(np.arange(len(rows)), sizes), self.language[found]] = found
         return right
-
-    @cached_property
-    def _starts(self) -> IntArray:
-        return np.cumsum(self.sizes) - self.sizes
 
 
 def mine_negatives(
@@ -126,9 +120,10 @@ def mine_negatives(
             `language` says what a row is in, or all are taken to be English.
         model: any encoder; a debiased one finds other negatives than a biased one.
         number: negatives per row, at most; fewer where there are not so many candidates.
-        language: of the negatives. `query`: the row's own, in which the query is asked. `passage`: those in which
-            the example's passage can be had in another language than the query's; the row's own where there is no
-            translation. `any`: all.
+        language: of the negatives. `query`: the row's own, in which the query is asked: a wrong passage there that
+            outranks a right one in another is what language bias looks like. `passage`: those in which the example's
+            passage can be had in another language than the query's; the row's own where there is no translation.
+            `any`: all.
         margin: a candidate that scores above `margin` times the right passage's score is left out, as it may be right
             too; 0 to 1. The right passage is the one in the candidate's language, because scores are comparable within
             a language only; where there is none, the one of the example with the lowest score. For a negative score s
@@ -151,7 +146,7 @@ def mine_negatives(
         InputError: if a setting is out of range, or there is no query.
     """
     pairs = data if isinstance(data, ParallelPairs) else _pairs_of(data)
-    settings = _checked(_Settings(number, language, margin, skip, draw_from or number, seed, model.similarity_fn_name))
+    settings = _Settings(number, language, margin, skip, draw_from or number, seed, model.similarity_fn_name)
     asked = np.flatnonzero(pairs.has_query)
     if not len(asked):
         raise InputError("no row has a query, so there is nothing to mine for; give pairs with queries")
@@ -162,11 +157,10 @@ def mine_negatives(
         encode = partial(embed, model, store=store, batch_size=batch_size, bf16=bf16, on_progress=advance)
         passages = _vectors(pairs, "passage", pool.read, encode, settings.similarity)
         queries = _vectors(pairs, "query", asked, encode, settings.similarity)
-    chunks = range(0, len(asked), _CHUNK_ROWS)
     folder = None if work_dir is None else Path(work_dir) / _key(pairs, queries, passages, settings)
     found = []
     with progress("Mining negatives", len(asked)) as advance:
-        for start in chunks:
+        for start in range(0, len(asked), _CHUNK_ROWS):
             rows = asked[start : start + _CHUNK_ROWS]
 
             def mine(rows: IntArray = rows, start: int = start) -> IntArray:
@@ -185,10 +179,8 @@ def _pairs_of(dataset: Dataset) -> ParallelPairs:
     names = dataset.column_names
     for name in ("query", "passage"):
         if name not in names:
-            raise InputError(
-                f'the data set has no column "{name}", but {", ".join(names)}; rename the one that is meant, with '
-                f'dataset.rename_column("{names[0]}", "{name}")'
-            )
+            mending = f'rename the one that is meant, with dataset.rename_column("{names[0]}", "{name}")'
+            raise InputError(f'the data set has no column "{name}", but {", ".join(names)}; {mending}')
     rows = dataset.select_columns([name for name in ("id", "language", "query", "passage") if name in names])
     return ParallelPairs.from_rows(
         {"language": "en", **row, "id": str(row.get("id", number))} for number, row in enumerate(rows)
@@ -209,18 +201,6 @@ def _with_columns(dataset: Dataset, mined: ParallelPairs, number: int) -> Datase
     return result
 
 
-def _checked(settings: _Settings) -> _Settings:
-    if settings.number < 1 or settings.skip < 0:
-        raise InputError(f"number {settings.number} and skip {settings.skip}: they must be at least 1 and 0")
-    if settings.draw_from < settings.number:
-        raise InputError(f"draw_from {settings.draw_from}: must be at least number, {settings.number}")
-    if not 0 <= settings.margin <= 1:
-        raise InputError(f"margin {settings.margin}: must be between 0 and 1; .95 is usual")
-    if settings.language not in get_args(NegativeLanguage):
-        raise InputError(f'language "{settings.language}": must be one of {", ".join(get_args(NegativeLanguage))}')
-    return settings
-
-
 def _vectors(
     pairs: ParallelPairs, role: Role, rows: IntArray, encode: Callable[..., FloatArray], similarity: Similarity
 ) -> FloatArray:
@@ -236,23 +216,20 @@ def _vectors(
 
 def _pool(pairs: ParallelPairs) -> _Pool:
     rows, tags = pairs.numbers, len(pairs.languages)
-    keys = {
-        name: key_numbers(pairs.store, texts, key)
-        for name, texts, key in (
-            ("passage", rows.passage, passage_key),
-            ("near", rows.passage, near_key),
-            ("query", rows.query, query_key),
-        )
-    }
-    links = [shared(rows, "query" if name == "query" else "passage", key) for name, key in keys.items()]
+    same = key_numbers(pairs.store, rows.passage, passage_key)
+    links = [
+        shared(rows, "passage", same),
+        shared(rows, "passage", key_numbers(pairs.store, rows.passage, near_key)),
+        shared(rows, "query", key_numbers(pairs.store, rows.query, query_key)),
+    ]
     group = connected(links, pairs.example_count)[rows.example]
     language = rows.language.astype(np.int64)
     spoken = rows.passage.astype(np.int64) * tags + language  # one text in two languages may have two vectors
     _, read, vector = np.unique(spoken, return_index=True, return_inverse=True)
-    distinct = np.unique(keys["passage"][rows.passage].astype(np.int64) * tags + language, return_index=True)[1]
+    distinct = np.unique(same[rows.passage].astype(np.int64) * tags + language, return_index=True)[1]
     members = [np.sort(distinct[language[distinct] == number]) for number in range(tags)]
-    order = np.argsort(rows.example, kind="stable")
-    return _Pool(rows.example, language, group, order, np.bincount(rows.example), members, read, vector)
+    order, sizes = np.argsort(rows.example, kind="stable"), np.bincount(rows.example)
+    return _Pool(rows.example, language, group, order, np.cumsum(sizes) - sizes, sizes, members, read, vector)
 
 
 def _key(pairs: ParallelPairs, queries: FloatArray, passages: FloatArray, settings: _Settings) -> str:
@@ -308,9 +285,8 @@ def _limits(queries: FloatArray, passages: FloatArray, rows: IntArray, pool: _Po
 
 def _blocks(rows: IntArray, pool: _Pool, policy: NegativeLanguage) -> Iterator[tuple[int, IntArray, IntArray]]:
     """Language, places among the rows that may have it, and a part of its candidates."""
-    allowed = _languages_allowed(rows, pool, policy)
-    for number, members in enumerate(pool.members):
-        asking = np.flatnonzero(allowed[:, number])
+    for number, allowed in enumerate(_languages_allowed(rows, pool, policy).T):
+        asking, members = np.flatnonzero(allowed), pool.members[number]
         for start in range(0, len(members) if len(asking) else 0, _PART_PASSAGES):
             yield number, asking, members[start : start + _PART_PASSAGES]
 
@@ -320,15 +296,7 @@ def _candidates(
 ) -> tuple[IntArray, IntArray]:
     """The best candidates below the margin, and how many there are above it.
 
-    Args:
-        queries: `(rows, dimensions)`.
-        passages: `(table rows, dimensions)`.
-        rows: `(rows,)`; the table row of each query.
-        pool: the candidates.
-        settings: how to choose.
-
-    Returns:
-        `(rows, skip + draw_from)`, table rows of passages, best first, -1 where there are no more; `(rows,)`.
+    Gives `(rows, skip + draw_from)`, table rows of passages, best first, -1 where there are no more; and `(rows,)`.
     """
     depth = settings.skip + settings.draw_from
     limits = torch.from_numpy(_limits(queries, passages, rows, pool, settings))
@@ -364,7 +332,6 @@ def _draw(place: IntArray, above: IntArray, settings: _Settings, rng: np.random.
 
 def _with_negatives(pairs: ParallelPairs, asked: IntArray, found: IntArray) -> ParallelPairs:
     """The pairs with the passages of the rows found as negatives of the rows asked for."""
-    counts = np.full(len(pairs), -1, np.int64)
-    several = (found >= 0).sum(axis=1)
+    counts, several = np.full(len(pairs), -1, np.int64), (found >= 0).sum(axis=1)
     counts[asked] = np.where(several, several, -1)
     return pairs.with_negatives(counts, found[found >= 0])

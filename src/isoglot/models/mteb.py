@@ -1,7 +1,6 @@
 """Any model that MTEB can load, as an ordinary model here: hosted ones, late additions, those with their own code.
 
-MTEB knows how each of its models wants its texts (prompts, instructions, roles). That knowledge stays with it: texts
-go to it with their role, vectors come back.
+MTEB knows how each wants its texts (prompts, instructions): they go to it with their role, and vectors come back.
 """
 
 from __future__ import annotations
@@ -70,8 +69,7 @@ def load_mteb_encoder(name: str, *, device: str | None = None, trust_remote_code
     Args:
         name: such as `intfloat/multilingual-e5-small`; `mteb.get_model_metas()` lists them.
         device: as torch names it; MTEB's choice where None.
-        trust_remote_code: needed for models whose loader in MTEB runs code that comes with the model. MTEB's own
-            loaders decide how weights are read.
+        trust_remote_code: needed for models that MTEB loads with their own code; MTEB decides how weights are read.
 
     Raises:
         InputError: if MTEB cannot load it, or it needs code that was not allowed.
@@ -84,9 +82,7 @@ def load_mteb_encoder(name: str, *, device: str | None = None, trust_remote_code
     try:
         meta = mteb.get_model_meta(name)
         if meta.loader_kwargs.get("trust_remote_code") and not trust_remote_code:
-            raise InputError(
-                f"{MTEB_PREFIX}{name} runs code that comes with the model; allow it with --trust-remote-code"
-            )
+            raise InputError(f"{MTEB_PREFIX}{name} runs code of its own; allow it with --trust-remote-code")
         if meta.model_type != ["dense"]:
             raise InputError(
                 f"{MTEB_PREFIX}{name}: a {', '.join(meta.model_type)} model, which does not give one vector per text; "

@@ -57,12 +57,7 @@ def score_pairs(queries: FloatArray, passages: FloatArray, similarity: Similarit
 
 
 def as_declared(scores: torch.Tensor, queries: torch.Tensor, similarity: Similarity) -> torch.Tensor:
-    """Scores as the model declares them, from those of vectors made ready.
-
-    Args:
-        scores: `(queries, ...)`; of `score_block` or `score_pairs`.
-        queries: `(queries, dimensions)`; made ready.
-        similarity: only for `euclidean` is anything changed.
+    """Scores `(queries, ...)` as the model declares them, from those of vectors made ready; only `euclidean` changes.
 
     >>> q = torch.from_numpy(prepare(np.array([[3.0, 4.0]], np.float32), "euclidean", "query"))
     >>> p = torch.from_numpy(prepare(np.array([[3.0, 1.0]], np.float32), "euclidean", "passage"))

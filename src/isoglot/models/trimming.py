@@ -138,10 +138,9 @@ def trim(
         new_tokenizer = _trimmed_tokenizer(tokenizer, vocabulary.rebuilt(order))
         if vocabulary.changed(new_tokenizer.backend_tokenizer, order, chunks(distinct)).any():
             raise InputError(
-                "some of the texts would be cut into other pieces without the pieces that they do not use; this "
-                "tokenizer cannot be trimmed"
+                "this tokenizer cannot be trimmed: with these pieces only it cuts some of the texts otherwise"
             )
-    trimmed = _with_rows(model, table, order, tokenizer, new_tokenizer)
+    trimmed = _with_rows(model, order, new_tokenizer)
     sample = distinct[:_SAMPLE]
     report = TrimReport(
         texts=len(distinct),
@@ -183,7 +182,7 @@ def _chunks(texts: Sequence[str], prompts: Sequence[str], advance: Callable[[int
 
 def _table_and_tokenizer(model: SentenceTransformer) -> tuple[torch.nn.Embedding, PreTrainedTokenizerBase]:
     """The word-embedding table and the tokenizer; refuses a model that lacks one, or ties more than ids to them."""
-    reader = next(iter(model.children()))
+    reader = model[0]
     if not isinstance(reader, Transformer):
         raise InputError(
             f"a model that begins with {type(reader).__name__} cannot be trimmed; one that begins with Transformer can"
@@ -202,22 +201,19 @@ def _table_and_tokenizer(model: SentenceTransformer) -> tuple[torch.nn.Embedding
 
 
 def _with_rows(
-    model: SentenceTransformer,
-    table: torch.nn.Embedding,
-    order: IntArray,
-    tokenizer: PreTrainedTokenizerBase,
-    new_tokenizer: PreTrainedTokenizerBase,
+    model: SentenceTransformer, order: IntArray, new_tokenizer: PreTrainedTokenizerBase
 ) -> SentenceTransformer:
     """A copy of the model with the rows in `order` and the new tokenizer; the whole table is never copied."""
-    rows = torch.from_numpy(order).to(table.weight.device)
-    weight = torch.nn.Parameter(table.weight.detach()[rows].clone(), requires_grad=table.weight.requires_grad)
+    table, tokenizer = _table_and_tokenizer(model)
+    rows = table.weight.detach()[torch.from_numpy(order).to(table.weight.device)]
+    weight = torch.nn.Parameter(rows, requires_grad=table.weight.requires_grad)
     trimmed = copy.deepcopy(model, {id(table.weight): weight, id(tokenizer): new_tokenizer})
     number: dict[int | None, int] = {old: new for new, old in enumerate(order.tolist())}
     for module in trimmed.modules():
         if isinstance(module, torch.nn.Embedding) and module.weight is weight:
             module.num_embeddings = len(order)
             module.padding_idx = number.get(module.padding_idx)
-    config = next(iter(trimmed.children())).model.config.get_text_config()
+    config = trimmed[0].model.config.get_text_config()
     config.vocab_size = len(order)
     for name, value in config.to_dict().items():
         if name.endswith("_token_id") and isinstance(value, int):
@@ -237,10 +233,9 @@ def _trimmed_tokenizer(tokenizer: PreTrainedTokenizerBase, description: str) -> 
 
 def _megabytes(model: SentenceTransformer) -> float:
     """What the weights and the tokenizer take on disk, nearly, in 10^6 bytes."""
-    tensors = {tensor.data_ptr(): tensor.nbytes for tensor in model.state_dict().values()}
-    tokenizer = _table_and_tokenizer(model)[1].backend_tokenizer.to_str(pretty=True).encode()
-    size: int = sum(tensors.values()) + len(tokenizer)
-    return round(size / 1e6, 1)
+    tensors: dict[int, int] = {tensor.data_ptr(): tensor.nbytes for tensor in model.state_dict().values()}
+    tokenizer: str = _table_and_tokenizer(model)[1].backend_tokenizer.to_str(pretty=True)
+    return round((sum(tensors.values()) + len(tokenizer.encode())) / 1e6, 1)
 
 
 def _checked_difference(

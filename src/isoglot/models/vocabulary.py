@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
-from itertools import islice, pairwise
+from itertools import islice
 from typing import Any
 
 import langcodes
@@ -18,7 +18,6 @@ from isoglot.common.errors import InputError
 from isoglot.common.languages import normalize_language
 
 IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
 
 _SCRIPTS_OF = {"Hans": ["Hani"], "Hant": ["Hani"], "Jpan": ["Hani", "Hira", "Kana"], "Kore": ["Hang", "Hani"]}
 _FIRST_PIECES = 1000  # a padding token beyond is no starting point of positions
@@ -50,7 +49,7 @@ class Vocabulary:
         if max([*self.pieces, *self.added]) >= rows:
             raise InputError(f"the tokenizer has more pieces than the model's {rows:,} word embeddings")
 
-    def seen(self, chunks: Iterable[list[str]]) -> BoolArray:
+    def seen(self, chunks: Iterable[list[str]]) -> npt.NDArray[np.bool_]:
         """Whether each id is among those that the texts are cut into, `(rows,)`."""
         seen = np.zeros(self.rows, bool)
         for chunk in chunks:
@@ -58,7 +57,7 @@ class Vocabulary:
                 seen[encoding.ids] = True
         return seen
 
-    def kept(self, seen: BoolArray, spare: int, scripts: Sequence[regex.Pattern[str]]) -> IntArray:
+    def kept(self, seen: npt.NDArray[np.bool_], spare: int, scripts: Sequence[regex.Pattern[str]]) -> IntArray:
         """The ids to keep, in the order of their new numbers: pieces first, then tokens added to them."""
         spelling = self._spelling
         kept = self._always | set(np.flatnonzero(seen).tolist())
@@ -73,7 +72,7 @@ class Vocabulary:
         beyond = sorted(kept - self.pieces.keys())
         return np.array(sorted(kept & self.pieces.keys()) + beyond)
 
-    def changed(self, trimmed: Tokenizer, order: IntArray, chunks: Iterable[list[str]]) -> BoolArray:
+    def changed(self, trimmed: Tokenizer, order: IntArray, chunks: Iterable[list[str]]) -> npt.NDArray[np.bool_]:
         """Whether a tokenizer with only the pieces in `order` cuts each text into other pieces, `(texts,)`."""
         plain = _plain(trimmed)
         changed: list[bool] = []
@@ -116,11 +115,11 @@ class Vocabulary:
         return kept | {id_ for id_, piece in self.pieces.items() if piece == self.model["unk_token"]}
 
     def _merged_from(self, kept: set[int]) -> set[int]:
-        """Ids of all pieces that come up on the way from characters to the kept pieces."""
-        rank = {(a, b): n for n, (a, b) in enumerate(self.model["merges"])}
-        return {
-            self.model["vocab"][step] for id_ in kept & self.pieces.keys() for step in _merges(self.pieces[id_], rank)
-        }
+        """Ids of all pieces that can come up on the way from characters to the kept pieces."""
+        needed = {self.pieces[id_] for id_ in kept & self.pieces.keys()}
+        while missing := {part for a, b in self.model["merges"] if a + b in needed for part in (a, b)} - needed:
+            needed |= missing
+        return {self.model["vocab"][piece] for piece in needed}
 
     @cached_property
     def _spelling(self) -> dict[int, str]:
@@ -128,19 +127,6 @@ class Vocabulary:
         prefix = self.model.get("continuing_subword_prefix") or ""
         read = self.backend.decode_batch([[id_] for id_ in self.pieces], skip_special_tokens=False)
         return {id_: text.removeprefix(prefix) for id_, text in zip(self.pieces, read, strict=True)}
-
-
-def _merges(piece: str, rank: dict[tuple[str, str], int]) -> Iterator[str]:
-    """What forms, in order, when a piece is merged from its characters.
-
-    >>> list(_merges("lower", {("e", "r"): 0, ("l", "o"): 1, ("lo", "w"): 2, ("low", "er"): 3}))
-    ['er', 'lo', 'low', 'lower']
-    """
-    parts = list(piece)
-    while known := [(rank[pair], at) for at, pair in enumerate(pairwise(parts)) if pair in rank]:
-        _, at = min(known)
-        parts[at : at + 2] = [parts[at] + parts[at + 1]]
-        yield parts[at]
 
 
 def _renumbered(part: Any, number: dict[int, int]) -> Any:

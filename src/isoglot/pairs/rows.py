@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +43,11 @@ class Rows:
     def __len__(self) -> int:  # noqa: D105
         return len(self.example)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A column of one number all along is handed on as that number, else it would be written out."""
+        columns = (getattr(self, field.name) for field in fields(self))
+        return _spread, (len(self), *(column[:1].copy() if column.strides == (0,) else column for column in columns))
+
     def parts(self) -> Iterator[tuple[slice, Rows]]:
         """The rows block by block, and where each block stands."""
         for at, *part in blocks(*(getattr(self, field.name) for field in fields(self))):
@@ -70,6 +76,10 @@ class Rows:
         counts = np.maximum(self.negatives_count, 0)
         ends = np.cumsum(counts)
         return np.asarray(np.arange(counts.sum()) + np.repeat(self.negatives_from - (ends - counts), counts))
+
+
+def _spread(length: int, *columns: IntArray) -> Rows:
+    return Rows(*(np.broadcast_to(column, (length,)) if len(column) < length else column for column in columns))
 
 
 class RowColumns:

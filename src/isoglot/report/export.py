@@ -21,7 +21,7 @@ _OF_A_BENCHMARK = (
     ("differences", "Which differences are real", "differences", parts.differences),
     ("languages", "Language by language", "languages", parts.languages),
     ("bias", "Bias by query language", "plots", parts.bias),
-    ("errors", "Errors and preference", "tables", parts.errors),
+    ("errors", "Errors and preference", "errors", parts.errors),
     ("mix", "Languages of the first passages", "first_passages", parts.first_passages),
     ("alignment", "Alignment of the embeddings", "tables", parts.alignment),
 )

@@ -21,10 +21,6 @@ _CAPTIONS = {
     "same_language_share@1": "How often a passage of the query's own language comes first; upright line: of a ranking "
     "blind to language; nearer to it is better, on either side",
 }
-_ERRORS = (
-    "Error and preference apart. A wrong passage above a right one is an error. Which of several right ones stands "
-    "higher is a matter of taste: without a preference, the one in the query's language does in half of the pairs."
-)
 _IN_THE_POOL = (
     ("semantic_error", "semantic_error", "right answers with a wrong passage above them", ".1%"),
     ("semantic_error", "semantic_error_same_language", "the highest wrong one in the query's language", ".1%"),
@@ -124,7 +120,7 @@ def errors(systems: Systems) -> dict[str, Any] | None:
     summaries = (result.summary for result in systems.results)
     title = f"Errors, preference and agreement over the pool of {systems.benchmark}"
     table = errors_table(title, dict(zip(systems.names, summaries, strict=True)))
-    return {"lead": _ERRORS, "tables": [table]} if table.rows else None
+    return {"tables": [table]} if table.rows else None
 
 
 def errors_table(title: str, summaries: Mapping[str, Mapping[str, Any]]) -> Table:
@@ -200,10 +196,8 @@ def training(logs: Sequence[LossLog | None]) -> dict[str, Any] | None:
 def explorer(systems: Systems) -> dict[str, Any]:
     """Questions, passages and who ranks what, each text once.
 
-    Returns:
-        `languages`: names by tag; `systems`: names; `queries`: id, example, language and text; `passages`: language and
-        text; `top`: for each system and query, triples of passage number, score and whether it is a right answer, best
-        first, or an empty list where the system was not asked.
+    `top` holds for each system and query triples of passage number, score and whether it is a right answer, best first;
+    it is empty where the system was not asked.
     """
     queries: dict[str, dict[str, str]] = {}
     passages: dict[str, int] = {}

@@ -34,8 +34,8 @@ from isoglot.studies.material import Cleaned, cleaned, digest, fingerprint_of, s
 from isoglot.studies.reading import sources_of
 from isoglot.studies.recipe import BASE, Content, Study
 from isoglot.training import TrainConfig, train
+from isoglot.training.model_setup import in_bf16
 from isoglot.training.preparation import OverlapFound
-from isoglot.training.trainer import has_bf16
 
 RECORD_FILE = "arm.json"
 
@@ -96,7 +96,7 @@ class Arm:
 
     def bf16(self, model: SentenceTransformer) -> bool:
         """Whether the model encodes in bfloat16."""
-        return has_bf16(str(model.device)) if self.study.bf16 is None else self.study.bf16
+        return in_bf16(self.study.bf16, model.device)
 
 
 def arms_of(study: Study, cleaned: Mapping[str, Cleaned] | None = None) -> list[Arm]:

@@ -6,16 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from isoglot.common.arrays import Values
 from isoglot.evaluation.results import Results
 from isoglot.statistics.comparison import LOWER_IS_BETTER
 from isoglot.statistics.grid import Grid
 from isoglot.statistics.significance import contributions
 
-Values = npt.NDArray[np.float64]
 RESAMPLES = 1000
 
 
@@ -78,12 +77,11 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
     >>> pareto_front([(0.8, 500.0), (0.7, 300.0), (0.7, 400.0)])
     [0, 1]
     """
-    kept = []
-    for n, (score, bias) in enumerate(points):
-        beaten = (s >= score and b <= bias and (s, b) != (score, bias) for s, b in points)
-        if not any(beaten):
-            kept.append(n)
-    return kept
+    return [
+        n
+        for n, (score, bias) in enumerate(points)
+        if not any(s >= score and b <= bias and (s, b) != (score, bias) for s, b in points)
+    ]
 
 
 def _measured(run: Results, setting: str, measure: str, languages: Sequence[str] | None) -> Results:

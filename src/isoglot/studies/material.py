@@ -16,6 +16,7 @@ from isoglot.benchmarks import RetrievalSet, load_benchmark, load_xquad_r
 from isoglot.benchmarks.contamination import find_overlap, without_overlap
 from isoglot.common.atomic import write_json
 from isoglot.common.errors import InputError
+from isoglot.common.files import file_digest
 from isoglot.evaluation.evaluate import STREAM_ABOVE
 from isoglot.pairs import ParallelPairs, write_pairs
 from isoglot.sources import load_pairs
@@ -38,11 +39,7 @@ def load_set(name: str, spec: BenchmarkSpec) -> RetrievalSet:
 
 
 def every_nth_example(data: RetrievalSet, step: int) -> RetrievalSet:
-    """A smaller benchmark: every n-th example, what is relevant to it, and every n-th of the other passages.
-
-    Raises:
-        InputError: if relevance is by answer string, which a part of the passages would change.
-    """
+    """A smaller benchmark: every n-th example, what is relevant to it, and every n-th of the other passages."""
     if step == 1:
         return data
     if data.answers is not None:
@@ -138,14 +135,10 @@ def fingerprint_of(source: str) -> str:
     path = Path(source)
     if not path.exists():
         return f"name:{source}"
-    total = hashlib.sha256()
-    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-        if file.is_file():
-            total.update(f"{file.relative_to(path)}\0".encode() if path.is_dir() else b"")
-            with file.open("rb") as stream:
-                while block := stream.read(1 << 20):
-                    total.update(block)
-    return total.hexdigest()
+    if path.is_file():
+        return file_digest(path)
+    found = (file for file in path.rglob("*") if file.is_file())
+    return digest({str(file.relative_to(path)): file_digest(file) for file in found})
 
 
 def digest(description: Any) -> str:

@@ -13,8 +13,6 @@ from isoglot.studies.figures import EVERYTHING, Figures, Part, best_of, contrast
 from isoglot.studies.material import PARAGRAPHS
 from isoglot.studies.recipe import BASE
 
-CLAIMS = ("is better than", "is worse than", "better:", "worse:", "improves", "hinders")
-"""Every way in which an answer says that there is a difference."""
 _FEW = 4  # systems that are named with their figures
 
 

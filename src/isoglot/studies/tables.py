@@ -10,7 +10,7 @@ from isoglot.common.languages import language_name
 from isoglot.report.parts import errors_table, named_figures, number
 from isoglot.report.systems import Column
 from isoglot.report.tables import Table, contrasts_table, overall, systems_table
-from isoglot.studies.figures import AGREEMENT, EVERYTHING, Figures, Gains, Part, consistency, gains
+from isoglot.studies.figures import AGREEMENT, EVERYTHING, Figures, Gains, Part, consistency, gains, main_columns
 from isoglot.studies.recipe import BASE
 
 _DIGITS = 12  # of a fingerprint
@@ -85,9 +85,7 @@ def _language_tables(figures: Figures, part: Part) -> Iterator[Table]:
     tags = list(by_language[labels[0]])
     if len(tags) < 2:
         return
-    first = by_language[labels[0]][tags[0]]
-    main = next(key.removeprefix("monolingual_") for key in first if key.startswith("monolingual_"))
-    keys = [f"monolingual_{main}", f"cross_lingual_{main}", f"multilingual_{main}", "rank_distance", AGREEMENT]
+    keys = [column.key for column in main_columns(means[labels[0]]["grid"]["measure"])] + [AGREEMENT]
     for key in keys:
         rows = tuple((label, *(number(by_language[label].get(tag, {}).get(key)) for tag in tags)) for label in labels)
         if any(cell != "-" for row in rows for cell in row[1:]):

@@ -13,14 +13,7 @@ from isoglot.training.config import TrainConfig
 
 
 def model_card(config: TrainConfig, record: dict[str, Any], plan: BatchPlan, results: dict[str, Results]) -> str:
-    """The card as Markdown with the hub's metadata at its head.
-
-    Args:
-        config: of the run.
-        record: `run.json`.
-        plan: of the run.
-        results: of the initial and the trained model on held-out pairs; may be empty.
-    """
+    """The card as Markdown with the hub's metadata at its head; `record` is `run.json`, `results` may be empty."""
     metadata = {
         "library_name": "sentence-transformers",
         "pipeline_tag": "sentence-similarity",

@@ -10,7 +10,7 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -73,17 +73,11 @@ def names_apart(sources: Sequence[str]) -> dict[str, tuple[str, str]]:
 
 @dataclass(frozen=True)
 class Targets:
-    """Vectors that a student is held to.
+    """Vectors that a student is held to."""
 
-    Attributes:
-        vectors: `(vectors, dimensions)`, unit length.
-        query: `(table rows,)`; the vector of each row's query, -1 where none was made.
-        passage: `(table rows,)`; the vector of each row's passage.
-    """
-
-    vectors: torch.Tensor
-    query: IntArray
-    passage: IntArray
+    vectors: torch.Tensor  # `(vectors, dimensions)`, unit length
+    query: IntArray  # `(table rows,)`; the vector of each row's query, -1 where none was made
+    passage: IntArray  # `(table rows,)`; the vector of each row's passage
 
 
 def planned_dataset(
@@ -97,24 +91,15 @@ def planned_dataset(
 ) -> Dataset:
     """A data set whose row n is row n of the plan, or of a process's share of it.
 
-    Only numbers are stored; texts are taken from the pairs' store batch by batch, so the plan of a long run costs eight
-    bytes a pair. Workers that load batches get numbers and the store's files, not texts. The column `negatives` holds
-    lists: those of the row that gives the query, because a mined row's negatives are those that its own query confuses
-    (see `isoglot.enrich.negatives`).
-
-    Args:
-        pairs: the table.
-        plan: the order.
-        targets: vectors that become the column `target`.
-        translated: add `translated_passage` to cross-lingual batches, the passage in the query's language. The example
-            has it, because its query is in that language, so the plan says all there is to say.
-        negatives: at most so many of each pair; all where not given.
-        process: rank of the process and how many there are.
+    Only numbers are stored, eight bytes a pair; texts are taken from the pairs' store batch by batch. The column
+    `negatives` holds lists: those of the row that gives the query, because a mined row's negatives are those that its
+    own query confuses (see `isoglot.enrich.negatives`), at most so many of each pair. Targets become the column
+    `target`. With `translated`, cross-lingual batches have `translated_passage`, the passage in the query's language,
+    which the example has, because its query is in it. A process is its rank and how many there are.
     """
     query_rows, passage_rows = plan.share(*process).table_rows(pairs.translations())
     with_negatives = negatives != 0 and bool((pairs.numbers.negatives_count > 0).any())
-    groups = text_groups(pairs) if with_negatives else None
-    fetch = _Fetch(pairs, targets, translated, negatives, groups)
+    fetch = _Fetch(pairs, targets, translated, negatives, text_groups(pairs) if with_negatives else None)
     table = pa.table({"query_row": query_rows, "passage_row": passage_rows})
     return Dataset(InMemoryTable(table), fingerprint=generate_random_fingerprint()).with_transform(fetch)
 
@@ -140,13 +125,11 @@ class _Fetch:
             columns["translated_passage"] = self.pairs.texts("passage", queries)
         if self.groups is not None:
             columns["negatives"] = [texts[: self.negatives] for texts in self.pairs.negatives(queries)]
-            numbers = self.pairs.negative_numbers(queries)
-            columns["negative_groups"] = [self.groups[some[: self.negatives]].tolist() for some in numbers]
+            found = self.pairs.negative_numbers(queries)
+            columns["negative_groups"] = [self.groups[some[: self.negatives]].tolist() for some in found]
         if self.targets is not None:
-            vectors, targets = self.targets.vectors, self.targets
-            columns["target"] = list(
-                torch.stack([vectors[targets.query[queries]], vectors[targets.passage[passages]]], dim=1)
-            )
+            numbers = np.stack([self.targets.query[queries], self.targets.passage[passages]], axis=1)
+            columns["target"] = list(self.targets.vectors[numbers])
         return columns
 
     def __deepcopy__(self, _: object) -> _Fetch:
@@ -178,12 +161,7 @@ def with_limit(model: SentenceTransformer, tokens: int | None) -> SentenceTransf
 
 
 class Collator:
-    """Texts of a batch to the tensors that the trainer expects, each role with its prompt and token limit.
-
-    Args:
-        model: the model whose tokenizer is used.
-        limits: tokens by role; None for the model's own limit.
-    """
+    """Texts of a batch to tensors for the trainer, each role with its prompt and token limit, None for the model's."""
 
     valid_label_columns = ("label",)  # read by the trainer
 
@@ -228,10 +206,8 @@ def make_targets(
 ) -> Targets:
     """Encode with the initial model, each text once, what every text that the plan uses is held to.
 
-    With `target: own` that is the text's own vector; with `target: english` that of the same query or passage in
-    English; with `target: translations` the mean over the passages of its example in all languages, for a text that is
-    query and passage at once, as aligned sentences are. Such a text is encoded as a passage only. A text that has no
-    such translations keeps its own vector.
+    See `isoglot.training.config.Distillation`. With `target: translations` a text that is query and passage at once, as
+    aligned sentences are, is encoded as a passage only. A text that has no such translations keeps its own vector.
 
     Raises:
         InputError: if the target is English and no pair is in English.
@@ -249,8 +225,10 @@ def make_targets(
     asked, found = np.unique(source[query_rows]), np.unique(source[passage_rows])
     with progress("Encoding targets with the initial model", len(asked) + len(found)) as advance:
         encode = partial(embed, model, store=store, bf16=bf16, on_progress=advance)
-        parts = [encode(_texts(pairs, "query", asked), "query"), encode(_texts(pairs, "passage", found), "passage")]
-    vectors = np.concatenate(parts)
+        roles: dict[Role, IntArray] = {"query": asked, "passage": found}
+        vectors = np.concatenate(
+            [encode(cast(list[str], pairs.texts(role, rows)), role) for role, rows in roles.items()]
+        )
     query, passage = (np.full(len(pairs), -1, np.int64) for _ in range(2))
     query[query_rows] = np.searchsorted(asked, source[query_rows])
     passage[passage_rows] = len(asked) + np.searchsorted(found, source[passage_rows])
@@ -286,19 +264,10 @@ def _english_rows(pairs: ParallelPairs) -> IntArray:
     return source
 
 
-def _texts(pairs: ParallelPairs, role: Role, rows: IntArray) -> list[str]:
-    texts = pairs.texts(role, rows)
-    if any(text is None for text in texts):
-        raise InputError("a pair without a query cannot be trained on")
-    return [str(text) for text in texts]
-
-
 def _means_by(vectors: FloatArray, keys: IntArray) -> FloatArray:
     """Each vector replaced by the unit mean of those with its key."""
-    if not len(keys):
-        return vectors
-    _, number = np.unique(keys, return_inverse=True)
-    sums = np.zeros((number.max() + 1, vectors.shape[1]), np.float32)
+    distinct, number = np.unique(keys, return_inverse=True)
+    sums = np.zeros((len(distinct), vectors.shape[1]), np.float32)
     np.add.at(sums, number, vectors)
     sums /= np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
     return sums[number]

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.utils.data import DataLoader
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from isoglot.batching.plan import BatchPlan
@@ -20,7 +21,7 @@ from isoglot.training import processes
 from isoglot.training.config import TrainConfig
 from isoglot.training.data import Collator, planned_dataset
 from isoglot.training.model_setup import in_bf16
-from isoglot.training.preparation import Prepared, describe_data, describe_plan, plan_lines
+from isoglot.training.preparation import describe_data, describe_plan, plan_lines
 from isoglot.training.run import begin
 from isoglot.training.trainer import TrainingLog
 from isoglot.training.trainer_setup import Fit
@@ -89,9 +90,6 @@ def estimate(config: TrainConfig) -> Estimate:
 
     Batches differ in length, so seconds are scaled by tokens. The final scoring of held-out pairs is not counted.
 
-    Args:
-        config: of the run.
-
     Raises:
         InputError: if the run could not start, or if there are several processes.
     """
@@ -102,16 +100,17 @@ def estimate(config: TrainConfig) -> Estimate:
     sizes = [(p.numel(), p.requires_grad) for p in whole.model.parameters()]
     tokens_per_step = float(np.mean(_tokens(whole, _some_steps(plan, _TOKENISED_STEPS))))
     timed = _some_steps(plan, _TIMED_STEPS)
-    part = replace(
-        whole,
-        config=config.model_copy(update={"report_to": ()}),
-        prepared=replace(whole.prepared, plan=timed),
-    )
+    silent = config.model_copy(update={"report_to": ()})
+    part = replace(whole, config=silent, prepared=replace(whole.prepared, plan=timed))
     step_seconds, look_seconds, target_seconds = _take_steps(part)
     counted = slice(1 if timed.steps > 1 else 0, None)
     per_token = sum(step_seconds[counted]) / max(1, sum(_tokens(whole, timed)[counted]))
     per_step = tokens_per_step * per_token
     looks = plan.steps // config.validation.every
+    texts, timed_texts = (  # distinct queries and passages
+        sum(len(np.unique(rows)) for rows in some.table_rows(whole.prepared.pairs.translations()))
+        for some in (plan, timed)
+    )
     return Estimate(
         data=describe_data(whole.prepared),
         plan=describe_plan(plan),
@@ -120,12 +119,12 @@ def estimate(config: TrainConfig) -> Estimate:
         weights=sum(size for size, _ in sizes),
         trained_weights=sum(size for size, trained in sizes if trained),
         device=str(whole.model.device),
-        bf16=in_bf16(config, whole.model),
+        bf16=in_bf16(config.bf16, whole.model.device),
         seconds_per_step=per_step,
         seconds={
             "training": per_step * plan.steps,
             "held-out pairs": look_seconds * looks,
-            "targets": target_seconds * _texts(whole.prepared, plan) / _texts(whole.prepared, timed),
+            "targets": target_seconds * texts / timed_texts,
         },
         peak_memory=_peak_memory(whole.model.device),
         lines=tuple(plan_lines(whole.prepared)),
@@ -169,32 +168,18 @@ def _take_steps(fit: Fit) -> tuple[list[float], float, float]:
 def _some_steps(plan: BatchPlan, most: int) -> BatchPlan:
     """Steps spread evenly over a plan."""
     steps = np.unique(np.linspace(0, plan.steps - 1, most).round().astype(np.int64))
-    rows = (steps[:, None] * plan.batch_size + np.arange(plan.batch_size)).ravel()
-    return replace(
-        plan,
-        kind=plan.kind[steps],
-        example=plan.example[rows],
-        query_language=plan.query_language[rows],
-        passage_language=plan.passage_language[rows],
-    )
+    return plan.select(steps, slice(None))
 
 
 def _tokens(fit: Fit, plan: BatchPlan) -> list[int]:
     """Tokens of each step, padding not counted."""
     loss = fit.config.loss
     rows = planned_dataset(fit.prepared.pairs, plan, translated=loss.over_translations, negatives=loss.negatives)
-    collate, counts = Collator(fit.model, fit.limits), []
-    for start in range(0, len(rows), plan.batch_size):
-        columns = rows[start : start + plan.batch_size]
-        batch = collate([dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)])
+    counts = []
+    for batch in DataLoader(rows, plan.batch_size, collate_fn=Collator(fit.model, fit.limits)):
         read = sum(int(value.sum()) for name, value in batch.items() if name.endswith("attention_mask"))
         counts.append(read or sum(value.numel() for name, value in batch.items() if name.endswith("input_ids")))
     return counts
-
-
-def _texts(prepared: Prepared, plan: BatchPlan) -> int:
-    """Distinct queries and passages that a plan uses."""
-    return sum(len(np.unique(rows)) for rows in plan.table_rows(prepared.pairs.translations()))
 
 
 def _peak_memory(device: torch.device) -> int | None:

@@ -22,14 +22,10 @@ their gradients once more, 16 tokens on one core; for other devices it is a caut
 
 
 def by_length(features: dict[str, Any], most: int | None = None) -> list[tuple[Tensor | None, dict[str, Any]]]:
-    """Split tokenised texts into parts of like length.
+    """Split tokenised texts into parts of like length, each of at most so many texts.
 
-    Args:
-        features: as a model's `preprocess` gives them; without `attention_mask` they are left whole.
-        most: texts in a part; any number if None.
-
-    Returns:
-        Parts with the places of their rows in the column, None for all rows in their order.
+    Features are as a model's `preprocess` gives them; without `attention_mask` they are left whole. With each part come
+    the places of its rows in the column, None for all rows in their order.
     """
     mask = features.get("attention_mask")
     if mask is None or mask.dim() != 2:
@@ -47,11 +43,10 @@ def by_length(features: dict[str, Any], most: int | None = None) -> list[tuple[T
         rows, longest = torch.from_numpy(order[start:end]).to(mask.device), int(lengths[order[end - 1]])
         kept = slice(longest) if starts_full else slice(width - longest, None)
         cut = {
-            name: value[rows]
+            name: value[rows][:, kept] if value.shape[1:2] == (width,) else value[rows]
             for name, value in features.items()
             if isinstance(value, Tensor) and value.shape[:1] == (count,)
         }
-        cut = {name: value[:, kept] if value.shape[1:2] == (width,) else value for name, value in cut.items()}
         parts.append((rows, features | cut))
     return parts
 
@@ -59,13 +54,8 @@ def by_length(features: dict[str, Any], most: int | None = None) -> list[tuple[T
 def cheapest_cuts(lengths: IntArray, call: int, most: int) -> list[int]:
     """Where to cut texts, the shortest first, so that calls and padded tokens together cost least.
 
-    Args:
-        lengths: `(texts,)`, ascending.
-        call: what a call costs, in tokens.
-        most: texts in a call.
-
-    Returns:
-        The end of each call, ascending; the last is the number of texts.
+    Lengths are `(texts,)`, ascending; `call` is what a call costs, in tokens, `most` the texts in one. Gives the end of
+    each call, ascending; the last is the number of texts.
 
     Eight texts of 10 tokens and one of 100 are 900 tokens in one call, 180 in two; two of 10 and one of 12 are left.
 

@@ -1,14 +1,15 @@
 """Objectives: terms as plain functions of vectors, and the module that adds them up for a trainer.
 
 Each term takes vectors of any length, compares them by their cosine and returns a scalar, a mean over the batch. Row n
-of every argument belongs to example n. Three terms compare a passage with its translation; a batch that holds both puts
-the translations behind the passages, in the same column, so that one pass of the encoder serves both.
+of every argument belongs to example n; temperatures are above 0. Three terms compare passages with `translated`, the
+same in another language; a batch that holds both puts them behind the passages, so that one pass encodes both.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -33,21 +34,14 @@ def info_nce(
 ) -> Tensor:
     """InfoNCE (arXiv 1807.03748): every query is to find its passage among all passages of the batch.
 
-    `-log( exp(s(q_i, p_i) / t) / sum over d of exp(s(q_i, d) / t) )`, the sum over all passages and all negatives.
-    With `symmetric` the mean of that and of the same with the roles exchanged, where a passage is to find its query
-    among the queries; negatives then count for the queries only.
+    `-log( exp(s(q_i, p_i) / t) / sum over d of exp(s(q_i, d) / t) )`, with `t` the temperature and the sum over
+    all passages and negatives. With `symmetric` the mean of that and of the same with the roles exchanged, where a
+    passage is to find its query among the queries; negatives then count for the queries only.
 
-    Args:
-        queries: `(batch, dimensions)`.
-        passages: `(batch, dimensions)`.
-        negatives: `(any number, dimensions)`; further passages that answer none of the queries.
-        temperature: `t`, above 0.
-        symmetric: also let each passage find its query.
-        left_out: `(batch, passages + negatives)`; true where a candidate that is not the query's own passage answers it
-            all the same. It is left out of that query's sum, and the query out of that passage's.
-
-    Returns:
-        From 0; `log(passages + negatives)` for vectors that tell nothing apart.
+    Queries and passages are `(batch, dimensions)`, negatives `(any number, dimensions)`, further passages that answer
+    none of the queries. `left_out` is `(batch, passages + negatives)`, true where a candidate that is not the query's
+    own passage answers it all the same: it is left out of that query's sum, and the query out of that passage's. The
+    value is from 0; `log(passages + negatives)` for vectors that tell nothing apart.
 
     Two queries at right angles, each on its passage: -log(e / (e + 1)).
 
@@ -72,12 +66,7 @@ def distillation(vectors: Tensor, targets: Tensor) -> Tensor:
     For unit vectors that is half the squared distance, the term of arXiv 2004.09813 and of MIMO (arXiv 2605.31171) up
     to a factor.
 
-    Args:
-        vectors: `(..., dimensions)`.
-        targets: the same shape.
-
-    Returns:
-        From 0, where every vector points where its target does, to 2.
+    Both are `(..., dimensions)`; from 0, where every vector points where its target does, to 2.
 
     >>> distillation(torch.tensor([[2.0, 0.0], [0.0, 1.0]]), torch.tensor([[1.0, 0.0], [1.0, 0.0]])).item()
     0.5
@@ -91,13 +80,7 @@ def semantic_contrastive(passages: Tensor, translated: Tensor, *, temperature: f
     Deviations: the translations are those of the batch's passages, not of a separate parallel corpus, and languages
     may differ from row to row.
 
-    Args:
-        passages: `(batch, dimensions)`.
-        translated: `(batch, dimensions)`; the passages in another language.
-        temperature: of InfoNCE.
-
-    Returns:
-        From 0.
+    Both are `(batch, dimensions)`; from 0.
 
     >>> axes = torch.eye(2)
     >>> round(semantic_contrastive(axes, axes, temperature=1.0).item(), 4)  # each passage on its translation
@@ -118,14 +101,7 @@ def language_contrastive(queries: Tensor, passages: Tensor, translated: Tensor, 
     Deviations: k is a query of the batch in place of a text from a non-parallel corpus, and the constant log 4 is taken
     off, so that the smallest value is 0; gradients are those without it.
 
-    Args:
-        queries: `(batch, dimensions)`, a batch of at least 2.
-        passages: `(batch, dimensions)`.
-        translated: `(batch, dimensions)`; the passages in another language.
-        temperature: `t`, above 0.
-
-    Returns:
-        From 0, where a wrong query cannot tell the two languages apart.
+    All are `(batch, dimensions)`, a batch of at least 2; from 0, where a wrong query cannot tell the languages apart.
 
     The second passage's translation lies on the first query: scores 0 and 1 for one wrong pair, 0 and 0 for the other,
     so half of -log(4 e / (1 + e)^2).
@@ -136,9 +112,8 @@ def language_contrastive(queries: Tensor, passages: Tensor, translated: Tensor, 
     >>> round(language_contrastive(axes, axes, axes[[0, 0]], temperature=1.0).item(), 4)
     0.1201
     """
-    gap = (_cosines(queries, passages) - _cosines(queries, translated)) / temperature
     wrong = ~torch.eye(len(queries), dtype=torch.bool, device=queries.device)
-    gap = gap[wrong]
+    gap = ((_cosines(queries, passages) - _cosines(queries, translated)) / temperature)[wrong]
     return (softplus(gap) + softplus(-gap)).mean() - math.log(4)
 
 
@@ -151,14 +126,7 @@ def jensen_shannon(queries: Tensor, passages: Tensor, translated: Tensor, *, tem
     Deviations: that paper pairs English with one other language; here the two languages are those of the row, and may
     differ from row to row. This is the divergence; its square root, the distance, has an unbounded gradient at 0.
 
-    Args:
-        queries: `(batch, dimensions)`.
-        passages: `(batch, dimensions)`.
-        translated: `(batch, dimensions)`; the passages in another language.
-        temperature: of both softmaxes, above 0.
-
-    Returns:
-        From 0, where both distributions are one, to log 2, where they do not overlap.
+    All are `(batch, dimensions)`; from 0, where both distributions are one, to log 2, where they do not overlap.
 
     At a temperature of 1 / log 3 a query scores (3/4, 1/4) over two passages and (1/4, 3/4) over their exchanged
     translations: 3/4 log(3/2) + 1/4 log(1/2).
@@ -186,26 +154,23 @@ class Objective(nn.Module):
     whole vectors, so that held-out losses of different objectives compare.
 
     With `matryoshka` the sum is taken again over the first so many dimensions of all vectors, once for each size, and
-    all are added up with equal weight (arXiv 2205.13147). Cosines make up for the length of what is left.
+    all are added up with equal weight (arXiv 2205.13147).
 
     A candidate that says what a query's own passage says is not held against it: in a batch of `isoglot train` one of
     the same group (see `Translations.group`), be it a mined negative of another query; else one of the same tokens.
-
     Texts of unlike length are encoded apart; see `isoglot.training.lengths`.
 
-    With `mini_batch` so many texts are encoded at a time and nothing of a pass is kept but the vectors; a pass is
-    repeated, with the same random numbers, when its gradient is due. That is what gradient caching does (GradCache,
-    arXiv 2101.06983): memory for activations is that of one mini-batch, gradients are those of the whole batch, and
-    each text is encoded once more.
+    With `mini_batch` so many texts are encoded at a time and only their vectors are kept; each pass is repeated, with
+    the same random numbers, when its gradient is due. As in GradCache (arXiv 2101.06983), memory for activations is
+    that of one mini-batch, and gradients are those of the whole batch.
 
-    Where several processes train together, each with its share of a batch, every one of them computes the value of the
-    whole batch from the vectors of all. Its gradients are to be averaged over the processes, as wrappers that train in
-    parallel do; the mean is the gradient that one process with the whole batch would have.
+    Of several processes, each with its share of a batch, every one computes the value of the whole batch from the
+    vectors of all. Averaged over the processes, the gradients are those that one process would have.
 
     Args:
         model: the model to train.
         temperature: of every term that has one.
-        symmetric: of InfoNCE.
+        symmetric: in InfoNCE, also let each passage find its query.
         contrastive_weight: of InfoNCE.
         distillation_weight: of the distance of queries and passages from their targets.
         semantic_weight: of `semantic_contrastive`.
@@ -236,10 +201,8 @@ class Objective(nn.Module):
         dimensions = int(model.get_embedding_dimension() or 0)
         for size in matryoshka:
             if not 0 < size < dimensions:
-                raise InputError(
-                    f"matryoshka {size}: the model has {dimensions} dimensions; give sizes from 1 to {dimensions - 1}, "
-                    "the whole vector is trained anyway"
-                )
+                right = f"give sizes from 1 to {dimensions - 1}, the whole vector is trained anyway"
+                raise InputError(f"matryoshka {size}: the model has {dimensions} dimensions; {right}")
         self.model = model
         self.temperature, self.symmetric, self.mini_batch = temperature, symmetric, mini_batch
         self.contrastive_weight, self.distillation_weight = contrastive_weight, distillation_weight
@@ -288,18 +251,17 @@ class Objective(nn.Module):
         translated: Tensor,
         targets: Tensor,
     ) -> Tensor:
-        terms, three = [], (queries, passages, translated)
+        terms, three, t = [], (queries, passages, translated), self.temperature
         if self.contrastive_weight:
             terms.append(self.contrastive_weight * self._info_nce(queries, passages, negatives, left_out))
         if len(targets):
             terms.append(self.distillation_weight * distillation(torch.stack([queries, passages], 1), targets))
         if self.semantic_weight and len(translated):
-            value = semantic_contrastive(passages, translated, temperature=self.temperature)
-            terms.append(self.semantic_weight * value)
+            terms.append(self.semantic_weight * semantic_contrastive(passages, translated, temperature=t))
         if self.language_weight and len(translated):
-            terms.append(self.language_weight * language_contrastive(*three, temperature=self.temperature))
+            terms.append(self.language_weight * language_contrastive(*three, temperature=t))
         if self.jensen_shannon_weight and len(translated):
-            terms.append(self.jensen_shannon_weight * jensen_shannon(*three, temperature=self.temperature))
+            terms.append(self.jensen_shannon_weight * jensen_shannon(*three, temperature=t))
         return torch.stack(terms).sum()
 
     def _info_nce(self, queries: Tensor, passages: Tensor, negatives: Tensor, left_out: Tensor) -> Tensor:
@@ -310,11 +272,9 @@ class Objective(nn.Module):
     def _encode(self, features: dict[str, Any]) -> Tensor:
         """Vectors of a column, `(rows, dimensions)`, as `encode` gives them but for a normalisation of its own."""
         parts = by_length(features, self.mini_batch)
-        if self.mini_batch is None:
-            vectors = torch.cat([self._vectors(part) for _, part in parts])
-        else:
-            kept = [checkpoint(self._vectors, part, use_reentrant=False) for _, part in parts]
-            vectors = torch.cat(cast(list[Tensor], kept))
+        repeated = partial(checkpoint, self._vectors, use_reentrant=False)
+        encode = self._vectors if self.mini_batch is None else repeated
+        vectors = torch.cat([encode(part) for _, part in parts])
         rows = [rows for rows, _ in parts if rows is not None]
         return vectors[torch.cat(rows).argsort()] if rows else vectors
 
@@ -345,8 +305,7 @@ def _says_the_same(passages: Tensor, negatives: Tensor) -> Tensor:
 class _Gathered(torch.autograd.Function):
     """Rows of all processes, in order of rank; each may have another number of them.
 
-    All processes compute one value of the same rows, so the sum over processes of the gradients of a row is the number
-    of processes times the local one: nothing need be sent back.
+    All processes compute one value of the same rows, so their gradients of a row are equal: nothing need be sent back.
     """
 
     @staticmethod

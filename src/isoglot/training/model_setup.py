@@ -19,22 +19,22 @@ from isoglot.pairs import ParallelPairs
 from isoglot.sources import load_pairs
 from isoglot.training.config import Freeze, Lora, TrainConfig
 from isoglot.training.losses import Objective
-from isoglot.training.trainer import has_bf16
 
 
-def in_bf16(config: TrainConfig, model: SentenceTransformer) -> bool:
-    """Whether the run computes in bfloat16."""
-    return has_bf16(str(model.device)) if config.bf16 is None else config.bf16
+def in_bf16(wanted: bool | None, device: torch.device) -> bool:
+    """Whether to compute in bfloat16; if nothing is wanted, where the device multiplies it faster than float32."""
+    if wanted is not None:
+        return wanted
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
 
 
 def initial_model(config: TrainConfig, pairs: ParallelPairs) -> SentenceTransformer:
     """The model that training starts from, in float32, with its remedy if the run wants one.
 
     Where half-precision weights were trained as they are, most steps would be too small to change them.
-
-    Args:
-        config: of the run.
-        pairs: what a remedy is fitted on if the configuration names nothing else.
+    The remedy is fitted on the pairs if the configuration names nothing else.
 
     Raises:
         InputError: if the model comes with adapters that the configuration cannot be followed with.
@@ -49,17 +49,9 @@ def initial_model(config: TrainConfig, pairs: ParallelPairs) -> SentenceTransfor
         raise InputError(f"average {config.average}: the adapters of {config.model} cannot be averaged; leave it out")
     if config.debias is None:
         return model
-    settings = config.debias
-    return debias(
-        model,
-        load_pairs(settings.source) if settings.source else pairs,
-        remedy=settings.remedy,
-        directions=settings.directions,
-        examples=settings.examples,
-        seed=config.seed,
-        store=embedding_store(),
-        bf16=in_bf16(config, model),
-    )
+    pairs = load_pairs(config.debias.source) if config.debias.source else pairs
+    settings, bf16 = config.debias.model_dump(exclude={"source"}), in_bf16(config.bf16, model.device)
+    return debias(model, pairs, seed=config.seed, store=embedding_store(), bf16=bf16, **settings)
 
 
 def make_trainable(model: SentenceTransformer, config: TrainConfig) -> Objective:
@@ -78,7 +70,19 @@ def make_trainable(model: SentenceTransformer, config: TrainConfig) -> Objective
     freeze(model, config.freeze)
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise InputError(f"freeze: nothing of {config.model} is left to train; freeze less")
-    return objective(model, config)
+    loss = config.loss
+    return Objective(
+        model,
+        temperature=loss.temperature,
+        symmetric=loss.symmetric,
+        contrastive_weight=loss.weight,
+        distillation_weight=loss.distillation.weight if loss.distillation else 0.0,
+        semantic_weight=loss.semantic_contrastive,
+        language_weight=loss.language_contrastive,
+        jensen_shannon_weight=loss.jensen_shannon,
+        matryoshka=loss.matryoshka or (),
+        mini_batch=loss.mini_batch,
+    )
 
 
 def set_dropout(model: nn.Module, probability: float) -> None:
@@ -97,11 +101,7 @@ def transformers_of(model: SentenceTransformer) -> list[Any]:
 
 
 def freeze(model: SentenceTransformer, settings: Freeze) -> None:
-    """Take what the settings name out of training.
-
-    Raises:
-        InputError: if the model has too few layers.
-    """
+    """Take what the settings name out of training; naming layers that the model has not is an error."""
     if settings.head:
         for module in split_head(model)[1]:
             module.requires_grad_(False)
@@ -184,27 +184,6 @@ def train_adapters(model: SentenceTransformer) -> None:
             layer.set_adapter(layer.active_adapters)
 
 
-def objective(model: SentenceTransformer, config: TrainConfig) -> Objective:
-    """What the configuration wants minimised.
-
-    Raises:
-        InputError: if the model has too few dimensions.
-    """
-    loss = config.loss
-    return Objective(
-        model,
-        temperature=loss.temperature,
-        symmetric=loss.symmetric,
-        contrastive_weight=loss.weight,
-        distillation_weight=loss.distillation.weight if loss.distillation else 0.0,
-        semantic_weight=loss.semantic_contrastive,
-        language_weight=loss.language_contrastive,
-        jensen_shannon_weight=loss.jensen_shannon,
-        matryoshka=loss.matryoshka or (),
-        mini_batch=loss.mini_batch,
-    )
-
-
 def trained_weights(model: SentenceTransformer, share: float) -> dict[str, torch.Tensor]:
     """Copies of the weights that `average` moves back to, by name; none where it has nothing to do.
 
@@ -227,11 +206,7 @@ def average(model: SentenceTransformer, initial: dict[str, torch.Tensor], share:
 
 
 def merge_adapters(model: SentenceTransformer) -> None:
-    """Add the adapters to the weights they stand beside, in place; what is left is an ordinary model.
-
-    Args:
-        model: any with LoRA adapters; others stay as they are.
-    """
+    """Add LoRA adapters to the weights they stand beside, in place; what is left is an ordinary model."""
     for transformer in adapted(model):
         for name, layer in _adapted_layers(transformer):
             layer.merge()

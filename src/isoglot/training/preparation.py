@@ -36,29 +36,17 @@ class OverlapFound(TypedDict):
 
 @dataclass(frozen=True)
 class Prepared:
-    """The data of a run.
+    """The data of a run."""
 
-    Attributes:
-        pairs: what is trained on.
-        held_out: what is not; None for nothing.
-        plan: the order of training, of whole batches.
-        held_out_plan: batches of the held-out pairs.
-        checked: what each evaluation set has in common with the pairs as they were read.
-    """
-
-    pairs: ParallelPairs
-    held_out: ParallelPairs | None
-    plan: BatchPlan
+    pairs: ParallelPairs  # what is trained on
+    held_out: ParallelPairs | None  # what is not; None for nothing
+    plan: BatchPlan  # the order of training, of whole batches
     held_out_plan: BatchPlan | None
-    checked: tuple[OverlapFound, ...] = ()
+    checked: tuple[OverlapFound, ...] = ()  # what each evaluation set has in common with the pairs as they were read
 
 
 def prepare(config: TrainConfig, checked: Sequence[OverlapFound] = ()) -> Prepared:
-    """Read the data and plan the batches.
-
-    Args:
-        config: everything about the run.
-        checked: evaluation sets whose texts the caller has looked for in the data already.
+    """Read the data and plan the batches; `checked` are evaluation sets that the caller has looked for already.
 
     Raises:
         InputError: if the data cannot be used as the configuration wants it.
@@ -86,52 +74,39 @@ def prepare(config: TrainConfig, checked: Sequence[OverlapFound] = ()) -> Prepar
         try:  # held-out pairs are few, so their batches are small
             held_out_plan = _plan(config, held_out, min(size, 16), _HELD_OUT_BATCHES)
         except InputError as error:
-            raise InputError(
-                f"held-out pairs are too few: {error}; raise validation.examples or set it to 0"
-            ) from error
+            mending = "raise validation.examples or set it to 0"
+            raise InputError(f"held-out pairs are too few: {error}; {mending}") from error
     return Prepared(pairs, held_out, plan, held_out_plan, (*checked, *found))
 
 
 def _checked(pairs: ParallelPairs, sets: Sequence[EvaluationSet]) -> tuple[ParallelPairs, tuple[OverlapFound, ...]]:
-    """The pairs without what evaluation sets hold, and what was found of each set.
-
-    Raises:
-        InputError: if there is overlap that is to be refused, or nothing is left.
-    """
+    """The pairs without what evaluation sets hold, and what was found of each set."""
     found: list[OverlapFound] = []
-    kept = pairs
     for settings in sets:
         evaluation = load_benchmark(settings.benchmark, settings.data, languages=settings.languages)
-        overlap = find_overlap(kept, evaluation)
+        overlap = find_overlap(pairs, evaluation)
         if settings.on_overlap == "refuse":
             refuse_overlap(overlap)
         found.append(
-            {
-                "benchmark": settings.benchmark,
-                "fingerprint": evaluation.fingerprint,
-                "examples_with_overlap": len(overlap.example_ids),
-                "on_overlap": settings.on_overlap,
-            }
+            OverlapFound(
+                benchmark=settings.benchmark,
+                fingerprint=evaluation.fingerprint,
+                examples_with_overlap=len(overlap.example_ids),
+                on_overlap=settings.on_overlap,
+            )
         )
         if settings.on_overlap == "drop":
-            kept = without_overlap(kept, overlap)
-    if not len(kept):
+            pairs = without_overlap(pairs, overlap)
+    if not len(pairs):
         raise InputError("every training example holds text of an evaluation set; train on something else")
-    return kept, tuple(found)
+    return pairs, tuple(found)
 
 
 def _plan(config: TrainConfig, pairs: ParallelPairs, size: int, steps: int) -> BatchPlan:
-    batches = config.batches
+    settings = config.batches.model_dump(exclude={"size", "neighbours"})
+    neighbours = math.gcd(config.batches.neighbours, size)  # held-out batches are smaller
     return plan_batches(
-        pairs.translations(),
-        batches.strategy,
-        batch_size=size,
-        steps=steps,
-        alpha=batches.alpha,
-        language_sampling=batches.language_sampling,
-        dataset_weights=batches.dataset_weights,
-        neighbours=math.gcd(batches.neighbours, size),  # held-out batches are smaller
-        seed=config.seed,
+        pairs.translations(), batch_size=size, steps=steps, neighbours=neighbours, seed=config.seed, **settings
     )
 
 

@@ -81,7 +81,14 @@ def begin(config: TrainConfig, checked: Sequence[OverlapFound] = ()) -> tuple[Fi
     check_report_to(config.report_to)
     prepared = prepare(config, checked)
     model = initial_model(config, prepared.pairs)
-    record = _record(config, model, prepared)
+    record = {
+        "model": {"name": config.model, "fingerprint": fingerprint(model)},
+        "data": describe_data(prepared),
+        "plan": describe_plan(prepared.plan),
+        "versions": versions(),
+        "threads": torch.get_num_threads(),
+        "processes": processes.count(),
+    }
     return Fit(config, model, make_trainable(model, config), prepared), record
 
 
@@ -124,11 +131,7 @@ def _holds_anything(output: Path) -> bool:
 
 
 def _alone_in(output: Path) -> IO[bytes]:
-    """Hold the run's folder as long as the result is open.
-
-    Raises:
-        InputError: if another process does.
-    """
+    """Hold the run's folder as long as the result is open; an error if another process does."""
     file = (output / "run.json").open("rb")
     if lock(file.fileno()) is False:
         file.close()
@@ -147,18 +150,6 @@ def _finish(fit: Fit, trained: SentenceTransformer, record: dict[str, Any], outp
     shutil.rmtree(output / "checkpoints", ignore_errors=True)
 
 
-def _record(config: TrainConfig, model: SentenceTransformer, prepared: Prepared) -> dict[str, Any]:
-    """What the outcome depends on."""
-    return {
-        "model": {"name": config.model, "fingerprint": fingerprint(model)},
-        "data": describe_data(prepared),
-        "plan": describe_plan(prepared.plan),
-        "versions": versions(),
-        "threads": torch.get_num_threads(),
-        "processes": processes.count(),
-    }
-
-
 def _write_start(output: Path, config: TrainConfig, prepared: Prepared, record: dict[str, Any]) -> None:
     with write_whole(output / "plan.parquet") as temporary:
         writer = None
@@ -175,12 +166,9 @@ def _write_start(output: Path, config: TrainConfig, prepared: Prepared, record: 
 
 
 def _check_config(output: Path, config: TrainConfig, *, finished: bool) -> None:
-    """Whether a run began with these settings; where it lies does not count.
+    """Raises InputError, naming the key, if a run began with other settings; where it lies does not count.
 
     Nor do the paths of the model and the data while the run goes on, for both are compared by what they hold.
-
-    Raises:
-        InputError: naming the first key that differs.
     """
     began = yaml.safe_load((output / "config.yaml").read_text(encoding="utf-8"))
     for key, then, now in _differences(began, config.model_dump(mode="json")):
@@ -226,6 +214,7 @@ def _evaluate_held_out(
     results = {}
     for name, model in (("initial", load_encoder(config.model, max_tokens=config.max_tokens)), ("trained", trained)):
         reader = with_limit(model, None)  # or the trained model's tokenizer would keep and save what it is called with
-        results[name] = evaluate(reader, data, name=name, store=embedding_store(), bf16=in_bf16(config, model))
+        bf16 = in_bf16(config.bf16, model.device)
+        results[name] = evaluate(reader, data, name=name, store=embedding_store(), bf16=bf16)
         results[name].save(output / "results" / name)
     return results

@@ -22,7 +22,7 @@ import torch
 from datasets import Dataset
 from rich.progress import TextColumn
 from safetensors import SafetensorError
-from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer
+from sentence_transformers import SentenceTransformerTrainer
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
@@ -41,7 +41,6 @@ from isoglot.common.atomic import checksum, reason_of_the_system, write_json, wr
 from isoglot.common.errors import IsoglotError
 from isoglot.common.progress import console, time_left_bar
 from isoglot.training import processes
-from isoglot.training.data import Collator
 
 COMPLETE = "complete"  # a file in a checkpoint that says it was written to its end, and holds its files' checksums
 
@@ -51,30 +50,15 @@ class PlannedTrainer(SentenceTransformerTrainer):
 
     accelerate would hand whole batches to the processes in turn, shuffled by a sampler of its own; the loaders here are
     left as they are. Each process computes the loss of the whole batch, and gradients are averaged once a step.
-
-    Args:
-        model: the model to train.
-        args: sentence-transformers' own arguments, the batch size that of a process.
-        plan: the plan of whole batches, of which `train_dataset` holds this process's rows.
-        held_out_plan: the plan that `eval_dataset` follows.
-        collator: tokenises.
-        log: where each step's loss goes.
-        kwargs: as the trainer takes them.
+    The plan is that of whole batches, `train_dataset` holds this process's rows of it, and `eval_dataset` follows the
+    plan of held-out pairs. The rest is as sentence-transformers takes it, the batch size that of a process.
     """
 
     def __init__(
-        self,
-        model: SentenceTransformer,
-        args: TrainingArguments,
-        *,
-        plan: BatchPlan,
-        held_out_plan: BatchPlan | None,
-        collator: Collator,
-        log: TrainingLog,
-        **kwargs: Any,
+        self, *, plan: BatchPlan, held_out_plan: BatchPlan | None, training_log: TrainingLog, **kwargs: Any
     ) -> None:
-        super().__init__(model=model, args=args, data_collator=collator, **kwargs)
-        self.training_log = log
+        super().__init__(**kwargs)
+        self.training_log = training_log
         self.plan, self.held_out_plan = plan, held_out_plan
         self.reader = ThreadPoolExecutor(1)
         self.coming: Future[Any] | None = None
@@ -103,15 +87,8 @@ class PlannedTrainer(SentenceTransformerTrainer):
         return self._in_order(self.eval_dataset, self.held_out_plan.batch_size)
 
     def _in_order(self, dataset: Dataset, batch_size: int) -> DataLoader[Any]:
-        loader: DataLoader[Any] = DataLoader(
-            dataset,
-            batch_size=batch_size,
-            shuffle=False,
-            drop_last=True,
-            collate_fn=self.data_collator,
-            pin_memory=self.args.dataloader_pin_memory,
-        )
-        return loader
+        pin, collate = self.args.dataloader_pin_memory, self.data_collator
+        return DataLoader(dataset, batch_size, drop_last=True, collate_fn=collate, pin_memory=pin)
 
     def get_batch_samples(self, *args: Any) -> Any:
         """The batch of the next step; a thread reads and tokenises the one behind it while the model computes.
@@ -135,15 +112,10 @@ class PlannedTrainer(SentenceTransformerTrainer):
         return loss
 
     def compute_loss(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        """The loss, logged with the kind of its batch.
-
-        Raises:
-            IsoglotError: if it is not a number.
-        """
+        """The loss, logged with the kind of its batch; one that is not a number is an error."""
         loss = super().compute_loss(model, inputs, *args, **kwargs)
         if model.training:
-            step = self.state.global_step
-            value = float(loss.detach())
+            step, value = self.state.global_step, float(loss.detach())
             if not math.isfinite(value):
                 raise self._diverged(f"the loss is {value}", step + 1)
             self.training_log.step(step, KINDS[self.plan.kind[step]], value)
@@ -173,9 +145,7 @@ class PlannedTrainer(SentenceTransformerTrainer):
 
     def _load_best_model(self) -> None:
         """Back to the best checkpoint, wherever the run was moved; the library would go on if that failed."""
-        self._load_from_checkpoint(
-            str(Path(str(self.args.output_dir)) / Path(str(self.state.best_model_checkpoint)).name)
-        )
+        self._load_from_checkpoint(str(Path(self.args.output_dir, Path(str(self.state.best_model_checkpoint)).name)))
 
     def _diverged(self, what: str, step: int) -> IsoglotError:
         last = last_checkpoint(Path(str(self.args.output_dir)))
@@ -187,11 +157,7 @@ class PlannedTrainer(SentenceTransformerTrainer):
 
 @contextmanager
 def saving(what: str, folder: Path) -> Iterator[None]:
-    """Turn whatever the writers of weights raise when they cannot write into one clear error.
-
-    Raises:
-        IsoglotError: in place of theirs.
-    """
+    """Turn whatever the writers of weights raise when they cannot write into one clear IsoglotError."""
     try:
         yield
     except (OSError, RuntimeError, SafetensorError) as error:
@@ -341,10 +307,3 @@ def _is_sound(checkpoint: Path) -> bool:
     except ValueError:
         return False
     return written is None or written == _checksums(checkpoint)  # those of versions without checksums have none
-
-
-def has_bf16(device: str) -> bool:
-    """Whether the device multiplies bfloat16 faster than float32."""
-    if device.startswith("cuda"):
-        return bool(torch.cuda.is_bf16_supported())
-    return device == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())

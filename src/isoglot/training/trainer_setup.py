@@ -30,11 +30,7 @@ from isoglot.training.trainer import CompleteCheckpoints, EarlyStopping, Planned
 
 
 def check_report_to(names: Sequence[str]) -> None:
-    """Whether the services that a run reports to are known and installed.
-
-    Raises:
-        InputError: if one is not.
-    """
+    """Raises InputError if a service that a run reports to is not known or not installed."""
     for name in names:
         if name not in INTEGRATION_TO_CALLBACK:
             raise InputError(f"report_to {name}: not known; use some of {', '.join(sorted(INTEGRATION_TO_CALLBACK))}")
@@ -44,14 +40,7 @@ def check_report_to(names: Sequence[str]) -> None:
 
 @dataclass(frozen=True)
 class Fit:
-    """A model, what it is to minimise, and the data that it learns from.
-
-    Attributes:
-        config: of the run.
-        model: the model, frozen in part.
-        objective: what is minimised.
-        prepared: pairs and plan.
-    """
+    """A model, frozen in part, what it is to minimise, and the data that it learns from."""
 
     config: TrainConfig
     model: SentenceTransformer
@@ -64,15 +53,9 @@ class Fit:
         return {"query": self.config.query_tokens, "passage": self.config.passage_tokens}
 
     def run(self, output: Path, checkpoint: Path | None) -> SentenceTransformer:
-        """Train, from a checkpoint if there is one, and give the model averaged as the configuration wants it.
-
-        Args:
-            output: the run's folder, where the log and the checkpoints go.
-            checkpoint: the whole checkpoint to go on from.
-        """
+        """Train, from a checkpoint if there is one, and give the model averaged as the configuration wants it."""
         initial = trained_weights(self.model, self.config.average)
         targets = processes.in_turn(lambda: self.targets(embedding_store()))
-        # Only the first process writes; the null device takes the log of the others.
         log_file = output / "log.jsonl" if processes.rank() == 0 else Path(os.devnull)
         log = TrainingLog(log_file, int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0)
         callbacks: list[TrainerCallback] = [ProgressCallback(log, self.prepared.plan.steps), CompleteCheckpoints()]
@@ -91,37 +74,26 @@ class Fit:
             return None
         model = with_limit(self.model, None if None in limits else max(tokens for tokens in limits if tokens))
         pairs, plan = self.prepared.pairs, self.prepared.plan
-        return make_targets(model, pairs, plan, settings, store=store, bf16=in_bf16(self.config, model))
+        return make_targets(model, pairs, plan, settings, store=store, bf16=in_bf16(self.config.bf16, model.device))
 
     def trainer(
         self, folder: Path, targets: Targets | None, log: TrainingLog, callbacks: Sequence[TrainerCallback]
     ) -> PlannedTrainer:
-        """The trainer of this process.
-
-        Args:
-            folder: where checkpoints go.
-            targets: as `targets` gives them.
-            log: where each step's loss goes.
-            callbacks: what else happens at each step.
-        """
+        """The trainer of this process, with checkpoints in a folder."""
         config, prepared, negatives = self.config, self.prepared, self.config.loss.negatives
         held_out = None
         if prepared.held_out is not None and prepared.held_out_plan is not None:
             held_out = planned_dataset(prepared.held_out, prepared.held_out_plan, negatives=negatives)
+        process, translated = (processes.rank(), processes.count()), config.loss.over_translations
         trainer = PlannedTrainer(
-            self.model,
-            self._arguments(folder),
+            model=self.model,
+            args=self._arguments(folder),
             plan=prepared.plan,
             held_out_plan=prepared.held_out_plan,
-            collator=Collator(self.model, self.limits),
-            log=log,
+            data_collator=Collator(self.model, self.limits),
+            training_log=log,
             train_dataset=planned_dataset(
-                prepared.pairs,
-                prepared.plan,
-                targets,
-                translated=config.loss.over_translations,
-                negatives=negatives,
-                process=(processes.rank(), processes.count()),
+                prepared.pairs, prepared.plan, targets, translated=translated, negatives=negatives, process=process
             ),
             eval_dataset=held_out,
             loss=self.objective,
@@ -146,7 +118,7 @@ class Fit:
             max_grad_norm=config.optimizer.max_gradient_norm,
             lr_scheduler_type="linear",
             warmup_steps=round(config.optimizer.warmup * plan.steps),
-            bf16=in_bf16(config, self.model),
+            bf16=in_bf16(config.bf16, self.model.device),
             use_cpu=self.model.device.type == "cpu",
             seed=config.seed,
             eval_strategy="steps" if looks else "no",
