@@ -202,9 +202,8 @@ class RetrievalSet:
     @property
     def query_ids(self) -> list[str]:
         """Per query an id that is unique over languages, `example@language`."""
-        return [
-            f"{example}@{self.languages[n]}" for example, n in zip(self.query_example, self.query_language, strict=True)
-        ]
+        tags = (self.languages[n] for n in self.query_language.tolist())
+        return [f"{example}@{tag}" for example, tag in zip(self.query_example, tags, strict=True)]
 
     @property
     def fingerprint(self) -> str:

@@ -110,11 +110,6 @@ class Shared:
     language: IntArray
     key: IntArray
 
-    def of(self, examples: BoolArray) -> Shared:
-        """Those of the examples that a mask chooses."""
-        chosen = examples[self.example]
-        return Shared(self.example[chosen], self.language[chosen], self.key[chosen])
-
 
 def shared(rows: Rows, role: Literal["query", "passage"], key: IntArray) -> Shared:
     """Rows whose text of this role has a key that several examples have; `key`: `(texts,)`, -1 for none."""
@@ -168,7 +163,9 @@ def distinct(texts: ArrowTexts, rows: Rows, examples: int) -> tuple[BoolArray, i
     different = len(np.unique(connected([passage], examples)))
     kept = np.zeros(examples, np.bool_)
     kept[order[np.unique(group[order], return_index=True)[1]]] = True  # the first in the order of each group
-    return kept & first_with_key(asked.of(kept), order), examples - different, different - int(kept.sum())
+    left = kept[asked.example]
+    asked = Shared(asked.example[left], asked.language[left], asked.key[left])
+    return kept & first_with_key(asked, order), examples - different, different - int(kept.sum())
 
 
 def first_with_key(asked: Shared, order: IntArray) -> BoolArray:
