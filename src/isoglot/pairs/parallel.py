@@ -229,17 +229,25 @@ class ParallelPairs:
             stop = min(start + ROWS_AT_A_TIME, count)
             some = np.arange(start, stop) if rows is None else rows[start:stop]
             part = self.numbers.where(some)
-            known = (part.negatives_count >= 0).tolist()
-            columns: dict[str, list[Any]] = {
-                "id": self.example_ids.take(part.example),
-                "language": [self.languages[n] for n in part.language.tolist()],
-                "query": self.texts("query", some),
-                "passage": self.texts("passage", some),
-                "negatives": [texts if one else None for texts, one in zip(self.negatives(some), known, strict=True)],
-                "dataset": [self.datasets[n] for n in part.dataset.tolist()],
-            }
-            for row in zip(*columns.values(), strict=True):
-                yield dict(zip(columns, row, strict=True))
+            known = part.negatives_count >= 0
+            columns = (
+                self.example_ids.take(part.example),
+                part.language.tolist(),
+                self.texts("query", some),
+                self.texts("passage", some),
+                self.negatives(some) if known.any() else itertools.repeat([]),
+                known.tolist(),
+                part.dataset.tolist(),
+            )
+            for name, tag, query, passage, negatives, listed, dataset in zip(*columns, strict=False):
+                yield {
+                    "id": name,
+                    "language": self.languages[tag],
+                    "query": query,
+                    "passage": passage,
+                    "negatives": negatives if listed else None,
+                    "dataset": self.datasets[dataset],
+                }
 
     def select_rows(self, chosen: BoolArray) -> ParallelPairs:
         """The rows that a mask, `(rows,)`, chooses, in their order."""
