@@ -291,8 +291,7 @@ class ParallelPairs:
         """
         if not 0 <= n_examples <= self.example_count:
             raise InputError(f"cannot draw {n_examples:,} of {self.example_count:,} examples")
-        drawn = np.random.default_rng(seed).permutation(self.example_count) < n_examples
-        return self.select_examples(drawn)
+        return self.select_examples(np.random.default_rng(seed).permutation(self.example_count) < n_examples)
 
     def without_translations(self) -> ParallelPairs:
         """Every row an example of its own: its language is put in front of its id.
@@ -342,8 +341,8 @@ class ParallelPairs:
         most translations is kept, the first one of several. Then examples go whose query, in any language, one with
         more translations or an earlier one asks too: in a batch each would be the other's false negative.
         """
-        kept, same, near = duplicates.distinct(self.store, self.numbers, self.example_count)
-        result = self.select_examples(kept)
+        chosen, same, near = duplicates.distinct(self.store, self.numbers, self.example_count)
+        result = self.select_examples(chosen)
         return result, duplicates.DuplicateReport(
             examples_before=self.example_count,
             examples_after=result.example_count,
