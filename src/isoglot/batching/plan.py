@@ -14,15 +14,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from isoglot.batching.sampling import (
-    FloatArray,
-    LanguageSampling,
-    draw_languages,
-    language_weights,
-    sample,
-    sample_blocks,
-)
-from isoglot.batching.translations import BoolArray, IntArray, Translations, smallest
+from isoglot.batching.sampling import LanguageSampling, draw_languages, language_weights, sample, sample_blocks
+from isoglot.batching.translations import BoolArray, FloatArray, IntArray, Translations, smallest
 from isoglot.common.errors import InputError
 
 Strategy = Literal["monolingual", "cross-lingual", "hybrid", "mixed", "english"]
@@ -43,8 +36,7 @@ class BatchPlan:
         batch_size: rows per global batch.
         kind: `(steps,)`; number of the batch's kind in `KINDS`.
         example: `(steps * batch_size,)`; example of each pair, numbered as in `Translations`.
-        query_language: `(steps * batch_size,)`; language number of the query.
-        passage_language: `(steps * batch_size,)`; language number of the passage.
+        query_language, passage_language: `(steps * batch_size,)`; language numbers of both sides.
     """
 
     languages: tuple[str, ...]
@@ -62,8 +54,7 @@ class BatchPlan:
     def columns(self, first_step: int = 0) -> dict[str, npt.NDArray[Any]]:
         """The plan as columns of equal length, languages and kinds spelled out; what `plan.parquet` holds.
 
-        Args:
-            first_step: the number of the first step, for a part of a longer plan.
+        Of a part of a longer plan, `first_step` is the number of its first step.
         """
         tags = np.array(self.languages)
         return {
@@ -257,8 +248,8 @@ class Planner:
         for language in np.unique(language_of).tolist():
             mine = np.flatnonzero(language_of == language)
             for some, pool in self._pools(sizes[:, language], usable[:, language], mine):
-                groups = self.data.group[pool]
-                sampled = sample_blocks(groups, len(some), self.batch_size, self.neighbours, self.rng)
+                group = self.data.group[pool]
+                sampled = sample_blocks(group, len(some), self.batch_size, self.neighbours, self.rng)
                 yield some, pool[sampled], language, language
 
     def many_languages(self, batches: int, *, crossing: bool) -> Drawn:
@@ -296,18 +287,15 @@ class Planner:
         weights = np.where(np.isnan(self.dataset_weights), by_size, self.dataset_weights * (sizes > 0))
         dataset_of = self._draw(weights, len(batches))
         for dataset in np.unique(dataset_of).tolist():
-            yield batches[dataset_of == dataset], self._pool(self.members[dataset], wanted)
-
-    def _pool(self, members: IntArray, wanted: BoolArray) -> IntArray:
-        """Those of some examples whose pattern is wanted, in their order."""
-        return members[wanted[self.data.pattern[members]]]
+            members = self.members[dataset]
+            yield batches[dataset_of == dataset], members[wanted[self.data.pattern[members]]]
 
     def _fills(self, members: IntArray, wanted: BoolArray) -> bool:
         """Whether a pool has as many different groups as a batch needs; most often its beginning tells."""
         start, size, groups = 0, 4 * self.batch_size, np.zeros(0, np.int64)
         while start < len(members) and len(groups) < self.batch_size:
-            pool = self._pool(members[start : start + size], wanted)
-            groups = np.union1d(groups, self.data.group[pool])
+            some = members[start : start + size]
+            groups = np.union1d(groups, self.data.group[some[wanted[self.data.pattern[some]]]])
             start, size = start + size, min(2 * size, _MEMBERS_AT_A_TIME)
         return len(groups) >= self.batch_size
 
@@ -319,8 +307,7 @@ def draw_kinds(strategy: Strategy, steps: int, alpha: float, rng: np.random.Gene
     """The kind of each batch, as numbers of `KINDS`, `(steps,)`; a coin per batch under `hybrid`."""
     if strategy == "hybrid":
         return np.where(rng.random(steps) < alpha, MONOLINGUAL, CROSS_LINGUAL).astype(np.uint8)
-    number = {"cross-lingual": CROSS_LINGUAL, "mixed": MIXED}.get(strategy, MONOLINGUAL)
-    return np.full(steps, number, np.uint8)
+    return np.full(steps, {"cross-lingual": CROSS_LINGUAL, "mixed": MIXED}.get(strategy, MONOLINGUAL), np.uint8)
 
 
 def _weights_of(datasets: tuple[str, ...], weights: Mapping[str, float] | LanguageSampling) -> FloatArray:

@@ -8,11 +8,10 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from isoglot.batching.translations import IntArray, smallest
+from isoglot.batching.translations import FloatArray, IntArray, smallest
 from isoglot.common.errors import InputError
 
 LanguageSampling = Literal["uniform", "size"] | float
-FloatArray = npt.NDArray[np.float64]
 
 _SWAP_TRIES = 24
 _BATCHES_AT_A_TIME = 1 << 11
@@ -39,18 +38,11 @@ def language_weights(sizes: npt.ArrayLike, sampling: LanguageSampling) -> FloatA
 
 
 def sample(groups: IntArray, rates: FloatArray, batches: int, batch_size: int, rng: np.random.Generator) -> IntArray:
-    """Sample items into batches: each item as often as its rate says, evenly spread, no group twice in a batch.
+    """`(batches, batch_size)`; items as often as their rates say, evenly spread, no group twice in a batch.
 
-    Args:
-        groups: `(items,)`; the group of each item; at least `batch_size` different ones.
-        rates: `(items,)`; relative frequency of each item. What exceeds once per batch is given to the others.
-        batches: number of batches.
-        batch_size: items per batch.
-        rng: source of randomness.
-
-    Returns:
-        `(batches, batch_size)` item numbers. Each item is used floor or ceil of its expected number of times, but
-        for the few that had to be exchanged where a group met itself.
+    `groups` and `rates` are `(items,)`; of the first at least `batch_size` differ, and what of the second exceeds once
+    per batch is given to the others. Each item is used floor or ceil of its expected number of times, but for the few
+    that had to be exchanged where a group met itself.
     """
     total = batches * batch_size
     expected = _capped(rates, batch_size) * total
@@ -102,20 +94,11 @@ def sample_blocks(groups: IntArray, batches: int, batch_size: int, block: int, r
 def draw_languages(
     rates: FloatArray, pattern: IntArray, items: IntArray, crossing: bool, rng: np.random.Generator
 ) -> tuple[IntArray, IntArray]:
-    """Draw each item's languages in proportion to their rates: one of them, or two different ones.
+    """`(draws,)` each; the languages of queries and passages, drawn by their rates: the same or, crossing, two.
 
     The second is drawn from what the first leaves. A coin decides which of the two is the query's, so that both roles
-    see every language equally.
-
-    Args:
-        rates: `(patterns, languages)`; 0 where the language is not there.
-        pattern: `(pool,)`; the pattern of each item of the pool.
-        items: `(draws,)`; places in the pool.
-        crossing: whether to draw two.
-        rng: source of randomness.
-
-    Returns:
-        `(draws,)` each; the language of the query and that of the passage.
+    see every language equally. `rates`: `(patterns, languages)`, 0 where the language is not there; `pattern`:
+    `(pool,)`, of each item of the pool; `items`: `(draws,)`, places in the pool.
     """
     weights = np.rint(rates / rates.max() * _UNIT).astype(np.int64) + (rates > 0)  # whole numbers, so sums are exact
     spoken = smallest(weights.shape[1])

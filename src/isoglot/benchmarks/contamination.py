@@ -8,9 +8,8 @@ was trained on in another language is not found.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +34,7 @@ _SHARE = 0.9  # of a text's runs, from which it counts as held; less, and questi
 _COMMON = 100  # evaluation texts; a run that more of them have says nothing
 _TEXTS_AT_A_TIME = 1 << 13
 _SIEVE_BITS = 24  # a table of 16 MB tells most runs that no evaluation text has, before anything is sorted
+_SIEVE_SHIFT = np.uint64(64 - _SIEVE_BITS)
 _HAN_KANA = r"\x{3040}-\x{30ff}\x{3400}-\x{9fff}\x{f900}-\x{faff}"  # about two characters make a word
 _SOUTHEAST_ASIAN = r"\x{0e00}-\x{0eff}\x{1000}-\x{109f}\x{1780}-\x{17ff}"  # Thai, Lao, Burmese, Khmer: about four
 
@@ -137,12 +137,12 @@ def find_overlap(pairs: ParallelPairs, retrieval_set: RetrievalSet) -> Overlap:
     tables: list[pa.Table] = [_SCHEMA.empty_table()]
     held: dict[str, int] = {}
     evaluated: dict[str, int] = {}
-    roles: tuple[tuple[Role, Sequence[str], Sequence[str], IntArray], ...] = (
-        ("query", retrieval_set.query_ids, retrieval_set.query_texts, retrieval_set.query_language),
-        ("passage", retrieval_set.passage_ids, retrieval_set.passage_texts, retrieval_set.passage_language),
-    )
-    for role, ids, texts, language in roles:
-        index, tags = _Index(_array(texts)), [retrieval_set.languages[n] for n in language]
+    role: Role
+    for role in get_args(Role):
+        ids, texts, language = (getattr(retrieval_set, f"{role}_{column}") for column in ("ids", "texts", "language"))
+        on_disk = isinstance(texts, ArrowTexts)
+        index = _Index(texts.gather(np.arange(len(texts))) if on_disk else pa.array(texts, pa.large_string()))
+        tags = [retrieval_set.languages[n] for n in language]
         numbers, seen = pairs.text_numbers(role), np.zeros(len(texts), np.bool_)
         for start in range(0, len(pairs), _TEXTS_AT_A_TIME):
             some = start + np.flatnonzero(numbers[start : start + _TEXTS_AT_A_TIME] >= 0)
@@ -203,12 +203,6 @@ def without_overlap(pairs: ParallelPairs, overlap: Overlap) -> ParallelPairs:
     return pairs.select_examples(kept)
 
 
-def _array(texts: Sequence[str]) -> pa.Array:
-    if isinstance(texts, ArrowTexts):
-        return texts.gather(np.arange(len(texts)))
-    return pa.array(texts, pa.large_string())
-
-
 class _Index:
     """Evaluation texts by their words as a whole and by their runs of words."""
 
@@ -222,7 +216,7 @@ class _Index:
         kept = np.repeat(counts <= _COMMON, counts)
         self._text, self._runs = text[kept], runs[kept]
         self._sieve = np.zeros(1 << _SIEVE_BITS, np.bool_)
-        self._sieve[_slot(self._runs)] = True
+        self._sieve[self._runs >> _SIEVE_SHIFT] = True
         self._size = np.bincount(self._text, minlength=len(texts))
         self._size[(self._size < _MIN_RUNS) | (_word_count(words) < _MIN_WORDS)] = 0  # can only be equal
 
@@ -294,16 +288,12 @@ def _runs(
         usable &= word >= 0
         mixed = _mixed(mixed + word.astype(np.uint64))
     if sieve is not None:
-        usable &= sieve[_slot(mixed)]
+        usable &= sieve[mixed >> _SIEVE_SHIFT]
     place = np.flatnonzero(usable)
     order = place[np.lexsort((mixed[place], text[place]))]
     different = (np.diff(text[order], prepend=-1) != 0) | (np.diff(mixed[order], prepend=np.uint64(0)) != 0)
     order = order[different]
     return text[order], mixed[order], np.maximum(lengths - _RUN + 1, 0)
-
-
-def _slot(runs: HashArray) -> IntArray:
-    return np.asarray(runs >> np.uint64(64 - _SIEVE_BITS), np.int64)
 
 
 def _mixed(numbers: HashArray) -> HashArray:

@@ -42,8 +42,7 @@ class Corpus:
     """All candidates as columns, for a corpus too large for one object per passage.
 
     Attributes:
-        ids: per passage an id, unique over all languages.
-        texts: per passage its text.
+        ids, texts: per passage an id, unique over all languages, and its text.
         languages: language tags, each once.
         language: `(passages,)`; numbers that index `languages`.
     """
@@ -203,9 +202,8 @@ class RetrievalSet:
     @property
     def query_ids(self) -> list[str]:
         """Per query an id that is unique over languages, `example@language`."""
-        return [
-            f"{example}@{self.languages[n]}" for example, n in zip(self.query_example, self.query_language, strict=True)
-        ]
+        tags = (self.languages[n] for n in self.query_language.tolist())
+        return [f"{example}@{tag}" for example, tag in zip(self.query_example, tags, strict=True)]
 
     @property
     def fingerprint(self) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +12,8 @@ import numpy.typing as npt
 QUANTILES = (0.5, 0.9, 0.99, 1.0)
 
 
-class Tokenizer(Protocol):
-    """What a Hugging Face tokenizer does when called."""
-
-    def __call__(self, text: list[str]) -> Mapping[str, Any]:
-        """Token numbers per text under `input_ids`."""
+Tokenizer = Callable[[list[str]], Mapping[str, Any]]
+"""As a Hugging Face tokenizer: gives token numbers per text under `input_ids`."""
 
 
 @dataclass(frozen=True)
@@ -24,10 +21,8 @@ class Description:
     """Counts of a table of translations.
 
     Attributes:
-        examples: distinct ids.
-        rows: translations.
-        languages: language tag -> rows.
-        datasets: data set -> examples.
+        examples, rows: how many distinct ids and translations.
+        languages, datasets: language tag -> rows; data set -> examples.
         pairs: `(languages, languages)`; examples with a query in the row's language and a passage in the column's.
         token_lengths: role -> quantiles (.5, .9, .99, 1) of its texts' lengths in tokens; empty without a tokenizer.
     """

@@ -35,12 +35,9 @@ class DuplicateReport:
     """What deduplication dropped.
 
     Attributes:
-        examples_before: examples given.
-        examples_after: examples kept.
-        rows_before: translations given.
-        rows_after: translations kept.
-        same_passage: examples dropped because their passage equals a kept one's.
-        near_passage: examples dropped because their passage begins like a kept one's.
+        examples_before, examples_after: examples given, and kept.
+        rows_before, rows_after: translations given, and kept.
+        same_passage, near_passage: examples dropped because their passage equals, or begins like, a kept one's.
         same_query: examples dropped because their query equals a kept one's.
     """
 
@@ -68,9 +65,7 @@ def passage_key(texts: pa.Array) -> pa.Array:
     ['born in 1950', 'born in 1950', 'born in 1960', '?!']
     """
     key = comparable(texts)
-    words = pc.replace_substring_regex(
-        key, _SIGNS, " "
-    )  # and then what is wider than a blank, thrice as fast as at once
+    words = pc.replace_substring_regex(key, _SIGNS, " ")  # runs of blanks in a second step: thrice as fast as at once
     words = pc.utf8_trim_whitespace(pc.replace_substring_regex(words, "  +", " "))
     words = pc.if_else(pc.equal(words, ""), key, words)
     without_numbers = pc.replace_substring_regex(words, r"\p{Nd}+", "0")
@@ -95,10 +90,7 @@ def query_key(texts: pa.Array) -> pa.Array:
 def key_numbers(texts: ArrowTexts, used: IntArray, key: Key) -> IntArray:
     """`(texts,)`; numbers that are equal where the keys of used texts are, by hashes of 64 bits; -1 for no key.
 
-    Args:
-        texts: all of them.
-        used: numbers of those to look at, often many times the same; -1 is none.
-        key: what is compared.
+    `used` holds the numbers of those to look at, often many times the same; -1 is none.
     """
     wanted = np.zeros(len(texts), np.bool_)
     for _, some in blocks(used):
@@ -118,20 +110,9 @@ class Shared:
     language: IntArray
     key: IntArray
 
-    def of(self, examples: BoolArray) -> Shared:
-        """Those of the examples that a mask chooses."""
-        chosen = examples[self.example]
-        return Shared(self.example[chosen], self.language[chosen], self.key[chosen])
-
 
 def shared(rows: Rows, role: Literal["query", "passage"], key: IntArray) -> Shared:
-    """Rows with a key that several examples have.
-
-    Args:
-        rows: all rows.
-        role: the text that is looked at.
-        key: `(texts,)`; the key of each text, -1 for none.
-    """
+    """Rows whose text of this role has a key that several examples have; `key`: `(texts,)`, -1 for none."""
     count = int(key.max(initial=-1)) + 1
     first, last = np.full(count, np.iinfo(np.int32).max, np.int32), np.full(count, -1, np.int32)
     text = rows.passage if role == "passage" else rows.query
@@ -141,28 +122,19 @@ def shared(rows: Rows, role: Literal["query", "passage"], key: IntArray) -> Shar
         np.minimum.at(first, keys[has], example[has])
         np.maximum.at(last, keys[has], example[has])
     several = first < last
-    parts = []
+    nothing = np.zeros(0, np.int32)
+    parts = [(nothing, nothing, nothing)]
     for _, example, language, some in blocks(rows.example, rows.language, text):
         keys = np.where(some >= 0, key[some], -1)
         chosen = np.flatnonzero((keys >= 0) & several[keys]) if count else np.zeros(0, np.intp)
         parts.append((example[chosen], language[chosen], keys[chosen]))
-    nothing = np.zeros(0, np.int32)
-    return (
-        Shared(*(np.concatenate([nothing, *column]) for column in zip(*parts, strict=True)))
-        if parts
-        else Shared(nothing, nothing, nothing)
-    )
+    return Shared(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
 def connected(links: Sequence[Shared], examples: int) -> IntArray:
-    """Groups of examples that share keys, directly or through others: connected components.
+    """`(examples,)`; the smallest of all examples that share keys with each, directly or through others.
 
-    Args:
-        links: rows with keys, each a kind of key of its own.
-        examples: number of examples.
-
-    Returns:
-        `(examples,)`; the smallest example of the group each is in.
+    Each of the links is a kind of key of its own.
 
     >>> none = np.zeros(4, int)
     >>> connected([Shared(np.array([0, 1, 1, 2]), none, np.array([7, 7, 8, 8]))], 4).tolist()
@@ -191,7 +163,9 @@ def distinct(texts: ArrowTexts, rows: Rows, examples: int) -> tuple[BoolArray, i
     different = len(np.unique(connected([passage], examples)))
     kept = np.zeros(examples, np.bool_)
     kept[order[np.unique(group[order], return_index=True)[1]]] = True  # the first in the order of each group
-    return kept & first_with_key(asked.of(kept), order), examples - different, different - int(kept.sum())
+    left = kept[asked.example]
+    asked = Shared(asked.example[left], asked.language[left], asked.key[left])
+    return kept & first_with_key(asked, order), examples - different, different - int(kept.sum())
 
 
 def first_with_key(asked: Shared, order: IntArray) -> BoolArray:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from isoglot.pairs.numbers import Column, blocks, numbered
-from isoglot.pairs.rows import Part, Rows, put_together
+from isoglot.pairs.rows import RowColumns, Rows
 from isoglot.pairs.texts import ArrowTexts, IntArray, texts_of
 
 if TYPE_CHECKING:
@@ -31,15 +31,15 @@ def joined(
         number, first = numbered(ids.hashes())
     languages = sorted({tag for part in parts for tag in part.languages})
     datasets = list(dict.fromkeys(name for part in parts for name in part.datasets))
-    taken, start, text, negative = [], 0, 0, Column(np.int32)
+    columns, negative, start, text = RowColumns(len(languages), len(datasets)), Column(np.int32), 0, 0
     for part in parts:
-        own = number[start : start + part.example_count]
-        named = np.array([datasets.index(name) for name in part.datasets], np.int32)
-        spoken = np.searchsorted(languages, part.languages)
-        taken.append(Part(part.numbers, None, own, spoken, named, text, len(negative)))
-        for _, some in blocks(part.negative):
-            negative.append(some + text)
+        example = number[start : start + part.example_count]
+        language = np.searchsorted(languages, part.languages)
+        dataset = np.array([datasets.index(name) for name in part.datasets], np.int32)
+        for _, some in part.numbers.parts():
+            columns.append(some.renumbered(example, language, dataset, text, len(negative)))
+        for _, numbers in blocks(part.negative):
+            negative.append(numbers + text)
         start, text = start + part.example_count, text + len(part.store)
-    rows = put_together(taken, len(languages), len(datasets))
     store = ArrowTexts.joined([part.store for part in parts])
-    return store, ids.select(first), tuple(languages), tuple(datasets), rows, negative.finish()
+    return store, ids.select(first), tuple(languages), tuple(datasets), columns.finish(), negative.finish()

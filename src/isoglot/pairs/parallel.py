@@ -21,15 +21,7 @@ from isoglot.pairs import duplicates
 from isoglot.pairs.description import Description, Tokenizer, length_quantiles
 from isoglot.pairs.joining import joined
 from isoglot.pairs.numbers import first_places
-from isoglot.pairs.rows import (
-    TEXT_COLUMNS,
-    Rows,
-    by_example,
-    patterns,
-    repeated,
-    rows_of_batches,
-    selected,
-)
+from isoglot.pairs.rows import TEXT_COLUMNS, Rows, by_example, patterns, repeated, rows_of_batches, selected
 from isoglot.pairs.schema import ROWS_AT_A_TIME, SCHEMA, Where, batches_of_rows, checked
 from isoglot.pairs.texts import ArrowTexts, BoolArray, IntArray, Source, hashes, kept, mapped_batches, texts_of
 
@@ -43,8 +35,8 @@ _DESCRIBED_TEXTS = 20_000  # texts per role whose lengths stand for all
 class ParallelPairs:
     """Query-passage pairs and their translations: one row per translation, one id for all translations of a pair.
 
-    Made by `from_rows`, `read_pairs` or `isoglot.load_pairs`, which check every row. Methods return new tables. Rows
-    are numbers and texts stand once, on disk where they are many; tables that are made of others share them.
+    Made by `from_rows`, `read_pairs` or `isoglot.load_pairs`, which check every row. Methods return new tables, which
+    share the texts.
 
     Attributes:
         store: all texts; rows know theirs by number, and so does `negative`.
@@ -232,8 +224,9 @@ class ParallelPairs:
 
     def rows(self, rows: IntArray | None = None) -> Iterator[dict[str, Any]]:
         """Some rows, or all, in that order, as mappings with the keys that `from_rows` takes."""
-        for start in range(0, len(self) if rows is None else len(rows), ROWS_AT_A_TIME):
-            stop = min(start + ROWS_AT_A_TIME, len(self) if rows is None else len(rows))
+        count = len(self) if rows is None else len(rows)
+        for start in range(0, count, ROWS_AT_A_TIME):
+            stop = min(start + ROWS_AT_A_TIME, count)
             some = np.arange(start, stop) if rows is None else rows[start:stop]
             part = self.numbers.where(some)
             known = part.negatives_count >= 0
@@ -298,8 +291,7 @@ class ParallelPairs:
         """
         if not 0 <= n_examples <= self.example_count:
             raise InputError(f"cannot draw {n_examples:,} of {self.example_count:,} examples")
-        drawn = np.random.default_rng(seed).permutation(self.example_count) < n_examples
-        return self.select_examples(drawn)
+        return self.select_examples(np.random.default_rng(seed).permutation(self.example_count) < n_examples)
 
     def without_translations(self) -> ParallelPairs:
         """Every row an example of its own: its language is put in front of its id.
@@ -349,8 +341,8 @@ class ParallelPairs:
         most translations is kept, the first one of several. Then examples go whose query, in any language, one with
         more translations or an earlier one asks too: in a batch each would be the other's false negative.
         """
-        kept, same, near = duplicates.distinct(self.store, self.numbers, self.example_count)
-        result = self.select_examples(kept)
+        chosen, same, near = duplicates.distinct(self.store, self.numbers, self.example_count)
+        result = self.select_examples(chosen)
         return result, duplicates.DuplicateReport(
             examples_before=self.example_count,
             examples_after=result.example_count,
@@ -386,10 +378,9 @@ class ParallelPairs:
         )
 
     def translations(self) -> Translations:
-        """The shape of the table for `plan_batches`: which rows are whose translations, without the texts.
+        """The shape of the table for `plan_batches`, made once: which rows are whose translations, without the texts.
 
-        A row without a query counts as no translation. Examples are numbered by first appearance of their id. It is
-        made once.
+        A row without a query counts as no translation. Examples are numbered by first appearance of their id.
         """
         return self._translations
 

@@ -26,11 +26,8 @@ class Rows:
     """Columns of numbers, `(rows,)` each.
 
     Attributes:
-        example: examples, by first appearance.
-        language: languages.
-        dataset: data sets.
-        query: texts; -1 where there is no query.
-        passage: texts.
+        example, language, dataset: numbers of each; examples by first appearance.
+        query, passage: texts; -1 where there is no query.
         negatives_from: where a row's negatives begin in the list of all negatives.
         negatives_count: how many there are; -1 where none are known.
     """
@@ -60,6 +57,20 @@ class Rows:
         """The rows that a mask or their numbers choose."""
         return Rows(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
+    def renumbered(
+        self, example: IntArray, language: IntArray, dataset: IntArray, text: int = 0, listed: int = 0
+    ) -> Rows:
+        """The rows with new numbers for old ones, texts and places in the list of negatives moved by so many."""
+        return Rows(
+            example[self.example],
+            language[self.language],
+            dataset[self.dataset],
+            np.where(self.query >= 0, self.query + text, -1),
+            self.passage + text,
+            self.negatives_from + np.where(self.negatives_count > 0, listed, 0),
+            self.negatives_count,
+        )
+
     def negative_places(self) -> IntArray:
         """Where the negatives of these rows stand in the list of all, row after row."""
         counts = np.maximum(self.negatives_count, 0)
@@ -72,12 +83,7 @@ def _spread(length: int, *columns: IntArray) -> Rows:
 
 
 class RowColumns:
-    """Rows that grow block by block, in memory or on disk.
-
-    Args:
-        languages: how many languages there are.
-        datasets: how many data sets.
-    """
+    """Rows of so many languages and data sets that grow block by block, in memory or on disk."""
 
     def __init__(self, languages: int, datasets: int) -> None:
         kinds = (np.int32, smallest(languages), smallest(datasets), np.int32, np.int32, np.int64, np.int32)
@@ -96,22 +102,16 @@ class RowColumns:
 def rows_of_batches(
     batches: Sequence[pa.RecordBatch], languages: Sequence[str], datasets: Sequence[str]
 ) -> tuple[Rows, IntArray, IntArray]:
-    """The rows of checked batches, in numbers of the texts of `TEXT_COLUMNS`, batch by batch.
+    """The rows of checked batches; the text numbers of all negatives; the row in which each example stands first.
 
-    Args:
-        batches: with the columns of `SCHEMA`.
-        languages: all their language tags.
-        datasets: all their data sets.
-
-    Returns:
-        The rows; the text numbers of all negatives; and the row in which each example stands first.
+    Text numbers count the texts of `TEXT_COLUMNS`, batch by batch; `languages` and `datasets` are all that occur.
 
     Raises:
         InputError: if there are more texts than a number counts.
     """
     example, firsts = _examples(batches)
-    columns, negatives, text, row = RowColumns(len(languages), len(datasets)), Column(np.int32), 0, 0
-    listed = 0
+    columns, negatives = RowColumns(len(languages), len(datasets)), Column(np.int32)
+    text = row = listed = 0
     for batch in batches:
         count, items = len(batch), batch["negatives"].flatten()
         own = np.arange(text, text + count)
@@ -133,9 +133,7 @@ def rows_of_batches(
         negatives.append(np.arange(len(items)) + text + 2 * count)
         text, row, listed = text + 2 * count + len(items), row + count, listed + len(items)
         if text > np.iinfo(np.int32).max:
-            raise InputError(
-                f"more than {np.iinfo(np.int32).max:,} texts, which is the most; sample them, or read parts"
-            )
+            raise InputError(f"more than {np.iinfo(np.int32).max:,} texts; sample them, or read parts")
     return columns.finish(), negatives.finish(), firsts
 
 
@@ -164,49 +162,6 @@ def _examples(batches: Sequence[pa.RecordBatch]) -> tuple[IntArray, IntArray]:
     return example.finish(), runs.finish()[first_run]
 
 
-@dataclass(frozen=True)
-class Part:
-    """Rows that become part of another table.
-
-    Attributes:
-        rows: all rows of the table they are of.
-        chosen: `(rows,)`; which of them; all if None.
-        example: the new number of each example.
-        language: the new number of each language.
-        dataset: the new number of each data set.
-        text: what is added to text numbers.
-        listed: what is added to places in the list of negatives.
-    """
-
-    rows: Rows
-    chosen: BoolArray | None
-    example: IntArray
-    language: IntArray
-    dataset: IntArray
-    text: int = 0
-    listed: int = 0
-
-
-def put_together(parts: Sequence[Part], languages: int, datasets: int) -> Rows:
-    """The rows of all parts, of so many languages and data sets."""
-    columns = RowColumns(languages, datasets)
-    for part in parts:
-        for at, some in part.rows.parts():
-            some = some if part.chosen is None else some.where(part.chosen[at])
-            columns.append(
-                Rows(
-                    part.example[some.example],
-                    part.language[some.language],
-                    part.dataset[some.dataset],
-                    np.where(some.query >= 0, some.query + part.text, -1),
-                    some.passage + part.text,
-                    some.negatives_from + np.where(some.negatives_count > 0, part.listed, 0),
-                    some.negatives_count,
-                )
-            )
-    return columns.finish()
-
-
 def selected(rows: Rows, chosen: BoolArray, sizes: tuple[int, int, int]) -> tuple[Rows, list[IntArray]]:
     """The rows that a mask chooses, renumbered, and which examples, languages and data sets are left."""
     first = first_places(rows.example, sizes[0], chosen)
@@ -217,15 +172,16 @@ def selected(rows: Rows, chosen: BoolArray, sizes: tuple[int, int, int]) -> tupl
     new: list[IntArray] = [np.zeros(size, np.int32) for size in sizes]
     for number, old in zip(new, left, strict=True):
         number[old] = np.arange(len(old))
-    return put_together([Part(rows, chosen, new[0], new[1], new[2])], len(left[1]), len(left[2])), left
+    columns = RowColumns(len(left[1]), len(left[2]))
+    for at, some in rows.parts():
+        columns.append(some.where(chosen[at]).renumbered(new[0], new[1], new[2]))
+    return columns.finish(), left
 
 
 def patterns(rows: Rows, languages: int) -> tuple[IntArray, npt.NDArray[np.int32]]:
-    """What each example has, as a number of what several have.
+    """`(examples,)`, the pattern of each example, a number for what it has; `(patterns, languages, 3)`, what that is.
 
-    Returns:
-        `(examples,)`, the pattern of each; `(patterns, languages, 3)`, of its rows in each language how many have no
-        query, another text as the query, the passage itself as the query.
+    Of its rows in each language it is how many have no query, another text as the query, the passage as the query.
     """
     examples, kinds = int(rows.example.max(initial=-1)) + 1, 3 * languages
     # The sum of a random number for each thing that an example has tells what it has, but for one chance in 2^64.

@@ -34,11 +34,7 @@ ROWS_AT_A_TIME = 1 << 12
 
 
 def batches_of_rows(rows: Iterable[Mapping[str, Any]], where: Where) -> Iterator[pa.RecordBatch]:
-    """Unchecked batches of the rows; blocks of them become Arrow at once, so Python objects never pile up.
-
-    Args:
-        rows: mappings with the columns of `SCHEMA`; other keys are left out.
-        where: the place of a row; asked only about a wrong one.
+    """Unchecked batches of the rows, of which other keys than `SCHEMA` has are left out; Python objects never pile up.
 
     Raises:
         InputError: if a row lacks a column or a value has the wrong type.
@@ -55,27 +51,16 @@ def _column(block: list[Mapping[str, Any]], field: pa.Field, start: int, where: 
             if field.name not in row:
                 raise InputError(f'{where(start + offset)}: no "{field.name}"; {NEEDS}')
     values = [row.get(field.name) for row in block]
+    is_list = pa.types.is_list(field.type)
     try:
-        return _array(values, field.type)
+        if is_list and any(isinstance(value, str) for value in values):
+            raise pa.ArrowTypeError("Arrow takes a string for a list of its characters")
+        return pa.array(values, field.type)
     except (pa.ArrowException, UnicodeError):
-        wanted = "a list of Unicode strings" if pa.types.is_list(field.type) else "a Unicode string"
-        offset = next(n for n, value in enumerate(values) if not _fits(value, field.type))
-        got = f"{values[offset]!r:.60}"
-        raise InputError(f'{where(start + offset)}: "{field.name}" must be {wanted}, got {got}') from None
-
-
-def _array(values: list[Any], kind: pa.DataType) -> pa.Array:
-    if pa.types.is_list(kind) and any(isinstance(value, str) for value in values):
-        raise pa.ArrowTypeError("Arrow takes a string for a list of its characters")
-    return pa.array(values, kind)
-
-
-def _fits(value: Any, kind: pa.DataType) -> bool:
-    try:
-        _array([value], kind)
-    except (pa.ArrowException, UnicodeError):
-        return False
-    return True
+        for offset, row in enumerate(block if len(block) > 1 else ()):
+            _column([row], field, start + offset, where)  # raises at the wrong one
+        wanted = "a list of Unicode strings" if is_list else "a Unicode string"
+        raise InputError(f'{where(start)}: "{field.name}" must be {wanted}, got {values[0]!r:.60}') from None
 
 
 def batch_of_columns(batch: pa.RecordBatch, source: str) -> pa.RecordBatch:
@@ -104,8 +89,7 @@ def checked(batches: Iterable[pa.RecordBatch], dataset: str, where: Where) -> It
     """The batches with standard language tags and no null data set, once every row of each is known to be right.
 
     Raises:
-        InputError: naming the first wrong row of the first check that fails in a batch: a null, an empty text or an
-            unknown language.
+        InputError: naming the first wrong row of the first check that fails in a batch.
     """
     start = 0
     for batch in batches:

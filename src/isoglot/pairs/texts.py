@@ -1,8 +1,6 @@
 """The text layer: texts that stay on disk, and how they are put there, read, taken and told apart.
 
-MIRACL's English corpus alone has 33 million passages, more than memory holds as Python strings. Texts stand in Arrow
-files that are mapped, so whoever reads an `ArrowTexts` gets the strings asked for and no others; elsewhere a text is
-its number.
+Texts stand in Arrow files that are mapped, so whoever reads an `ArrowTexts` gets the strings asked for and no others.
 """
 
 from __future__ import annotations
@@ -13,6 +11,7 @@ import secrets
 import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Union, overload
 
@@ -36,13 +35,10 @@ _TEXTS_AT_A_TIME = 1 << 12
 
 
 class ArrowTexts(Sequence[str]):
-    """A sequence of strings over an Arrow column, most often one that is mapped from a file.
+    """A sequence of the strings of an Arrow column, or of those in `rows`, most often mapped from a file.
 
-    Args:
-        column: strings.
-        rows: `(texts,)`; which rows of the column make the sequence, in order; all of them if None.
-        sources: the files that the column is mapped from, and which of their columns its chunks are, batch by batch; a
-            process that is handed the sequence then maps them again instead of copying them.
+    `sources` are the files, and which of their columns the chunks are, batch by batch: a process that is handed the
+    sequence maps them again instead of copying them.
 
     >>> texts = ArrowTexts(pa.chunked_array([["eins", "zwei"], ["drei"]]))
     >>> texts[2], texts[:2], texts.take(np.array([2, 0])), list(texts.select(np.array([1])))
@@ -73,7 +69,8 @@ class ArrowTexts(Sequence[str]):
         cls, batches: Iterable[pa.RecordBatch], columns: Sequence[str], path: Source | None = None
     ) -> ArrowTexts:
         """As `mapped`, of batches at hand; of a column of lists their items."""
-        chunks = [_flat(batch.column(name)) for batch in batches for name in columns]
+        found = (batch.column(name) for batch in batches for name in columns)
+        chunks = [(one.flatten() if pa.types.is_list(one.type) else one).cast(pa.large_string()) for one in found]
         sources = () if path is None else ((path, tuple(columns)),)
         return cls(pa.chunked_array(chunks, pa.large_string()), None, sources)
 
@@ -175,10 +172,6 @@ def _mapped_again(sources: tuple[tuple[Source, tuple[str, ...]], ...], rows: Int
     return texts if rows is None else texts.select(rows)
 
 
-def _flat(column: pa.Array) -> pa.Array:
-    return (column.flatten() if pa.types.is_list(column.type) else column).cast(pa.large_string())
-
-
 def places(texts: Sequence[str], wanted: Collection[str]) -> dict[str, int]:
     """Where the wanted texts stand in any sequence.
 
@@ -205,8 +198,6 @@ def select(texts: Sequence[str], indices: IntArray) -> Sequence[str]:
 def hashes(texts: pa.Array) -> HashArray:
     """`(texts,)`; XXH3, 64 bits, of the texts as UTF-8; 0 for null.
 
-    Two different texts have one hash by chance once in 2^64.
-
     >>> one, other, same, none = hashes(pa.array(["a", "b", "a", None], pa.large_string())).tolist()
     >>> one == same, one == other, none
     (True, False, 0)
@@ -226,10 +217,7 @@ def hashes(texts: pa.Array) -> HashArray:
 
 def identity(files: Iterable[Path]) -> list[str]:
     """What stands for the content of files: their paths, sizes and times of change."""
-    return [
-        f"{file.resolve()} {status.st_size} {status.st_mtime_ns}"
-        for file, status in ((file, file.stat()) for file in files)
-    ]
+    return [f"{file.resolve()} {(status := file.stat()).st_size} {status.st_mtime_ns}" for file in files]
 
 
 class TemporaryFile:
@@ -285,23 +273,16 @@ def mapped_batches(path: Source) -> list[pa.RecordBatch]:
         return [reader.get_batch(number) for number in range(reader.num_record_batches)]
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
-        raise InputError(
-            f"{os.fspath(path)}: not readable ({reason}); delete the file, and it is made again"
-        ) from error
+        name = os.fspath(path)
+        raise InputError(f"{name}: not readable ({reason}); delete the file, and it is made again") from error
 
 
 def kept(
     batches: Iterable[pa.RecordBatch], schema: pa.Schema, path: Path | None = None
 ) -> tuple[list[pa.RecordBatch], Source | None]:
-    """Batches at hand: in memory while they are small, past that in a file that is mapped.
+    """Batches, read once: in memory while they are small, past that mapped from a file, which is given too.
 
-    Args:
-        batches: read once.
-        schema: theirs.
-        path: the file to write, which then stays; a temporary one if None.
-
-    Returns:
-        The batches, and the file they are mapped from.
+    The file is temporary if no path is given.
     """
     remaining, held, size = iter(batches), [], 0
     for batch in remaining:
@@ -311,13 +292,9 @@ def kept(
             break
     else:
         return held, None
-    everything = itertools.chain(held, remaining)
-    if path is not None:
-        with write_whole(path) as temporary:
-            write_batches(temporary, schema, everything)
-        return mapped_batches(path), path
-    file = TemporaryFile(".arrow")
-    write_batches(file, schema, everything)
+    file = path or TemporaryFile(".arrow")
+    with write_whole(path) if path else nullcontext(file) as target:
+        write_batches(target, schema, itertools.chain(held, remaining))
     return mapped_batches(file), file
 
 
