@@ -126,7 +126,6 @@ def test_answers_need_no_judgements() -> None:
     assert data.answers is not None
     assert [data.answers[n] for n in (0, 3, 6)] == [["x"], [], ["y", "z"]]
     assert len(data.judgement_query) == len(data.judgement_grade) == 0
-    assert data.relevant_languages().tolist() == [0] * len(QUERIES)
 
 
 def test_a_corpus_on_disk_makes_the_same_set() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from isoglot.common.errors import InputError
-from isoglot.common.languages import language_name, normalize_language, ordered_pairs
+from isoglot.common.languages import language_name, normalize_language
 
 
 @pytest.mark.parametrize(
@@ -75,15 +75,3 @@ def test_a_name_falls_back_to_the_tag_without_language_data(monkeypatch: pytest.
 def test_a_name_is_english() -> None:
     pytest.importorskip("language_data", reason="names need the language_data package")
     assert language_name("deu_Latn") == "German"
-
-
-def test_ordered_pairs_are_of_different_languages() -> None:
-    assert ordered_pairs(["de", "en", "fi"]) == [
-        ("de", "en"),
-        ("de", "fi"),
-        ("en", "de"),
-        ("en", "fi"),
-        ("fi", "de"),
-        ("fi", "en"),
-    ]
-    assert ordered_pairs(["de", "de"]) == []

@@ -1,14 +1,6 @@
-"""The batch strategies for a sentence-transformers script of your own.
+"""The batch strategies for a sentence-transformers script of your own, over a plain `datasets.Dataset` of finished pairs.
 
-`language_batch_sampler` reads the columns of a plain `datasets.Dataset` that say in which language each side is and
-which rows are translations of one example. The trainer then sees the text columns only, because it would tokenise any
-other:
-
-    sampler = language_batch_sampler(dataset, strategy="hybrid", alpha=0.5)
-    args = SentenceTransformerTrainingArguments(output_dir="out", batch_sampler=sampler)
-    trainer = SentenceTransformerTrainer(
-        model, args, train_dataset=dataset.select_columns(["query", "passage"]), loss=loss
-    )
+The trainer is given the text columns only, because it would tokenise any other; docs/sampler.md shows a whole script.
 """
 
 from __future__ import annotations

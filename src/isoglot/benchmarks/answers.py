@@ -1,10 +1,8 @@
 """Relevance by answer string: a passage is relevant if it holds one of the accepted answers.
 
-Open-domain question answering has no judged passages, so retrieval is measured by the answers: DPR (arXiv 2004.04906),
-XOR-TyDi, the MIA 2022 shared task and the MKQA figures of mContriever (arXiv 2112.09118) and BGE-M3 (arXiv 2402.03216)
-all decide it in the way of DrQA (arXiv 1704.00051): text in Unicode's canonical decomposition, cut into words, in lower
-case; an answer is held if its words stand in the passage one after the other. BGE-M3 also folds kinds of quotation
-marks and dashes in the corpus; that is not done here.
+As DPR, XOR-TyDi and mContriever decide it, in the way of DrQA (arXiv 1704.00051): text in Unicode's canonical
+decomposition, in words, in lower case; an answer is held if its words stand in the passage one after the other. BGE-M3
+(arXiv 2402.03216) also folds kinds of quotation marks and dashes in the corpus; that is not done here.
 """
 
 from __future__ import annotations

@@ -1,12 +1,8 @@
 """MKQA (arXiv 2007.15207): 10,000 questions of Natural Questions, translated by people into 25 languages.
 
-It comes without passages, and there are two ways to retrieve with it. `load_mkqa` asks for the translations of a
-question among the questions of all languages. `load_mkqa_passages` asks questions of all languages over English
-Wikipedia, where a passage counts that holds one of the English answers (mContriever, arXiv 2112.09118; BGE-M3, arXiv
-2402.03216).
-
-A folder holds either the release itself, `mkqa.jsonl` (perhaps gzipped), or a file per language, `mkqa-de.jsonl` or
-`de.jsonl`, of objects with `id`, `question` and `answers`; an id may end in `_` and the language.
+`load_mkqa` asks for the translations of a question among the questions of all languages, `load_mkqa_passages` asks over
+English Wikipedia, where a passage counts that holds one of the English answers (as mContriever and BGE-M3 do). A folder
+holds the release, `mkqa.jsonl`, or files such as `mkqa-de.jsonl` or `de.jsonl` with `id`, `question` and `answers`.
 """
 
 from __future__ import annotations

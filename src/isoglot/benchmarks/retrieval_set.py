@@ -224,12 +224,6 @@ class RetrievalSet:
             digest.update(b"answers" + json.dumps([list(strings) for strings in self.answers]).encode())
         return digest.hexdigest()
 
-    def relevant_languages(self) -> IntArray:
-        """`(queries,)`; in how many languages each query has a relevant passage."""
-        pairs = self.judgement_query * len(self.languages) + self.passage_language[self.judgement_passage]
-        counts = np.bincount(np.unique(pairs) // len(self.languages), minlength=len(self.query_texts))
-        return counts.astype(np.int64)
-
 
 def _judged_pairs(
     name: str, queries: Sequence[Query], place: Mapping[str, int], relevant: Sequence[tuple[str, str, int]]

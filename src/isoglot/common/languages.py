@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from itertools import permutations
 from typing import TypeVar
 
 import langcodes
@@ -130,15 +129,6 @@ def language_name(tag: str) -> str:
         return str(langcodes.Language.get(standard).display_name())
     except ImportError:
         return standard
-
-
-def ordered_pairs(languages: Iterable[str]) -> list[tuple[str, str]]:
-    """All ordered pairs of different languages: query language first, passage language second.
-
-    >>> ordered_pairs(["de", "en"])
-    [('de', 'en'), ('en', 'de')]
-    """
-    return list(permutations(dict.fromkeys(languages), 2))
 
 
 def _unknown(tag: str) -> InputError:

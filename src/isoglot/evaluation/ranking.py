@@ -1,13 +1,9 @@
 """Exact ranks from embeddings: every setting of an evaluation from one pass over the scores.
 
 A rank is one plus the number of passages that come before; counting them needs no sort, so a corpus of any size can be
-counted part by part. Within a part passages are laid out language by language, so the same comparisons give a rank in
-the pool of all languages and one in the corpus of its own.
-
-Ties are broken by place: of passages with equal scores those of the language with the smaller number come first, and
-within a language those that stand first in the pool. Scores are float32, by the similarity that the model declares;
-between parts a score may differ in its last bit from the same score computed elsewhere, so passages of one text in
-different parts may swap.
+counted part by part. Within a part passages are laid out language by language, so the same comparisons serve both
+ranks. Of passages with equal scores those of the language with the smaller number come first, then those that stand
+first in the pool. Scores are float32: between parts one may differ in its last bit, so equal texts there may swap.
 """
 
 from __future__ import annotations

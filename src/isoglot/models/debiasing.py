@@ -1,15 +1,8 @@
 """Free remedies for language bias: closed-form maps fitted on any multilingual text in seconds, no training.
 
-A multilingual encoder puts texts of one language near each other, and most of that is linear: the languages' mean
-vectors differ, along few directions. Four ways to take that out, as ordinary modules at the end of a model:
-
-- `lir`: project the principal directions of the languages' means out of every vector, `x - V V^T x` (Language
-  Information Removal, arXiv 2109.04727). Needs no language label in use.
-- `leace`: the least-squares smallest affine change after which no linear probe can tell the language
-  (arXiv 2306.03819). Needs no label in use.
-- `means`: subtract the mean of the text's own language. Needs the label in use.
-- `shift`: subtract from a passage how its language differs from English on parallel text, and leave queries alone
-  (SHIFT, arXiv 2606.18801). Needs the label of passages, so an index can be mended without touching its users.
+Most of what sets languages apart is linear: their mean vectors differ, along few directions. Each remedy takes that out,
+as ordinary modules at the end of a model: `lir` (arXiv 2109.04727) and `leace` (arXiv 2306.03819), which need no
+language in use, `means`, which does, and `shift` (arXiv 2606.18801), which needs that of passages only.
 """
 
 from __future__ import annotations
