@@ -1,6 +1,6 @@
-"""The batch strategies for a sentence-transformers script of your own, over a plain `datasets.Dataset` of finished pairs.
+"""The batch strategies for a sentence-transformers script of your own, over a plain `datasets.Dataset` of pairs.
 
-The trainer is given the text columns only, because it would tokenise any other; docs/sampler.md shows a whole script.
+The trainer is given the text columns only, as it would tokenise any other; docs/sampler.md shows a whole script.
 """
 
 from __future__ import annotations

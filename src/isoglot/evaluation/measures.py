@@ -3,9 +3,8 @@
 Every function takes ranks as an array `(queries, relevant)`: the ranks, from 1, of each query's relevant passages in
 any order; 0 fills the places of queries with fewer. All relevant passages are ranked, however deep, so nothing is
 cut off unless the measure says so. Each returns one value per query, 0 to 1, higher is better. A query without any
-relevant passage scores 0; leave it out before averaging if it was not asked.
-
-Relevance may be graded: grades are an array like the ranks, 1 or more where a rank stands. Only nDCG looks at them.
+relevant passage scores 0; leave it out before averaging if it was not asked. Only nDCG looks at grades, an array like
+the ranks, 1 or more where a rank stands.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Free remedies for language bias: closed-form maps fitted on any multilingual text in seconds, no training.
 
-Most of what sets languages apart is linear: their mean vectors differ, along few directions. Each remedy takes that out,
+Most of what sets languages apart is linear: their mean vectors differ, along few directions. A remedy takes that out,
 as ordinary modules at the end of a model: `lir` (arXiv 2109.04727) and `leace` (arXiv 2306.03819), which need no
 language in use, `means`, which does, and `shift` (arXiv 2606.18801), which needs that of passages only.
 """
