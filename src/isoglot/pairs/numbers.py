@@ -71,6 +71,12 @@ class _Mapped(np.memmap[Any, Any]):
 
     file: Source | None = None  # of the whole; a part of it has none
 
+    def __getitem__(self, index: Any) -> Any:
+        found = super().__getitem__(index)
+        if isinstance(index, np.ndarray):  # single numbers all over the file, each of which took a page
+            _give_back(self)
+        return found
+
     def __reduce__(self) -> Any:
         return super().__reduce__() if self.file is None else (_mapped, (self.file, self.dtype, len(self)))
 
@@ -81,26 +87,22 @@ def _mapped(file: Source, kind: np.dtype[Any], length: int) -> _Mapped:
     return found
 
 
-def blocks(*columns: npt.NDArray[Any]) -> Iterator[tuple[Any, ...]]:
-    """Places and the numbers there, block by block; memory that mapped columns took is given back after each.
+def _give_back(column: npt.NDArray[Any]) -> None:
+    if isinstance(column.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        column.base.madvise(mmap.MADV_DONTNEED)
 
-    >>> [(at.start, block.tolist()) for at, block in blocks(np.arange(3))]
-    [(0, [0, 1, 2])]
-    """
+
+def blocks(*columns: npt.NDArray[Any]) -> Iterator[tuple[Any, ...]]:
+    """Places and the numbers there, block by block; memory that mapped columns took is given back after each."""
     for start in range(0, len(columns[0]), _NUMBERS_AT_A_TIME):
         at = slice(start, min(start + _NUMBERS_AT_A_TIME, len(columns[0])))
         yield at, *(np.asarray(column[at]) for column in columns)
         for column in columns:
-            if isinstance(column.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-                column.base.madvise(mmap.MADV_DONTNEED)
+            _give_back(column)
 
 
 def numbered(keys: HashArray) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    """Numbers of equal keys by first appearance, and where each stands first.
-
-    >>> [found.tolist() for found in numbered(np.array([7, 9, 7, 8], np.uint64))]
-    [[0, 1, 0, 2], [0, 1, 3]]
-    """
+    """Numbers of equal keys by first appearance, and where each stands first: of 7, 9, 7, 8 0, 1, 0, 2 and 0, 1, 3."""
     first = np.empty(len(keys), np.int32)
     bits = max(0, (len(keys) // _SORTED_AT_A_TIME).bit_length())
     for part in range(1 << bits):
@@ -114,11 +116,7 @@ def numbered(keys: HashArray) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int
 
 
 def first_places(numbers: IntArray, count: int, chosen: BoolArray | None = None) -> npt.NDArray[np.int32]:
-    """`(count,)`; where each number stands first, at a chosen place if that is given; -1 where it does not.
-
-    >>> first_places(np.array([2, 0, 2]), 4).tolist()
-    [1, -1, 0, -1]
-    """
+    """`(count,)`; where each number stands first, at a chosen place if that is given; -1 where it does not."""
     first = np.full(count, np.iinfo(np.int32).max, np.int32)
     for at, block in blocks(numbers):
         places = np.arange(at.start, at.stop, dtype=np.int32)
