@@ -122,7 +122,9 @@ class LanguageBatchSampler(BatchSampler):
     Args:
         rows: each an example in its query's language.
         batch_size: rows per batch.
-        strategy, alpha, language_sampling: as in `isoglot.plan_batches`.
+        strategy: as in `isoglot.plan_batches`.
+        alpha: as in `isoglot.plan_batches`.
+        language_sampling: as in `isoglot.plan_batches`.
         seed: with the epoch, decides everything.
 
     Raises:
