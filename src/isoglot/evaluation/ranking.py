@@ -8,10 +8,9 @@ first in the pool. Scores are float32: between parts one may differ in its last 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import torch
@@ -25,10 +24,11 @@ Part = tuple[FloatArray, IntArray]
 DEFAULT_BLOCK_BYTES = 32 << 20  # scores each thread holds; smaller blocks make the product slower
 PART_PASSAGES = 1 << 14  # passages scored at a time: queries enough in a block for the product to run at full speed
 UNRANKED = 1 << 40  # the rank of a passage that a run of limited depth does not hold: beyond any cutoff
-_TIE_MARGIN = 8  # extra candidates taken by `_top`, so that ties at its edge are rarely cut
+_TIE_MARGIN = 2  # extra candidates taken by `_top`, so that ties at its edge are rarely cut
 _CHUNK = 64  # columns whose maximum stands for them while the best are looked for
 _WORD = 8  # flags of a byte each that are added at once, as one 64-bit word; no byte overflows in 255 words
-_COMPARED = 64  # judgements of a query that are compared at once
+_COMPARED = 64  # judgements that are compared at once
+_TOGETHER = 4  # queries that are compared at once: fewer calls, so threads wait less for each other
 _NOWHERE = int(np.iinfo(np.int64).max)  # sorts behind every passage
 
 
@@ -222,23 +222,23 @@ class _LaidOut:
         column = np.append(self._column, scores.shape[1])[at]
         inside = np.append(self.known, _NOWHERE)[at] == key
         limit[inside] = scores[row[inside], column[inside]]
-        words = np.empty((len(row), len(self._pieces)), np.int64)
-        turn = np.arange(len(row)) - np.searchsorted(row, row)
-        edges = [*np.flatnonzero(turn % _COMPARED == 0).tolist(), len(row)]
-        reached = []
-        # One query at a time: its scores stay in the nearest cache while they are compared with all its limits.
-        for start, stop in pairwise(edges):
-            mine, limits, passed = scores[row[start]], limit[start:stop, None], flags[: stop - start]
-            np.greater(mine, limits, out=passed)
-            np.add.reduceat(passed.view(np.int64), self._pieces, axis=1, out=words[start:stop])
-            reached.append(np.count_nonzero(np.greater_equal(mine, limits, out=passed)))
-        above = self._counts(words)
+        above, reached = (np.empty((len(row), len(self._pieces)), np.int64) for _ in range(2))
+        # A few queries at a time: their scores stay in the nearest caches while they are compared with all limits.
+        for first, judged, count in _alike(row):
+            some = slice(judged, judged + count[0] * count[1])
+            mine, limits = scores[first : first + count[0], None], limit[some].reshape(*count, 1)
+            passed = flags[: count[0] * count[1]].reshape(*count, -1)
+            for compare, words in ((np.greater, above), (np.greater_equal, reached)):
+                compare(mine, limits, out=passed)
+                out = words[some].reshape(*count, -1)
+                np.add.reduceat(passed.view(np.int64), self._pieces, axis=2, out=out)
+        counts = self._counts(above)
         place = np.minimum(np.searchsorted(self._languages, key >> 40), len(self._languages) - 1)
         held = self._languages[place] == key >> 40
-        own, total = np.where(held, above[np.arange(len(row)), place], 0), above.sum(1)
-        expected = np.add.reduceat(total + inside, edges[:-1]) if len(row) else np.zeros(0, np.int64)
-        tied = np.repeat(np.array(reached, np.int64) > expected, np.diff(edges))
-        for n in np.flatnonzero(tied).tolist():
+        own, total = np.where(held, counts[np.arange(len(row)), place], 0), counts.sum(1)
+        itself = np.searchsorted(self._pieces, column[inside] // _WORD, side="right") - 1
+        above[np.flatnonzero(inside), itself] += np.int64(1) << (8 * (column[inside] % _WORD))
+        for n in np.flatnonzero((above != reached).any(1)).tolist():
             ties = np.flatnonzero(scores[row[n], : column[n]] == limit[n])  # those that stand before it
             own[n] += np.count_nonzero(self.key[ties] >> 40 == key[n] >> 40)
             total[n] += len(ties)
@@ -249,6 +249,24 @@ class _LaidOut:
         pieces = words.view(np.uint8).reshape(*words.shape, _WORD).sum(2, dtype=np.int64)
         counts: IntArray = np.add.reduceat(pieces, self._first_piece, axis=1)
         return counts
+
+
+def _alike(row: IntArray) -> Iterator[tuple[int, int, tuple[int, int]]]:
+    """Split judgements, each with its query's rising row, into runs that are compared at once.
+
+    Yields the first row and the first judgement of a run, and its numbers of rows and of judgements in each.
+    """
+    turn = np.arange(len(row)) - np.searchsorted(row, row)
+    starts = np.flatnonzero(turn % _COMPARED == 0)
+    sizes = np.diff(starts, append=len(row)).tolist()
+    rows, start = row[starts].tolist(), 0
+    while start < len(rows):
+        stop = start + 1
+        most = start + min(_TOGETHER, _COMPARED // sizes[start])
+        while stop < min(most, len(rows)) and (rows[stop], sizes[stop]) == (rows[stop - 1] + 1, sizes[start]):
+            stop += 1
+        yield rows[start], int(starts[start]), (stop - start, sizes[start])
+        start = stop
 
 
 def _keep_best(best: tuple[torch.Tensor, torch.Tensor], rows: slice, found: tuple[torch.Tensor, torch.Tensor]) -> None:
