@@ -23,6 +23,7 @@ from isoglot.common.errors import InputError
 from isoglot.common.paths import expanded_path
 from isoglot.common.settings import apply_override, first_problem, read_settings
 from isoglot.models.debiasing import DEFAULT_DIRECTIONS, DEFAULT_EXAMPLES
+from isoglot.models.limits import FEWEST_TOKENS
 
 
 class _Section(BaseModel):
@@ -41,6 +42,8 @@ def _quoted(names: Any) -> Any:
 
 Place = Annotated[str, AfterValidator(lambda name: str(expanded_path(name)) if {"~", "$"} & set(name) else name)]
 """A path, or the name of something that is none; `~` and environment variables are filled in."""
+
+Tokens = Annotated[int, Field(ge=FEWEST_TOKENS)]
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_quoted)]
 
@@ -181,9 +184,10 @@ class TrainConfig(_Section):
     validation: Validation = Validation()
     steps: PositiveInt | None = None  # number of batches; or give `epochs`
     epochs: PositiveFloat | None = None  # times the number of examples, in place of `steps`
-    query_tokens: PositiveInt | None = None  # limit of a query in training; the model's own where not given
-    passage_tokens: PositiveInt | None = None
-    max_tokens: PositiveInt | None = None  # limit that the finished model carries
+    query_tokens: Tokens | None = None  # limit of a query in training; the model's own where not given
+    passage_tokens: Tokens | None = None
+    max_tokens: Tokens | None = None  # limit of both, and of whatever else is encoded during the run
+    model_max_tokens: Tokens | None = None  # limit that the finished model declares; the initial one's if not given
     # Probability in training; the model's own where not given. 0 suits distillation, whose targets were made without.
     dropout: float | None = Field(default=None, ge=0, lt=1)
     # Share of the trained weights in the finished model, the rest from the initial one (WiSE-FT, arXiv 2109.01903).

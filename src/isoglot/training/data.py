@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -20,13 +19,13 @@ from datasets import Dataset
 from datasets.fingerprint import generate_random_fingerprint
 from datasets.table import InMemoryTable
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import Transformer
 
 from isoglot.batching.plan import BatchPlan
 from isoglot.common.errors import InputError
 from isoglot.common.progress import progress
 from isoglot.models.embed import EmbeddingStore, embed
 from isoglot.models.encoders import TASKS, Role, role_prompt
+from isoglot.models.limits import with_limit
 from isoglot.pairs import ParallelPairs
 from isoglot.pairs.duplicates import key_numbers, passage_key
 from isoglot.sources import load_pairs
@@ -146,18 +145,6 @@ def text_groups(pairs: ParallelPairs) -> IntArray:
     group = np.full(int(key.max(initial=-1)) + 1, -1, np.int64)
     group[key[rows.passage]] = pairs.translations().group[rows.example]
     return np.where(key >= 0, group[key], -1)
-
-
-def with_limit(model: SentenceTransformer, tokens: int | None) -> SentenceTransformer:
-    """The same model, its weights shared, with tokenizers of its own that cut at so many tokens, or at its limit.
-
-    A tokenizer keeps the limit it was last called with and saves it, and it must not be called from two threads.
-    """
-    copy = deepcopy(model, {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())})
-    for module in copy.modules():
-        if tokens is not None and isinstance(module, Transformer):
-            module.max_seq_length = min(tokens, module.max_seq_length or tokens)
-    return copy
 
 
 class Collator:
