@@ -191,7 +191,7 @@ def make_targets(
     store: EmbeddingStore | None,
     bf16: bool,
 ) -> Targets:
-    """Encode with the initial model, each text once, what every text that the plan uses is held to.
+    """Encode with the teacher, each text once, what every text that the plan uses is held to.
 
     See `isoglot.training.config.Distillation`. With `target: translations` a text that is query and passage at once, as
     aligned sentences are, is encoded as a passage only. A text that has no such translations keeps its own vector.
@@ -210,7 +210,7 @@ def make_targets(
         query_rows = np.setdiff1d(query_rows, shared_rows)
         passage_rows = np.union1d(passage_rows, shared_rows)
     asked, found = np.unique(source[query_rows]), np.unique(source[passage_rows])
-    with progress("Encoding targets with the initial model", len(asked) + len(found)) as advance:
+    with progress("Encoding targets", len(asked) + len(found)) as advance:
         encode = partial(embed, model, store=store, bf16=bf16, on_progress=advance)
         roles: dict[Role, IntArray] = {"query": asked, "passage": found}
         vectors = np.concatenate(

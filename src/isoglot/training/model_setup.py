@@ -60,6 +60,25 @@ def initial_model(config: TrainConfig, pairs: ParallelPairs) -> SentenceTransfor
     return debias(model, pairs, max_tokens=limit, seed=config.seed, store=embedding_store(), bf16=bf16, **settings)
 
 
+def teacher(config: TrainConfig, student: SentenceTransformer) -> SentenceTransformer | None:
+    """The model whose vectors are targets, if that is another than the initial one.
+
+    Raises:
+        InputError: if its vectors are not of the student's dimensions.
+    """
+    name = config.loss.distillation and config.loss.distillation.teacher
+    if not name:
+        return None
+    model = load_encoder(name)
+    own, wanted = model.get_embedding_dimension(), student.get_embedding_dimension()
+    if own != wanted:
+        raise InputError(
+            f"loss.distillation.teacher: {name} has {own} dimensions, and the model that learns {wanted}; name one "
+            "with as many"
+        )
+    return model
+
+
 def make_trainable(model: SentenceTransformer, config: TrainConfig) -> Objective:
     """Freeze what is not trained, set the dropout, add adapters; in place. Gives what is to be minimised.
 

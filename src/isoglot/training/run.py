@@ -34,7 +34,7 @@ from isoglot.models.saving import save_model
 from isoglot.training import processes
 from isoglot.training.card import model_card
 from isoglot.training.config import TrainConfig
-from isoglot.training.model_setup import in_bf16, initial_model, loaded, make_trainable, merge_adapters
+from isoglot.training.model_setup import in_bf16, initial_model, loaded, make_trainable, merge_adapters, teacher
 from isoglot.training.preparation import OverlapFound, Prepared, describe_data, describe_plan, plan_lines, prepare
 from isoglot.training.trainer import last_checkpoint, saving
 from isoglot.training.trainer_setup import Fit, check_report_to
@@ -88,6 +88,8 @@ def begin(config: TrainConfig, checked: Sequence[OverlapFound] = ()) -> tuple[Fi
         "threads": torch.get_num_threads(),
         "processes": processes.count(),
     }
+    if (other := teacher(config, model)) is not None:
+        record["teacher"] = {"fingerprint": fingerprint(other)}
     return Fit(config, model, make_trainable(model, config), prepared), record
 
 
@@ -170,7 +172,7 @@ def _check_config(output: Path, config: TrainConfig, *, finished: bool) -> None:
     """
     began = yaml.safe_load((output / "config.yaml").read_text(encoding="utf-8"))
     for key, then, now in _differences(began, config.model_dump(mode="json")):
-        if key != "output" and (finished or not re.fullmatch(r"model|.+\.(source|data)", key)):
+        if key != "output" and (finished or not re.fullmatch(r"model|.+\.(source|data|teacher)", key)):
             raise InputError(
                 f"{output}: cannot resume, the configuration is not what the run began with: {key} was {then} and is "
                 f"{now}; set it back, or choose another output"
@@ -196,9 +198,15 @@ def _differences(then: Any, now: Any, key: str = "") -> Iterator[tuple[str, Any,
 def _check_same(output: Path, config: TrainConfig, record: dict[str, Any]) -> None:
     _check_config(output, config, finished=False)
     earlier = json.loads((output / "run.json").read_text(encoding="utf-8"))
-    for part, what in (("model", "the initial model"), ("data", "the training data"), ("plan", "the plan of batches")):
+    parts = {
+        "model": "the initial model",
+        "teacher": "the teacher",
+        "data": "the training data",
+        "plan": "the plan of batches",
+    }
+    for part, what in parts.items():
         # Data is what is left to train on, whatever evaluation sets were looked for in it.
-        if {**earlier[part], "evaluation_sets": None} != {**record[part], "evaluation_sets": None}:
+        if {**earlier.get(part, {}), "evaluation_sets": None} != {**record.get(part, {}), "evaluation_sets": None}:
             raise InputError(f"{output}: cannot resume, {what} is not what the run began with; start a new one")
 
 

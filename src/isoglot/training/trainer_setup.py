@@ -25,7 +25,7 @@ from isoglot.training import processes
 from isoglot.training.config import TrainConfig
 from isoglot.training.data import Collator, Targets, make_targets, planned_dataset
 from isoglot.training.losses import Objective
-from isoglot.training.model_setup import average, in_bf16, trained_weights
+from isoglot.training.model_setup import average, in_bf16, teacher, trained_weights
 from isoglot.training.preparation import Prepared
 from isoglot.training.trainer import CompleteCheckpoints, EarlyStopping, PlannedTrainer, ProgressCallback, TrainingLog
 
@@ -75,7 +75,8 @@ class Fit:
         settings, limits = self.config.loss.distillation, self.limits.values()
         if settings is None:
             return None
-        model = with_limit(self.model, None if None in limits else max(tokens for tokens in limits if tokens))
+        own = teacher(self.config, self.model) or self.model
+        model = with_limit(own, None if None in limits else max(tokens for tokens in limits if tokens))
         pairs, plan = self.prepared.pairs, self.prepared.plan
         return make_targets(model, pairs, plan, settings, store=store, bf16=in_bf16(self.config.bf16, model.device))
 
