@@ -20,7 +20,7 @@ def main(model_name: str, file: str, folder: Path, steps: int) -> None:
     print(*verdict(base), sep="\n")
 
     debiased = isoglot.debias(model, training)
-    debiased.save_pretrained(str(folder / "debiased"))
+    isoglot.save_model(debiased, folder / "debiased")
 
     config = isoglot.TrainConfig.model_validate(
         {

@@ -49,6 +49,7 @@ from .models.encoders import load_encoder as load_encoder
 from .models.encoders import role_prompt as role_prompt
 from .models.encoders import split_head as split_head
 from .models.fingerprint import fingerprint as fingerprint
+from .models.saving import save_model as save_model
 from .models.trimming import TrimReport as TrimReport
 from .models.trimming import trim as trim
 from .pairs.description import Description as Description

@@ -80,6 +80,25 @@ def test_the_share_of_monolingual_batches_is_near_alpha(seed: int, alpha: float)
     assert abs(share - alpha) <= 5 * np.sqrt(alpha * (1 - alpha) / 2000) + 1e-9
 
 
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 1000), st.floats(0, 1), st.floats(0, 1))
+def test_alpha_goes_evenly_from_the_first_step_to_the_last(seed: int, first: float, last: float) -> None:
+    kind = plan_batches(make(1), "hybrid", batch_size=2, steps=3000, alpha=(first, last), seed=seed).kind
+    for third, part in enumerate(np.split(kind == MONOLINGUAL, 3)):
+        alpha = first + (last - first) * (2 * third + 1) / 6
+        assert abs(part.mean() - alpha) <= 5 * np.sqrt(0.25 / 1000)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 1000), st.floats(0, 1))
+def test_two_equal_alphas_are_one(seed: int, alpha: float) -> None:
+    one, two = (
+        plan_batches(make(1), "hybrid", batch_size=2, steps=50, alpha=a, seed=seed) for a in (alpha, (alpha,) * 2)
+    )
+    assert (one.kind == two.kind).all()
+    assert (one.example == two.example).all()
+
+
 def test_alpha_at_its_ends_is_the_pure_strategies() -> None:
     assert (plan_batches(make(0), "hybrid", batch_size=4, steps=20, alpha=1.0).kind == MONOLINGUAL).all()
     assert (plan_batches(make(0), "hybrid", batch_size=4, steps=20, alpha=0.0).kind == CROSS_LINGUAL).all()
@@ -248,6 +267,8 @@ def test_language_weights_leave_out_what_is_not_there() -> None:
         ({"strategy": "bilingual"}, "use one of monolingual, cross-lingual, hybrid, mixed, english"),
         ({"alpha": 1.5}, "from 0 to 1"),
         ({"alpha": float("nan")}, "from 0 to 1"),
+        ({"alpha": (0.5, 1.5)}, "from 0 to 1"),
+        ({"alpha": (0.5, 0.6, 0.7)}, "or two, for first and last step"),
         ({"batch_size": 1}, "at least 2"),
         ({"steps": 0}, "at least 1"),
         ({"language_sampling": "even"}, "'uniform', 'size' or a temperature"),

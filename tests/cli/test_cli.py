@@ -170,7 +170,9 @@ def test_the_way_from_audit_to_report(
     audited = json.loads(capsys.readouterr().out)
     assert "would be expected of a fair model" in audited["verdict"][0]
     fair = tmp_path / "fair"
-    assert run(monkeypatch, "debias", model, "--pairs", pairs_file, "--out", fair, "--directions", "2") == 0
+    call = ["debias", model, "--pairs", pairs_file, "--directions", "2", "--max-tokens", "30"]
+    assert run(monkeypatch, *call, "--out", fair) == 0
+    assert SentenceTransformer(str(fair), device="cpu").max_seq_length == 64
     assert SentenceTransformer(str(fair), device="cpu").encode(["rot"]).shape == (1, 32)
     call = ["evaluate", fair, "--benchmark", "parallel", "--data", pairs_file, "--trec-depth", "5"]
     assert run(monkeypatch, *call, "--out", tmp_path / "fair-results", "--json") == 0

@@ -13,8 +13,9 @@ from sentence_transformers.sentence_transformer.modules import Dense, Router, St
 
 from isoglot.common.errors import InputError, MissingExtraError
 from isoglot.models.embed import embed
-from isoglot.models.encoders import load_encoder, own_name, rebuilt, role_prompt, split_head, token_limit
+from isoglot.models.encoders import load_encoder, own_name, rebuilt, role_prompt, split_head
 from isoglot.models.fingerprint import fingerprint
+from isoglot.models.limits import token_limit
 
 
 def test_a_folder_loads_with_its_prompts_and_a_limit(tiny_encoder_folder: Path) -> None:

@@ -37,6 +37,8 @@ def test_overrides_reach_nested_keys(tmp_path: Path) -> None:
     [
         (MINIMAL + "stepps: 3\n", [], "unknown key stepps"),
         (MINIMAL, ["batches.alpha=2"], "batches.alpha: .*less than or equal to 1"),
+        (MINIMAL, ["batches.alpha=[0.1, 2]"], "batches.alpha.*less than or equal to 1"),
+        (MINIMAL, ["max_tokens=2"], "max_tokens: .*greater than or equal to 3"),
         (MINIMAL, ["batches.strategy=bilingual"], "batches.strategy: .*'monolingual'"),
         (MINIMAL, ["epochs=1"], "give either steps or epochs"),
         (MINIMAL, ["steps"], "write key=value"),
@@ -46,6 +48,7 @@ def test_overrides_reach_nested_keys(tmp_path: Path) -> None:
         (MINIMAL, ["loss={weight: 0, jensen_shannon: 1}"], "nothing to minimise in some batches"),
         (MINIMAL, ["loss.jensen_shannon=1", "batches.strategy=monolingual"], "need cross-lingual batches"),
         (MINIMAL, ["loss.language_contrastive=1", "batches.alpha=1"], "need cross-lingual batches"),
+        (MINIMAL, ["loss={weight: 0, jensen_shannon: 1}", "batches.alpha=[0, 0.5]"], "nothing to minimise"),
         (MINIMAL, ["loss.semantic_contrastive=-1"], "loss.semantic_contrastive: .*greater than or equal to 0"),
         (MINIMAL, ["loss.matryoshka=[16, 0]"], "loss.matryoshka.1: .*greater than 0"),
         (MINIMAL, ["loss.infonce=1"], "unknown key loss.infonce"),

@@ -13,6 +13,7 @@ from sentence_transformers import SentenceTransformer
 from isoglot.batching.plan import Strategy, plan_batches
 from isoglot.common.errors import InputError
 from isoglot.models.embed import EmbeddingStore, embed
+from isoglot.models.limits import with_limit
 from isoglot.pairs import ParallelPairs
 from isoglot.training.config import DataSource, Distillation
 from isoglot.training.data import (
@@ -22,7 +23,6 @@ from isoglot.training.data import (
     names_apart,
     planned_dataset,
     read_sources,
-    with_limit,
 )
 
 LIMITS = {"query": 16, "passage": 16}

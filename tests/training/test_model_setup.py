@@ -23,6 +23,8 @@ from sentence_transformers.sentence_transformer.modules import (
 )
 
 from isoglot.common.errors import InputError
+from isoglot.models.encoders import load_encoder
+from isoglot.models.limits import set_token_limit, token_limit, token_limits
 from isoglot.training import TrainConfig, train
 from isoglot.training.config import Freeze
 from isoglot.training.model_setup import freeze
@@ -43,6 +45,19 @@ def test_the_first_layers_of_any_transformer_are_frozen(kind: str, tiny_encoder_
     assert not any("word_emb" in name or "embed_tokens" in name or "shared" in name for name in moved)
     with pytest.raises(InputError, match=r"freeze.layers 3: the model has 3 layers; freeze fewer"):
         freeze(model, Freeze(layers=3))
+
+
+@pytest.mark.parametrize("kind", ARCHITECTURES)
+def test_any_transformer_reads_as_far_as_its_positions_go(kind: str, tiny_encoder_folder: Path, tmp_path: Path) -> None:
+    model = build_encoder(kind, tiny_encoder_folder, tmp_path / "bare")
+    most = {"xlm-roberta": 69, "mpnet": 68, "t5": 500}.get(kind, 64)
+    model.max_seq_length = 5
+    set_token_limit(model, most)
+    assert model.preprocess(["rot gruen " * 400])["input_ids"].shape[1] == most
+    assert np.isfinite(model.encode(["rot gruen " * 400])).all()
+    if kind != "t5":
+        with pytest.raises(InputError, match=f"the model takes 3 to {most} tokens"):
+            set_token_limit(model, most + 1)
 
 
 def run(settings: dict[str, Any], model: SentenceTransformer, folder: Path, **changes: Any) -> Path:
@@ -157,3 +172,39 @@ def test_the_trained_model_keeps_what_the_first_declares(
         assert loaded.max_seq_length == 48
         assert json.loads(tokenizer)["truncation"] is None
         assert json.loads(tokenizer)["padding"] is None
+
+
+@pytest.mark.parametrize("separate", [False, True], ids=["one encoder", "router"])
+@pytest.mark.parametrize(
+    "changes",
+    [{"debias": {"directions": 2}, "validation": {"examples": 20}}, {"lora": {"rank": 2}}, {"average": 0.5}],
+    ids=["remedy", "adapters", "average"],
+)
+def test_what_training_cuts_at_is_not_in_the_finished_model(
+    settings: dict[str, Any], tiny_encoder_folder: Path, tmp_path: Path, separate: bool, changes: dict[str, Any]
+) -> None:
+    if "lora" in changes:
+        pytest.importorskip("peft")
+    model = router(tiny_encoder_folder) if separate else SentenceTransformer(str(tiny_encoder_folder), device="cpu")
+    tight = {"max_tokens": 12, "query_tokens": 20, "loss": {"distillation": {"weight": 1.0}}}
+    trained = run(settings, model, tmp_path / "initial", **tight, **changes)
+    parts = sorted(file.relative_to(trained) for file in trained.rglob("tokenizer.json"))
+    assert len(parts) == 1 + separate
+    for part in parts:
+        assert (trained / part).read_bytes() == (tmp_path / "initial" / part).read_bytes()
+    assert token_limits(load_encoder(trained)) == [64] * (1 + separate)
+    if "validation" in changes:
+        for system in ("initial", "trained"):
+            results = json.loads((trained.parent / "results" / system / "results.json").read_text())
+            assert results["model"]["max_tokens"] == 12
+
+
+def test_a_run_may_ask_for_another_limit_of_its_model(
+    settings: dict[str, Any], tiny_encoder: SentenceTransformer, tmp_path: Path
+) -> None:
+    tiny_encoder.max_seq_length = 16
+    wanted = {"max_tokens": 12, "model_max_tokens": 40}
+    trained = run(settings, tiny_encoder, tmp_path / "initial", **wanted)
+    assert token_limit(load_encoder(trained)) == 40
+    with pytest.raises(InputError, match="max_tokens 65: the model takes 3 to 64 tokens"):
+        run(settings, tiny_encoder, tmp_path / "initial", output=str(tmp_path / "no"), model_max_tokens=65)

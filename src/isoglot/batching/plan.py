@@ -20,6 +20,8 @@ from isoglot.common.errors import InputError
 
 Strategy = Literal["monolingual", "cross-lingual", "hybrid", "mixed", "english"]
 
+Alpha = float | tuple[float, float]
+
 KINDS = ("monolingual", "cross-lingual", "mixed")
 MONOLINGUAL, CROSS_LINGUAL, MIXED = range(3)
 
@@ -142,7 +144,7 @@ def plan_batches(
     *,
     batch_size: int,
     steps: int,
-    alpha: float = 0.5,
+    alpha: Alpha = 0.5,
     language_sampling: LanguageSampling = "uniform",
     dataset_weights: Mapping[str, float] | LanguageSampling = "size",
     neighbours: int = 1,
@@ -163,7 +165,8 @@ def plan_batches(
         strategy: one of the above.
         batch_size: pairs in a global batch, at least 2.
         steps: number of global batches, at least 1.
-        alpha: probability of a monolingual batch under `hybrid`, 0 to 1.
+        alpha: probability of a monolingual batch under `hybrid`, 0 to 1; of two, the first holds at the first step, the
+            second at the last, and it changes evenly in between.
         language_sampling: `uniform` over languages, by `size`, or a temperature T >= 1 that draws a language of n
             examples in proportion to `n ** (1 / T)` (1 is by size, large is uniform).
         dataset_weights: relative weight of each data set by name, 0 for one that is not named; or how weights follow
@@ -303,10 +306,13 @@ class Planner:
         return self.rng.choice(len(weights), size=count, p=weights / weights.sum())
 
 
-def draw_kinds(strategy: Strategy, steps: int, alpha: float, rng: np.random.Generator) -> IntArray:
+def draw_kinds(strategy: Strategy, steps: int, alpha: Alpha, rng: np.random.Generator) -> IntArray:
     """The kind of each batch, as numbers of `KINDS`, `(steps,)`; a coin per batch under `hybrid`."""
     if strategy == "hybrid":
-        return np.where(rng.random(steps) < alpha, MONOLINGUAL, CROSS_LINGUAL).astype(np.uint8)
+        first, last = np.broadcast_to(alpha, 2)
+        return np.where(rng.random(steps) < np.linspace(first, last, steps), MONOLINGUAL, CROSS_LINGUAL).astype(
+            np.uint8
+        )
     return np.full(steps, {"cross-lingual": CROSS_LINGUAL, "mixed": MIXED}.get(strategy, MONOLINGUAL), np.uint8)
 
 
@@ -327,7 +333,7 @@ def _weights_of(datasets: tuple[str, ...], weights: Mapping[str, float] | Langua
 
 
 def _check_arguments(
-    strategy: str, batch_size: int, steps: int, alpha: float, language_sampling: LanguageSampling
+    strategy: str, batch_size: int, steps: int, alpha: Alpha, language_sampling: LanguageSampling
 ) -> None:
     if strategy not in get_args(Strategy):
         raise InputError(f"strategy {strategy!r} is unknown; use one of {', '.join(get_args(Strategy))}")
@@ -335,7 +341,9 @@ def _check_arguments(
         raise InputError(f"batch_size {batch_size}: a batch needs at least 2 pairs to hold a negative")
     if steps < 1:
         raise InputError(f"steps {steps}: at least 1 is needed")
-    if not 0 <= alpha <= 1:
-        raise InputError(f"alpha {alpha} is not a probability; use a value from 0 to 1")
+    if np.shape(alpha) not in ((), (2,)) or not all(0 <= value <= 1 for value in np.ravel(alpha)):
+        raise InputError(
+            f"alpha {alpha} is not a probability; use a value from 0 to 1, or two, for first and last step"
+        )
     if not isinstance(language_sampling, str) and not language_sampling >= 1:
         raise InputError(f"language_sampling {language_sampling}: a temperature is at least 1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -66,9 +67,10 @@ def debias(
     """Take most of the language bias out of a model in seconds, without training."""
     texts = isoglot.load_pairs(pairs, languages=listed(languages))
     result = isoglot.debias(
-        encoding.load(model),
+        replace(encoding, max_tokens=None).load(model),
         texts,
         **given(remedy=remedy, directions=directions, examples=examples, source_language=source_language),
+        max_tokens=encoding.max_tokens,
         store=shared.store(),
         bf16=encoding.bf16,
     )

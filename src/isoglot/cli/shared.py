@@ -40,7 +40,9 @@ Directions = Annotated[int | None, typer.Option(help="lir: how many to remove", 
 class Encoding:
     """How a model reads texts: the options that `encodes` gives a command."""
 
-    max_tokens: Annotated[int | None, typer.Option(help="Cut longer texts; the model's own limit by default")] = None
+    max_tokens: Annotated[
+        int | None, typer.Option(min=3, help="Cut longer texts; the model's own limit by default")
+    ] = None
     query_prompt: Annotated[
         str | None, typer.Option(help="What to put before queries: a text, or the name of a prompt that the model has")
     ] = None
@@ -104,9 +106,5 @@ def store() -> isoglot.EmbeddingStore:
 
 def save_model(model: SentenceTransformer, folder: Path) -> str:
     """Write a model whole or not at all; returns where it is, in words."""
-    from isoglot.common.atomic import write_whole_folder
-    from isoglot.models.builtin import quiet_transformers
-
-    with write_whole_folder(folder) as target, quiet_transformers():
-        model.save_pretrained(str(target), create_model_card=False)
+    isoglot.save_model(model, folder)
     return f"The model is in {folder}; it loads with SentenceTransformer({str(folder)!r})"

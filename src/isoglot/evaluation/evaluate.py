@@ -27,8 +27,9 @@ from isoglot.evaluation.averages import TOP, depth_needed, look_up_pairs, summar
 from isoglot.evaluation.ranking import PART_PASSAGES, Part, Ranks, rank_in_parts, rank_relevant, scores_of_pairs
 from isoglot.evaluation.results import SCHEMA, TOP_SCHEMA, Results, versions
 from isoglot.models.embed import EmbeddingStore, embed
-from isoglot.models.encoders import Role, own_name, role_prompt, token_limit
+from isoglot.models.encoders import Role, own_name, role_prompt
 from isoglot.models.fingerprint import fingerprint
+from isoglot.models.limits import token_limit
 from isoglot.models.similarity import Similarity, prepare, score_block
 
 STREAM_ABOVE = 1_000_000  # passages above which vectors are not kept, but encoded and counted part by part

@@ -22,6 +22,7 @@ from isoglot.common.errors import InputError
 from isoglot.common.progress import progress
 from isoglot.models.embed import EmbeddingStore, embed
 from isoglot.models.encoders import ANY_ROUTE, Role, rebuilt
+from isoglot.models.limits import with_limit
 from isoglot.pairs import ParallelPairs
 
 FloatArray = npt.NDArray[np.float64]
@@ -168,6 +169,7 @@ def debias(
     directions: int = DEFAULT_DIRECTIONS,
     examples: int = DEFAULT_EXAMPLES,
     source_language: str = "en",
+    max_tokens: int | None = None,
     seed: int = 0,
     store: EmbeddingStore | None = None,
     bf16: bool = False,
@@ -184,6 +186,7 @@ def debias(
         directions: for `lir`, how many to remove.
         examples: examples per language that means are taken over, drawn with `seed`.
         source_language: for `shift`, the language that passages are moved to.
+        max_tokens: the text is cut there, where the model would read more; the model keeps its own limit.
         seed: of that draw.
         store: where vectors are kept.
         bf16: encode in bfloat16.
@@ -214,7 +217,8 @@ def debias(
     sides: list[tuple[Role, IntArray]] = [("query", asked), ("passage", found)]
     rows = np.concatenate([asked, found])
     with progress("Encoding text for the remedy", len(rows)) as advance:
-        encode = partial(embed, model, store=store, bf16=bf16, on_progress=advance)
+        reader = model if max_tokens is None else with_limit(model, max_tokens)
+        encode = partial(embed, reader, store=store, bf16=bf16, on_progress=advance)
         vectors = np.concatenate(
             [encode([str(text) for text in pairs.texts(role, some)], role) for role, some in sides if len(some)]
         )

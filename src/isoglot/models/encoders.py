@@ -17,13 +17,15 @@ from urllib.parse import urlsplit
 import torch
 from huggingface_hub.constants import ENDPOINT
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import Dense, Dropout, LayerNorm, Normalize, Router, Transformer
+from sentence_transformers.sentence_transformer.modules import Dense, Dropout, LayerNorm, Normalize, Router
 from sentence_transformers.util import load_file_path
 
 from isoglot.common.errors import InputError
 from isoglot.common.progress import console
 from isoglot.models.builtin import BUILTIN_PREFIX, builtin_folder, quiet_transformers
+from isoglot.models.limits import set_token_limit
 from isoglot.models.mteb import MTEB_PREFIX, MtebReader, load_mteb_encoder
+from isoglot.models.saving import remember_tokenizers
 
 Role = Literal["query", "passage"]
 
@@ -36,7 +38,6 @@ ANY_ROUTE = "any"
 _PROMPT_NAMES: dict[Role, tuple[str, ...]] = {"query": ("query",), "passage": ("document", "passage", "corpus")}
 _E5_PROMPTS = {"query": "query: ", "document": "passage: "}  # E5 was trained with them; its hub folders lack them
 _E5 = re.compile(r"(?<![a-z0-9])e5(?![a-z0-9])(?!.*instruct)")
-_NO_LIMIT = 10**9  # tokenizers without a token limit give a number beyond
 _THIS_KIND = "SentenceTransformer"
 _OTHER_KINDS = {  # by what stands among the types of their modules, or else their architectures
     "SpladePooling": "SparseEncoder",
@@ -62,7 +63,7 @@ def load_encoder(
     Args:
         name: a folder, a Hugging Face hub id, `builtin:multilingual-e5-small`, which needs no network, or `mteb:NAME`
             for any model that MTEB can load. A plain transformer gets mean pooling, as in sentence-transformers.
-        max_tokens: longer texts are cut; the model's own limit where None.
+        max_tokens: longer texts are cut, at most where the architecture ends; the model's own limit where None.
         query_prompt: put before queries: a text, or the name of one of the model's prompts. The model's own where None.
         passage_prompt: the same for passages.
         device: as torch names it; the best there is where None.
@@ -80,7 +81,7 @@ def load_encoder(
         if any(prompt is not None for prompt in given.values()):
             raise InputError(f"{source}: MTEB puts its own prompts before texts; none can be given here")
         model = load_mteb_encoder(source.removeprefix(MTEB_PREFIX), device=device, trust_remote_code=trust_remote_code)
-        return _limited(model, max_tokens)
+        return _ready(model, max_tokens)
     if source.startswith(BUILTIN_PREFIX):
         source = str(builtin_folder(source.removeprefix(BUILTIN_PREFIX)))
     elif _is_path(source):
@@ -110,7 +111,14 @@ def load_encoder(
     if not any(model.prompts.values()) and any(_E5.search(each.lower()) for each in _own_names(source)):
         model.prompts.update(_E5_PROMPTS)
     _set_prompts(model, given, str(name))
-    return _limited(model, max_tokens)
+    remember_tokenizers(model)
+    return _ready(model, max_tokens)
+
+
+def _ready(model: SentenceTransformer, max_tokens: int | None) -> SentenceTransformer:
+    if max_tokens is not None:
+        set_token_limit(model, max_tokens)
+    return model.eval()
 
 
 def own_name(model: SentenceTransformer) -> str:
@@ -119,40 +127,6 @@ def own_name(model: SentenceTransformer) -> str:
         return f"{MTEB_PREFIX}{model[0].name}"
     name = model.model_card_data.base_model or getattr(model.transformers_model, "name_or_path", None)
     return (_own_names(name)[0] if Path(name).exists() else name) if name else type(model).__name__
-
-
-def token_limit(model: SentenceTransformer) -> int | None:
-    """How many tokens of a text the model reads, by the larger limit of its encoders; None for one that reads all."""
-    return max(token_limits(model), default=None)
-
-
-def token_limits(model: SentenceTransformer) -> list[int]:
-    """The token limits of all the model's encoders that have one."""
-    return [limit for _, limit in _limits(model) if limit is not None]
-
-
-def _limits(model: SentenceTransformer) -> list[tuple[torch.nn.Module, int | None]]:
-    """The modules that read text, with their token limits."""
-    first = model[0]
-    readers = [route[0] for route in first.sub_modules.values()] if isinstance(first, Router) else [first]
-    limits = [getattr(reader, "max_seq_length", None) for reader in readers]
-    found = [int(limit) if limit is not None and limit < _NO_LIMIT else None for limit in limits]
-    return list(zip(readers, found, strict=True))
-
-
-def _limited(model: SentenceTransformer, max_tokens: int | None) -> SentenceTransformer:
-    if max_tokens is not None:
-        own = token_limit(model)
-        settable = [
-            (reader, limit) for reader, limit in _limits(model) if limit or isinstance(reader, Transformer | MtebReader)
-        ]
-        if not settable:
-            raise InputError(f"max_tokens {max_tokens}: this model has no token limit that could be set")
-        if max_tokens < 3 or (own is not None and max_tokens > own):
-            raise InputError(f"max_tokens {max_tokens}: the model takes 3 to {own or 'any number of'} tokens")
-        for reader, limit in settable:
-            setattr(reader, "max_seq_length", min(max_tokens, limit or max_tokens))  # noqa: B010  # torch types it so
-    return model.eval()
 
 
 def role_prompt(model: SentenceTransformer, role: Role) -> str:

@@ -18,11 +18,12 @@ from pydantic import (
     model_validator,
 )
 
-from isoglot.batching.plan import Strategy
+from isoglot.batching.plan import Alpha, Strategy
 from isoglot.common.errors import InputError
 from isoglot.common.paths import expanded_path
 from isoglot.common.settings import apply_override, first_problem, read_settings
 from isoglot.models.debiasing import DEFAULT_DIRECTIONS, DEFAULT_EXAMPLES
+from isoglot.models.limits import FEWEST_TOKENS
 
 
 class _Section(BaseModel):
@@ -39,8 +40,18 @@ def _quoted(names: Any) -> Any:
     return names
 
 
+def _probabilities(alpha: Alpha) -> Alpha:
+    if not all(0 <= value <= 1 for value in (alpha if isinstance(alpha, tuple) else (alpha,))):
+        raise ValueError("a probability should be greater than or equal to 0 and less than or equal to 1")
+    return alpha
+
+
 Place = Annotated[str, AfterValidator(lambda name: str(expanded_path(name)) if {"~", "$"} & set(name) else name)]
 """A path, or the name of something that is none; `~` and environment variables are filled in."""
+
+Tokens = Annotated[int, Field(ge=FEWEST_TOKENS)]
+
+Probabilities = Annotated[Alpha, AfterValidator(_probabilities)]
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_quoted)]
 
@@ -71,7 +82,7 @@ class Batches(_Section):
     """How batches are composed; see `isoglot.plan_batches`, whose arguments these are."""
 
     strategy: Strategy = "hybrid"
-    alpha: float = Field(default=0.5, ge=0, le=1)
+    alpha: Probabilities = 0.5  # of two, the first holds at the first step, the second at the last
     size: int = Field(default=32, ge=2)
     language_sampling: Literal["uniform", "size"] | float = "uniform"
     dataset_weights: dict[str, float] | Literal["uniform", "size"] | float = "size"
@@ -79,15 +90,16 @@ class Batches(_Section):
 
 
 class Distillation(_Section):
-    """Keep the student near vectors of the initial model while it learns.
+    """Keep the student near vectors of a teacher, the initial model or another, while it learns.
 
-    The target `own` is the initial model's vector of the same text; `english` its vector of the English translation, so
-    that English stays and the others come to it; `translations` its mean over the text's translations, so that these
-    are drawn together and the mean holds them in place.
+    The target `own` is the teacher's vector of the same text; `english` its vector of the English translation, so that
+    English stays and the others come to it; `translations` its mean over the text's translations, so that these are
+    drawn together and the mean holds them in place.
     """
 
     weight: PositiveFloat  # of the term `1 - cos(student, target)`, averaged over queries and passages
     target: Literal["own", "english", "translations"] = "own"
+    teacher: Place | None = None  # as of `model`; the initial model with its remedy, if not given
 
 
 class Debias(_Section):
@@ -181,9 +193,10 @@ class TrainConfig(_Section):
     validation: Validation = Validation()
     steps: PositiveInt | None = None  # number of batches; or give `epochs`
     epochs: PositiveFloat | None = None  # times the number of examples, in place of `steps`
-    query_tokens: PositiveInt | None = None  # limit of a query in training; the model's own where not given
-    passage_tokens: PositiveInt | None = None
-    max_tokens: PositiveInt | None = None  # limit that the finished model carries
+    query_tokens: Tokens | None = None  # limit of a query in training; the model's own where not given
+    passage_tokens: Tokens | None = None
+    max_tokens: Tokens | None = None  # limit of both, and of whatever else is encoded during the run
+    model_max_tokens: Tokens | None = None  # limit that the finished model declares; the initial one's if not given
     # Probability in training; the model's own where not given. 0 suits distillation, whose targets were made without.
     dropout: float | None = Field(default=None, ge=0, lt=1)
     # Share of the trained weights in the finished model, the rest from the initial one (WiSE-FT, arXiv 2109.01903).
@@ -199,13 +212,14 @@ class TrainConfig(_Section):
             raise ValueError("give either steps or epochs")
         if self.lora is not None and self.freeze.layers:
             raise ValueError("lora freezes the transformer itself; leave freeze.layers out")
-        share = {"cross-lingual": 1.0, "hybrid": 1 - self.batches.alpha}.get(self.batches.strategy, 0.0)
-        if self.loss.over_translations and not share:
+        hybrid = self.batches.alpha if isinstance(self.batches.alpha, tuple) else (self.batches.alpha,)
+        monolingual = {"cross-lingual": (0.0,), "hybrid": hybrid}.get(self.batches.strategy, (1.0,))
+        if self.loss.over_translations and min(monolingual) == 1:
             raise ValueError(
                 "loss.semantic_contrastive, loss.language_contrastive and loss.jensen_shannon need cross-lingual "
                 "batches; use the strategy cross-lingual, or hybrid with an alpha below 1"
             )
-        alone = self.loss.over_translations and share == 1
+        alone = self.loss.over_translations and max(monolingual) == 0
         if self.loss.weight == 0 and self.loss.distillation is None and not alone:
             raise ValueError(
                 "a loss.weight of 0 leaves nothing to minimise in some batches; give a positive weight or a "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -20,13 +19,13 @@ from datasets import Dataset
 from datasets.fingerprint import generate_random_fingerprint
 from datasets.table import InMemoryTable
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import Transformer
 
 from isoglot.batching.plan import BatchPlan
 from isoglot.common.errors import InputError
 from isoglot.common.progress import progress
 from isoglot.models.embed import EmbeddingStore, embed
 from isoglot.models.encoders import TASKS, Role, role_prompt
+from isoglot.models.limits import with_limit
 from isoglot.pairs import ParallelPairs
 from isoglot.pairs.duplicates import key_numbers, passage_key
 from isoglot.sources import load_pairs
@@ -148,18 +147,6 @@ def text_groups(pairs: ParallelPairs) -> IntArray:
     return np.where(key >= 0, group[key], -1)
 
 
-def with_limit(model: SentenceTransformer, tokens: int | None) -> SentenceTransformer:
-    """The same model, its weights shared, with tokenizers of its own that cut at so many tokens, or at its limit.
-
-    A tokenizer keeps the limit it was last called with and saves it, and it must not be called from two threads.
-    """
-    copy = deepcopy(model, {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())})
-    for module in copy.modules():
-        if tokens is not None and isinstance(module, Transformer):
-            module.max_seq_length = min(tokens, module.max_seq_length or tokens)
-    return copy
-
-
 class Collator:
     """Texts of a batch to tensors for the trainer, each role with its prompt and token limit, None for the model's."""
 
@@ -204,7 +191,7 @@ def make_targets(
     store: EmbeddingStore | None,
     bf16: bool,
 ) -> Targets:
-    """Encode with the initial model, each text once, what every text that the plan uses is held to.
+    """Encode with the teacher, each text once, what every text that the plan uses is held to.
 
     See `isoglot.training.config.Distillation`. With `target: translations` a text that is query and passage at once, as
     aligned sentences are, is encoded as a passage only. A text that has no such translations keeps its own vector.
@@ -223,7 +210,7 @@ def make_targets(
         query_rows = np.setdiff1d(query_rows, shared_rows)
         passage_rows = np.union1d(passage_rows, shared_rows)
     asked, found = np.unique(source[query_rows]), np.unique(source[passage_rows])
-    with progress("Encoding targets with the initial model", len(asked) + len(found)) as advance:
+    with progress("Encoding targets", len(asked) + len(found)) as advance:
         encode = partial(embed, model, store=store, bf16=bf16, on_progress=advance)
         roles: dict[Role, IntArray] = {"query": asked, "passage": found}
         vectors = np.concatenate(

@@ -30,6 +30,11 @@ def in_bf16(wanted: bool | None, device: torch.device) -> bool:
     return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
 
 
+def loaded(config: TrainConfig) -> SentenceTransformer:
+    """The model that a run starts from, with the token limit that the finished one is to have."""
+    return load_encoder(config.model, max_tokens=config.model_max_tokens)
+
+
 def initial_model(config: TrainConfig, pairs: ParallelPairs) -> SentenceTransformer:
     """The model that training starts from, in float32, with its remedy if the run wants one.
 
@@ -39,7 +44,7 @@ def initial_model(config: TrainConfig, pairs: ParallelPairs) -> SentenceTransfor
     Raises:
         InputError: if the model comes with adapters that the configuration cannot be followed with.
     """
-    model = load_encoder(config.model, max_tokens=config.max_tokens).float()
+    model = loaded(config).float()
     if config.lora is not None and adapted(model):
         raise InputError(
             f"lora: {config.model} comes with adapters; leave lora out to train those on, or merge them into its "
@@ -51,7 +56,27 @@ def initial_model(config: TrainConfig, pairs: ParallelPairs) -> SentenceTransfor
         return model
     pairs = load_pairs(config.debias.source) if config.debias.source else pairs
     settings, bf16 = config.debias.model_dump(exclude={"source"}), in_bf16(config.bf16, model.device)
-    return debias(model, pairs, seed=config.seed, store=embedding_store(), bf16=bf16, **settings)
+    limit = config.max_tokens
+    return debias(model, pairs, max_tokens=limit, seed=config.seed, store=embedding_store(), bf16=bf16, **settings)
+
+
+def teacher(config: TrainConfig, student: SentenceTransformer) -> SentenceTransformer | None:
+    """The model whose vectors are targets, if that is another than the initial one.
+
+    Raises:
+        InputError: if its vectors are not of the student's dimensions.
+    """
+    name = config.loss.distillation and config.loss.distillation.teacher
+    if not name:
+        return None
+    model = load_encoder(name)
+    own, wanted = model.get_embedding_dimension(), student.get_embedding_dimension()
+    if own != wanted:
+        raise InputError(
+            f"loss.distillation.teacher: {name} has {own} dimensions, and the model that learns {wanted}; name one "
+            "with as many"
+        )
+    return model
 
 
 def make_trainable(model: SentenceTransformer, config: TrainConfig) -> Objective:

@@ -22,20 +22,19 @@ import yaml
 from sentence_transformers import SentenceTransformer
 
 from isoglot.benchmarks import retrieval_set_of
-from isoglot.common.atomic import lock, sweep, write_json, write_text, write_whole, write_whole_folder
+from isoglot.common.atomic import lock, sweep, write_json, write_text, write_whole
 from isoglot.common.errors import InputError
 from isoglot.common.progress import console
 from isoglot.evaluation.evaluate import evaluate
 from isoglot.evaluation.results import Results, versions
-from isoglot.models.builtin import quiet_transformers
 from isoglot.models.embed import embedding_store
-from isoglot.models.encoders import load_encoder
 from isoglot.models.fingerprint import fingerprint
+from isoglot.models.limits import with_limit
+from isoglot.models.saving import save_model
 from isoglot.training import processes
 from isoglot.training.card import model_card
 from isoglot.training.config import TrainConfig
-from isoglot.training.data import with_limit
-from isoglot.training.model_setup import in_bf16, initial_model, make_trainable, merge_adapters
+from isoglot.training.model_setup import in_bf16, initial_model, loaded, make_trainable, merge_adapters, teacher
 from isoglot.training.preparation import OverlapFound, Prepared, describe_data, describe_plan, plan_lines, prepare
 from isoglot.training.trainer import last_checkpoint, saving
 from isoglot.training.trainer_setup import Fit, check_report_to
@@ -89,6 +88,8 @@ def begin(config: TrainConfig, checked: Sequence[OverlapFound] = ()) -> tuple[Fi
         "threads": torch.get_num_threads(),
         "processes": processes.count(),
     }
+    if (other := teacher(config, model)) is not None:
+        record["teacher"] = {"fingerprint": fingerprint(other)}
     return Fit(config, model, make_trainable(model, config), prepared), record
 
 
@@ -144,9 +145,8 @@ def _finish(fit: Fit, trained: SentenceTransformer, record: dict[str, Any], outp
     if config.lora is not None and config.lora.merge:
         merge_adapters(trained)
     results = _evaluate_held_out(config, trained, fit.prepared, output)
-    with saving("the model", output), write_whole_folder(output / "model") as target, quiet_transformers():
-        trained.save_pretrained(str(target), create_model_card=False)
-        write_text(target / "README.md", model_card(config, record, fit.prepared.plan, results))
+    with saving("the model", output):
+        save_model(trained, output / "model", card=model_card(config, record, fit.prepared.plan, results))
     shutil.rmtree(output / "checkpoints", ignore_errors=True)
 
 
@@ -172,7 +172,7 @@ def _check_config(output: Path, config: TrainConfig, *, finished: bool) -> None:
     """
     began = yaml.safe_load((output / "config.yaml").read_text(encoding="utf-8"))
     for key, then, now in _differences(began, config.model_dump(mode="json")):
-        if key != "output" and (finished or not re.fullmatch(r"model|.+\.(source|data)", key)):
+        if key != "output" and (finished or not re.fullmatch(r"model|.+\.(source|data|teacher)", key)):
             raise InputError(
                 f"{output}: cannot resume, the configuration is not what the run began with: {key} was {then} and is "
                 f"{now}; set it back, or choose another output"
@@ -198,9 +198,15 @@ def _differences(then: Any, now: Any, key: str = "") -> Iterator[tuple[str, Any,
 def _check_same(output: Path, config: TrainConfig, record: dict[str, Any]) -> None:
     _check_config(output, config, finished=False)
     earlier = json.loads((output / "run.json").read_text(encoding="utf-8"))
-    for part, what in (("model", "the initial model"), ("data", "the training data"), ("plan", "the plan of batches")):
+    parts = {
+        "model": "the initial model",
+        "teacher": "the teacher",
+        "data": "the training data",
+        "plan": "the plan of batches",
+    }
+    for part, what in parts.items():
         # Data is what is left to train on, whatever evaluation sets were looked for in it.
-        if {**earlier[part], "evaluation_sets": None} != {**record[part], "evaluation_sets": None}:
+        if {**earlier.get(part, {}), "evaluation_sets": None} != {**record.get(part, {}), "evaluation_sets": None}:
             raise InputError(f"{output}: cannot resume, {what} is not what the run began with; start a new one")
 
 
@@ -212,8 +218,8 @@ def _evaluate_held_out(
         return {}
     data = retrieval_set_of(prepared.held_out, "held-out pairs")
     results = {}
-    for name, model in (("initial", load_encoder(config.model, max_tokens=config.max_tokens)), ("trained", trained)):
-        reader = with_limit(model, None)  # or the trained model's tokenizer would keep and save what it is called with
+    for name, model in (("initial", loaded(config)), ("trained", trained)):
+        reader = with_limit(model, config.max_tokens)
         bf16 = in_bf16(config.bf16, model.device)
         results[name] = evaluate(reader, data, name=name, store=embedding_store(), bf16=bf16)
         results[name].save(output / "results" / name)

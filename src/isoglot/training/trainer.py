@@ -40,6 +40,7 @@ from isoglot.batching.plan import KINDS, BatchPlan
 from isoglot.common.atomic import checksum, reason_of_the_system, write_json, write_text
 from isoglot.common.errors import IsoglotError
 from isoglot.common.progress import console, time_left_bar
+from isoglot.models.saving import write_model
 from isoglot.training import processes
 
 COMPLETE = "complete"  # a file in a checkpoint that says it was written to its end, and holds its files' checksums
@@ -140,8 +141,8 @@ class PlannedTrainer(SentenceTransformerTrainer):
             raise
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        """The model alone; for a card the library would encode texts, and leave its limit in the saved tokenizer."""
-        self.model.save_pretrained(str(output_dir), create_model_card=False)
+        """The model alone, as isoglot writes models."""
+        write_model(self.model, Path(str(output_dir)))
 
     def _load_best_model(self) -> None:
         """Back to the best checkpoint, wherever the run was moved; the library would go on if that failed."""

@@ -20,11 +20,12 @@ from isoglot.common.errors import InputError
 from isoglot.models.builtin import quiet_transformers
 from isoglot.models.embed import EmbeddingStore, embedding_store
 from isoglot.models.encoders import Role
+from isoglot.models.limits import with_limit
 from isoglot.training import processes
 from isoglot.training.config import TrainConfig
-from isoglot.training.data import Collator, Targets, make_targets, planned_dataset, with_limit
+from isoglot.training.data import Collator, Targets, make_targets, planned_dataset
 from isoglot.training.losses import Objective
-from isoglot.training.model_setup import average, in_bf16, trained_weights
+from isoglot.training.model_setup import average, in_bf16, teacher, trained_weights
 from isoglot.training.preparation import Prepared
 from isoglot.training.trainer import CompleteCheckpoints, EarlyStopping, PlannedTrainer, ProgressCallback, TrainingLog
 
@@ -49,8 +50,10 @@ class Fit:
 
     @property
     def limits(self) -> dict[Role, int | None]:
-        """Token limits by role; None for the model's own."""
-        return {"query": self.config.query_tokens, "passage": self.config.passage_tokens}
+        """Token limits of training by role; None for the model's own."""
+        config = self.config
+        roles: dict[Role, int | None] = {"query": config.query_tokens, "passage": config.passage_tokens}
+        return {role: min(filter(None, (tokens, config.max_tokens)), default=None) for role, tokens in roles.items()}
 
     def run(self, output: Path, checkpoint: Path | None) -> SentenceTransformer:
         """Train, from a checkpoint if there is one, and give the model averaged as the configuration wants it."""
@@ -72,7 +75,8 @@ class Fit:
         settings, limits = self.config.loss.distillation, self.limits.values()
         if settings is None:
             return None
-        model = with_limit(self.model, None if None in limits else max(tokens for tokens in limits if tokens))
+        own = teacher(self.config, self.model) or self.model
+        model = with_limit(own, None if None in limits else max(tokens for tokens in limits if tokens))
         pairs, plan = self.prepared.pairs, self.prepared.plan
         return make_targets(model, pairs, plan, settings, store=store, bf16=in_bf16(self.config.bf16, model.device))
 
