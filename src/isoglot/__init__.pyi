@@ -29,6 +29,8 @@ from .evaluation.audit import audit as audit
 from .evaluation.audit import verdict as verdict
 from .evaluation.evaluate import evaluate as evaluate
 from .evaluation.evaluator import MultilingualRetrievalEvaluator as MultilingualRetrievalEvaluator
+from .evaluation.frontier import Frontier as Frontier
+from .evaluation.frontier import search_weights as search_weights
 from .evaluation.ranking import Ranks as Ranks
 from .evaluation.ranking import rank_in_parts as rank_in_parts
 from .evaluation.ranking import rank_relevant as rank_relevant
@@ -49,6 +51,8 @@ from .models.encoders import load_encoder as load_encoder
 from .models.encoders import role_prompt as role_prompt
 from .models.encoders import split_head as split_head
 from .models.fingerprint import fingerprint as fingerprint
+from .models.merging import MergeReport as MergeReport
+from .models.merging import merge as merge
 from .models.saving import save_model as save_model
 from .models.trimming import TrimReport as TrimReport
 from .models.trimming import trim as trim

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,6 +13,7 @@ import isoglot
 from isoglot.cli import shared
 from isoglot.cli.shared import Encoding, Json, Languages, Model, NewModel, RemoteCode, encodes, given, listed, say
 from isoglot.common.errors import InputError
+from isoglot.common.progress import show_table
 
 
 def demo(
@@ -75,6 +76,78 @@ def debias(
         bf16=encoding.bf16,
     )
     say(shared.save_model(result, folder))
+
+
+@encodes
+def merge(
+    models: Annotated[
+        list[str], typer.Argument(help="Models of one architecture, the initial one last", metavar="MODEL...")
+    ],
+    folder: NewModel,
+    encoding: Encoding,
+    weights: Annotated[
+        str | None, typer.Option(help="A share of each, comma-separated: .5,.3,.2", show_default="equal")
+    ] = None,
+    last_weights: Annotated[
+        str | None, typer.Option(help="Shares in the last layer, if others; they change evenly from the first")
+    ] = None,
+    development: Annotated[
+        list[str] | None,
+        typer.Option(help="Parallel pairs to choose the weights on, in place of --weights; may be given several times"),
+    ] = None,
+    step: Annotated[float | None, typer.Option(help="Between the weights that are tried", show_default="0.1")] = None,
+    tolerance: Annotated[
+        float | None, typer.Option(help="How far monolingual mAP may fall below the last model's", show_default="0.005")
+    ] = None,
+    method: Annotated[str, typer.Option(help="linear; or slerp, for two models")] = "linear",
+    fit_on: Annotated[
+        str | None, typer.Option(help="Text for a new remedy, where the models' remedies differ: a file or source")
+    ] = None,
+    directions: shared.Directions = None,
+    as_json: Json = False,
+) -> None:
+    """Average models of one origin, by weights that are given or chosen on development sets."""
+    if development and (weights or last_weights):
+        raise InputError("--development chooses the weights; leave --weights and --last-weights out")
+    if not development and (step or tolerance is not None):
+        raise InputError("--step and --tolerance go with --development FILE")
+    sets = _development_sets(development or [])
+    loaded = [replace(encoding, max_tokens=None).load(model) for model in models]
+    how: dict[str, Any] = {"method": method, "names": models, **given(directions=directions)}
+    how |= {"fit_on": isoglot.load_pairs(fit_on) if fit_on else None}
+    how |= {"max_tokens": encoding.max_tokens, "bf16": encoding.bf16}
+    frontier, chosen = None, _numbers(weights, "--weights")
+    if sets:
+        options = given(step=step, tolerance=tolerance)
+        frontier = isoglot.search_weights(loaded, sets, store=shared.store(), **options, **how)
+        chosen = list(frontier.chosen.weights)
+    merged, report = isoglot.merge(loaded, chosen, last_weights=_numbers(last_weights, "--last-weights"), **how)
+    where = shared.save_model(merged, folder, report.card(frontier.sentence() if frontier else ""))
+    if as_json:
+        print(json.dumps({**asdict(report), "search": frontier and frontier.as_dict()}, ensure_ascii=False))
+        return
+    if frontier:
+        from isoglot.report import frontier_table
+
+        show_table(frontier_table(frontier))
+        say(frontier.sentence())
+    for line in (*report.sentences(), where):
+        say(line)
+
+
+def _numbers(text: str | None, option: str) -> list[float] | None:
+    """The numbers of a comma-separated list; None for none."""
+    try:
+        return None if text is None else [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise InputError(f"{option} {text}: use numbers, comma-separated: .5,.3,.2") from error
+
+
+def _development_sets(files: list[str]) -> dict[str, isoglot.RetrievalSet]:
+    """Parallel pairs as sets, called like their files; by the whole path where that is no name."""
+    short = [Path(file).stem for file in files]
+    names = short if len({*short}) == len(files) else files
+    return {name: isoglot.load_benchmark("parallel", file) for name, file in zip(names, files, strict=True)}
 
 
 def trim(

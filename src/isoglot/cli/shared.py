@@ -104,7 +104,7 @@ def store() -> isoglot.EmbeddingStore:
     return embedding_store()
 
 
-def save_model(model: SentenceTransformer, folder: Path) -> str:
+def save_model(model: SentenceTransformer, folder: Path, card: str | None = None) -> str:
     """Write a model whole or not at all; returns where it is, in words."""
-    isoglot.save_model(model, folder)
+    isoglot.save_model(model, folder, card=card)
     return f"The model is in {folder}; it loads with SentenceTransformer({str(folder)!r})"

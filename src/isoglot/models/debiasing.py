@@ -205,7 +205,7 @@ def debias(
         raise InputError(f"examples {examples}: at least 1 per language is needed")
     if len(pairs.languages) < 2:
         raise InputError(f"debias needs text in two languages or more; this is all {', '.join(pairs.languages)}")
-    if remedy in ("means", "shift") and any(isinstance(module, Router) for module in _parts(model)[0].values()):
+    if remedy in ("means", "shift") and any(isinstance(module, Router) for module in split_remedy(model)[0].values()):
         raise InputError(f"{remedy} sends texts by language, and this model by role already; use lir or leace")
     rng = np.random.default_rng(seed)
     if remedy == "shift":
@@ -259,7 +259,7 @@ def without_debias(model: SentenceTransformer) -> SentenceTransformer:
 
     What counts is the mark that `debias` leaves; a model saved before there was one stays whole.
     """
-    own, remedy = _parts(model)
+    own, remedy = split_remedy(model)
     return rebuilt(model, own) if remedy else model
 
 
@@ -269,13 +269,13 @@ def with_debias_of(model: SentenceTransformer, debiased: SentenceTransformer) ->
     Raises:
         InputError: if the other model has no remedy.
     """
-    _, remedy = _parts(debiased)
+    _, remedy = split_remedy(debiased)
     if not remedy:
         raise InputError("the model has no remedy to take over; make one with debias")
     return rebuilt(model, {**dict(model.named_children()), **remedy})
 
 
-def _parts(model: SentenceTransformer) -> tuple[dict[str, torch.nn.Module], dict[str, torch.nn.Module]]:
+def split_remedy(model: SentenceTransformer) -> tuple[dict[str, torch.nn.Module], dict[str, torch.nn.Module]]:
     """A model's own modules and those that `debias` put at its end, by name."""
     modules = dict(model.named_children())
     remedy = {name: module for name, module in modules.items() if name.startswith(_MARK)}

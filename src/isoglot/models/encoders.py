@@ -7,7 +7,7 @@ import os
 import re
 import socket
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from itertools import takewhile
 from pathlib import Path
@@ -187,6 +187,20 @@ def _maps_vectors(module: torch.nn.Module) -> bool:
     if isinstance(module, Dense | Normalize):
         return {module.module_input_name, module.module_output_name} == {"sentence_embedding"}
     return isinstance(module, Dropout | LayerNorm)
+
+
+def blocks_of(transformer: torch.nn.Module) -> torch.nn.ModuleList:
+    """The stack of a transformer's blocks; empty if it has none."""
+    return max(_lists(transformer), key=len, default=torch.nn.ModuleList())
+
+
+def _lists(module: torch.nn.Module) -> Iterator[torch.nn.ModuleList]:
+    """The lists of modules that are in no other list; in a transformer the longest is the stack of its blocks."""
+    for child in module.children():
+        if isinstance(child, torch.nn.ModuleList):
+            yield child
+        else:
+            yield from _lists(child)
 
 
 def has_routes(modules: Iterable[torch.nn.Module]) -> bool:

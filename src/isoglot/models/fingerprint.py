@@ -40,7 +40,7 @@ def _module_digest(module: torch.nn.Module) -> bytes:
     backends = [each for each in described if isinstance(each, Tokenizer)]
     # No pooling here reads a pooler, and it is random where a checkpoint lacks it.
     tensors = {name: tensor for name, tensor in module.state_dict().items() if ".pooler." not in name}
-    settings = json.dumps(_settings(module), sort_keys=True, default=str)
+    settings = json.dumps(settings_of(module), sort_keys=True, default=str)
     state = [
         settings,
         [(each, each.get_vocab_size()) for each in backends],
@@ -66,7 +66,7 @@ def _few(tensor: torch.Tensor) -> list[float]:
     return few
 
 
-def _settings(module: torch.nn.Module) -> list[Any]:
+def settings_of(module: torch.nn.Module) -> list[Any]:
     """What the configuration files of a module and of those within it say, so far as vectors depend on it."""
     found: list[Any] = []
     for name, each in module.named_modules():

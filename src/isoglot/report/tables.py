@@ -10,6 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table as RichTable
 
+from isoglot.evaluation.frontier import Frontier
 from isoglot.evaluation.results import Results
 from isoglot.report.systems import MARKS, Cell, Column, column_of, columns, figure, measure_name, verdict_of
 from isoglot.statistics.comparison import Comparison, Contrast
@@ -101,6 +102,19 @@ def comparison_table(comparison: Comparison) -> RichTable:
     """Every system's differences to the first over all languages, for the terminal."""
     title = f"{comparison.benchmark}: differences to {comparison.baseline}"
     return _for_terminal(contrasts_table(title, overall(comparison)), words=(0, 1, len(CONTRAST_HEADER) - 1))
+
+
+def frontier_table(frontier: Frontier) -> RichTable:
+    """What every merged model of a search reached on every set, for the terminal; the chosen one is marked."""
+    rows, names = [], next(iter(frontier.chosen.figures.values()))
+    for point in frontier.points:
+        weights = " / ".join(f"{weight:g}" for weight in point.weights)
+        mark = " *" if point == frontier.chosen else ""
+        for name, figures in point.figures.items():
+            rows.append((weights + mark, name, *(f"{value:.4g}" for value in figures.values())))
+    header = ("weights", "set", *(name.replace("_", " ") for name in names))
+    title = f"Weights of {', '.join(frontier.names)}; * is chosen"
+    return _for_terminal(Table(title, header, tuple(rows)), words=(0, 1))
 
 
 def overall(comparison: Comparison) -> list[Contrast]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any
 
@@ -14,7 +13,8 @@ from torch import nn
 from isoglot.common.errors import InputError, MissingExtraError
 from isoglot.models.debiasing import debias
 from isoglot.models.embed import embedding_store
-from isoglot.models.encoders import load_encoder, split_head
+from isoglot.models.encoders import blocks_of, load_encoder, split_head
+from isoglot.models.merging import between
 from isoglot.pairs import ParallelPairs
 from isoglot.sources import load_pairs
 from isoglot.training.config import Freeze, Lora, TrainConfig
@@ -142,7 +142,7 @@ def freeze(model: SentenceTransformer, settings: Freeze) -> None:
 
 def _freeze_first(transformer: nn.Module, count: int) -> None:
     """Freeze the first blocks, and all weights that a text meets before them."""
-    blocks = max(_lists(transformer), key=len, default=nn.ModuleList())
+    blocks = blocks_of(transformer)
     if count >= len(blocks):
         raise InputError(f"freeze.layers {count}: the model has {len(blocks)} layers; freeze fewer")
     first = next(blocks[0].parameters())
@@ -152,15 +152,6 @@ def _freeze_first(transformer: nn.Module, count: int) -> None:
         parameter.requires_grad_(False)
     for block in blocks[:count]:
         block.requires_grad_(False)
-
-
-def _lists(module: nn.Module) -> Iterator[nn.ModuleList]:
-    """The lists of modules that are in no other list; in a transformer the longest is the stack of its blocks."""
-    for child in module.children():
-        if isinstance(child, nn.ModuleList):
-            yield child
-        else:
-            yield from _lists(child)
 
 
 def add_adapters(model: SentenceTransformer, settings: Lora, seed: int) -> None:
@@ -227,7 +218,7 @@ def average(model: SentenceTransformer, initial: dict[str, torch.Tensor], share:
     """Move the trained weights towards the initial ones, in place, so that `share` of the way is left."""
     for name, parameter in model.named_parameters():
         if name in initial:
-            parameter.lerp_(initial[name].to(parameter.device), 1 - share)
+            parameter.copy_(between([parameter, initial[name].to(parameter.device)], [share, 1 - share]))
 
 
 def merge_adapters(model: SentenceTransformer) -> None:
