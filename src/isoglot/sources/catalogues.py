@@ -19,7 +19,7 @@ _CONTEXT = re.compile(r"^(?:\?[\w ]+:|[\w ,:.'-]{1,60}\^)")  # a hint to transla
 _LINK = re.compile(r"<(\w+)>[^<>]*?\btext='((?:[^'\\]|\\.)*)'[^<>]*</\1>")
 _EMPTY = re.compile(r"<img>[^<>]*</img>|</?(?:p|br|hr|img|li)\b[^<>]*>|<!--.*?-->")
 _PAIRED = re.compile(r"<(\w+)\b[^<>]*>(?P<one>(?:(?!<\1\b).)*?)</\1>|<color_\w+>(?P<other>.*?)</color>", re.DOTALL)
-_PLACEHOLDER = re.compile(r"<[\w/]|%[-+ #0-9.$]*[a-zA-Z0-9]|\$\w|\{\w*\}|&\w+;|@\w+@|\|/\|")
+_PLACEHOLDER = re.compile(r"<[\w/]|%[-+#0-9.$]*[a-zA-Z0-9]|\$\w|\{\w*\}|&\w+;|@\w+@|\|/\|")
 
 
 def read_catalogues(archive: Path) -> dict[str, Manual]:

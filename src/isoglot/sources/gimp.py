@@ -20,7 +20,7 @@ _LEFT_OUT = (
     '//*[@class="navheader" or @class="navfooter" or @class="toc" or @class="revhistory" or @class="figure"'
     ' or @class="informalfigure" or @class="mediaobject"] | //pre'
 )
-_BLOCKS = '//h1[@class="title"] | //h2[@class="title"] | //h3[@class="title"] | //h4[@class="title"] | //p | //dt'
+_BLOCKS = '//*[@class="title" and starts-with(name(), "h")] | //p | //dt'
 
 
 def read_gimp(archive: Path) -> dict[str, Manual]:

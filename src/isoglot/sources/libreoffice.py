@@ -12,12 +12,12 @@ from isoglot.sources.documentation import Manual, Section, in_one_line, lxml
 
 _PAGE = re.compile(r"usr/share/libreoffice/help/([^/]+)/(text/.+\.html)")
 _VARIANTS = frozenset({"en-GB", "ca-valencia"})  # differ from another manual by spelling
-_SHOWN = re.compile(rb'<div id="DisplayArea".*?(?=<div id="SearchFrame")', re.DOTALL)  # the rest is navigation
+_SHOWN = b'<div id="DisplayArea"', b'<div id="SearchFrame"'  # what is before and behind is navigation
 # Of variants for several systems or programs the default one is shown, though a browser has to unhide it. Programs are
 # the same in all languages; links and "To access this command" are the same in all pages.
 _LEFT_OUT = (
-    '//*[@hidden and not(starts-with(@id, "default"))] | //p[contains(@class, "code")] | //pre'
-    ' | //*[@class="relatedtopics" or @class="noteicon" or @class="howtogetheader"]'
+    '//*[(@hidden and not(starts-with(@id, "default"))) or self::pre or (self::p and contains(@class, "code"))'
+    ' or @class="relatedtopics" or @class="noteicon" or @class="howtogetheader"]'
 )
 
 
@@ -33,7 +33,7 @@ def read_libreoffice(archive: Path) -> dict[str, Manual]:
 
 
 def read_page(content: bytes, page: str) -> Manual:
-    """Sections and paragraphs of a page. Text before its first heading, or below one without an id, is in no section."""
+    """Sections and paragraphs of a page. Text before its first heading or below one without an id is in no section."""
     manual, below = Manual(), list[str]()
     for tag, name, text in _blocks(content):
         key = f"{page}#{name}"
@@ -50,9 +50,10 @@ def read_page(content: bytes, page: str) -> Manual:
 
 def _blocks(content: bytes) -> Iterator[tuple[str, str, str]]:
     """Tag, id and text of each heading and paragraph."""
-    if (shown := _SHOWN.search(content)) is None:
+    start, end = map(content.find, _SHOWN)
+    if min(start, end) < 0:
         return
-    root = lxml("html").fragment_fromstring(shown[0].decode("utf-8"))
+    root = lxml("html").fragment_fromstring(content[start:end].decode("utf-8"))
     for element in root.xpath(_LEFT_OUT):
         element.drop_tree()
     for element in root.iter("h1", "h2", "h3", "h4", "h5", "h6", "p"):
