@@ -90,10 +90,10 @@ def test_of_gimps_page_a_section_with_a_number_belongs_to_the_named_one_before()
       <h3 class="title"><a id="gimp-blur"></a>3.3. Blur</h3><p>It blurs.</p>
       <h4 class="title"><a id="idm35378"></a>3.3.1. Options</h4><div class="figure"><p class="title">Figure 1</p></div>
       <dl><dt>Radius</dt><dd><p>How much.</p></dd></dl>
-      <h6 class="title"><a id="gimp-noise"></a>A.4. Noise</h6><p>It adds noise.</p></body></html>"""
+      <h6 class="title"><a id="gimp-noise"></a>Appendix A. Noise 1.5</h6><p>It adds noise.</p></body></html>"""
     assert gimp.read_page(page.encode(), "blur").sections == {
         "blur#gimp-blur": Section("Blur", ["It blurs.", "Radius", "How much."]),
-        "blur#gimp-noise": Section("Noise", ["It adds noise."]),
+        "blur#gimp-noise": Section("Noise 1.5", ["It adds noise."]),
     }
 
 

@@ -14,7 +14,7 @@ from isoglot.sources.apt import files_of
 from isoglot.sources.documentation import Manual, Section, in_one_line, lxml
 
 _PAGE = re.compile(r"usr/share/gimp/2\.0/help/([^/]+)/([^/]+)\.html")
-_ORDINAL = re.compile(r"(?:(?:\d+|[A-Z])\.)+\s*")
+_ORDINAL = re.compile(r"^(?:\w+\s)?(?:(?:\d+|[A-Z])\.)+\s*")  # "3.1. ", "Chapter 5. ", "Appendix C. "
 _NUMBERED = re.compile(r"id[mp]?\d+")
 _LEFT_OUT = (
     '//*[@class="navheader" or @class="navfooter" or @class="toc" or @class="revhistory" or @class="figure"'
@@ -46,5 +46,5 @@ def read_page(content: bytes, page: str) -> Manual:
             below.extend([text] if text else [])
         elif name and not _NUMBERED.fullmatch(name):
             below = []
-            manual.sections[f"{page}#{name}"] = Section(_ORDINAL.sub("", text, count=1), below)
+            manual.sections[f"{page}#{name}"] = Section(_ORDINAL.sub("", text), below)
     return manual
