@@ -158,7 +158,9 @@ def test_a_file_is_read_and_filtered(tmp_path: Path) -> None:
 
 
 def test_an_unknown_source_lists_the_known_ones() -> None:
-    with pytest.raises(InputError, match='no file, folder or data set "debain"; named data sets are debian, hub:'):
+    with pytest.raises(
+        InputError, match='no file, folder or data set "debain"; named data sets are debian, libreoffice-help, '
+    ):
         load_pairs("debain")
     with pytest.raises(InputError, match='unknown data set "marco"; known are debian'):
         find_source("marco")

@@ -71,7 +71,7 @@ def _in_words(value: object) -> str:
 
 @data_app.command("fetch")
 def data_fetch(
-    source: Annotated[str, typer.Argument(help="debian, hub:NAME, a file or a folder")],
+    source: Annotated[str, typer.Argument(help="A name that isoglot data list gives, a file or a folder")],
     to: Annotated[Path, typer.Option("--out", help="Where to write: .jsonl, .csv, .tsv or .parquet")],
     languages: Languages = None,
 ) -> None:

@@ -42,6 +42,8 @@ class Description:
         """A text table for the terminal."""
         lines = [f"{self.examples:,} examples, {self.rows:,} rows, {len(self.languages)} languages"]
         lines += [f"  {name}: {count:,} examples" for name, count in self.datasets.items()]
+        most = sorted(self.languages.items(), key=lambda counted: -counted[1])
+        lines += ["rows: " + ", ".join(f"{tag} {count:,}" for tag, count in most)]
         if self.token_lengths:
             lines += ["", "tokens" + "".join(f"{f'{q:.0%}':>8}" for q in QUANTILES)]
             lines += [f"{role:<6.6}" + "".join(f"{n:>8,}" for n in ns) for role, ns in self.token_lengths.items()]

@@ -1,4 +1,4 @@
-"""Training data: parallel pairs from files of many formats, folders, the hub and Debian."""
+"""Training data: parallel pairs from files of many formats, folders, the hub and Debian's packages."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from isoglot.sources.exchange import is_exchange, load_exchange
 from isoglot.sources.files import read_moses, read_sentence_folder, read_tab_pairs
 from isoglot.sources.hub import load_hub, number_of_rows
 from isoglot.sources.mmarco import is_mmarco, load_mmarco_pairs
+from isoglot.sources.packages import PACKAGED, load_packaged
 from isoglot.sources.registry import SOURCES, Source, find_source
 
 __all__ = ["SOURCES", "Source", "find_source", "load_pairs"]
@@ -31,7 +32,8 @@ def load_pairs(
         spec: a `.jsonl`, `.csv`, `.tsv` or `.parquet` file of parallel pairs; aligned sentences as a folder with one
             file per language, one of Moses' pairs of files or the name they share, or a TMX, XLIFF, PO or MO file or a
             folder of them; a folder in BEIR's format, or with mMARCO's files, where `?limit=N` after it takes the
-            first N triples; `debian`; or `hub:` and what `isoglot.sources.hub.parse_hub_spec` takes.
+            first N triples; `debian`, `libreoffice-help` or another name of `isoglot data list`; or `hub:` and what
+            `isoglot.sources.hub.parse_hub_spec` takes.
         languages: keep only rows in these; None keeps all. A BEIR folder is taken to be in the one language given here.
         cache_dir: where fetched data is kept; a place in the user's cache folder if None.
 
@@ -53,6 +55,8 @@ def _load(spec: str, languages: list[str] | None, cache_dir: str | Path | None) 
         return load_hub(spec.removeprefix("hub:"), languages=languages, cache_dir=cache_dir)
     if spec == "debian":
         return load_debian(cache_dir=cache_dir)
+    if spec in PACKAGED:
+        return load_packaged(spec, cache_dir=cache_dir)
     path = expanded_path(spec)
     if path.is_dir():
         return _load_folder(path, languages, None)

@@ -8,20 +8,16 @@ leaves the system's package lists alone.
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from subprocess import PIPE, STDOUT
 
-from isoglot.common.atomic import write_text
-from isoglot.common.cache import cache_folder
 from isoglot.common.errors import InputError
 from isoglot.common.languages import normalize_language
 from isoglot.common.progress import console
-from isoglot.pairs import ParallelPairs, read_pairs, write_pairs
-from isoglot.sources.registry import find_source
+from isoglot.pairs import ParallelPairs
+from isoglot.sources.apt import ELSE, Apt
+from isoglot.sources.cached import cached_pairs
 
 _LANGUAGES = (
     *("en", "bg", "ca", "cs", "da", "de", "el", "eo", "es", "eu", "fa", "fi", "fr", "gl", "hr", "hu", "id", "it", "ja"),
@@ -30,26 +26,6 @@ _LANGUAGES = (
 )
 _MIN_PASSAGE = 20  # characters; less is a remark such as "See above."
 _LONG_PARAGRAPH = 80  # characters; one this long that equals the English was left untranslated
-_ELSE = "name other pairs: a .jsonl, .csv or .parquet file, or a folder of aligned sentences"
-
-# Hooks are cleared: an image's own may delete the system's package files after every update. Plain lists spare a
-# decompressor; the index of packages, most of the download, is not needed. Languages are one string, because a list
-# would be added to what an image has set, often "none", which wins. Only root reads the user line: apt's own user
-# cannot enter root's private folder.
-_APT_CONFIG = """\
-Dir::State::Lists "{folder}/lists";
-Dir::Cache "{folder}/cache";
-Acquire::Languages "{languages}";
-Acquire::GzipIndexes "false";
-Acquire::Retries "2";
-Acquire::http::Timeout "30";
-Acquire::https::Timeout "30";
-Acquire::IndexTargets::deb::Packages::DefaultEnabled "false";
-APT::Sandbox::User "root";
-#clear APT::Update::Pre-Invoke;
-#clear APT::Update::Post-Invoke;
-#clear APT::Update::Post-Invoke-Success;
-"""
 
 _ENTRY = re.compile(
     r"^Package: .+\nDescription-md5: (?P<md5>[0-9a-f]{32})\n"
@@ -75,23 +51,7 @@ def load_debian(*, cache_dir: str | Path | None = None, refresh: bool = False, t
     Raises:
         InputError: if there is no apt, or it could not fetch.
     """
-    folder = (Path(cache_dir) if cache_dir else cache_folder()) / "debian"
-    cached = folder / "pairs.parquet"
-    if cached.exists() and not refresh:
-        try:
-            return read_pairs(cached)
-        except InputError:  # half a file from elsewhere or an older layout: fetching mends it
-            pass
-    with (
-        console.status("debian: apt fetches package descriptions, about 40 MB") as status,
-        tempfile.TemporaryDirectory(prefix="isoglot-debian-") as private,
-    ):
-        lists = _fetch(Path(private), timeout)
-        status.update("debian: joining and deduplicating, some 20 seconds")
-        pairs, _ = pairs_of_lists(lists).deduplicate()
-    write_text(folder / "LICENCE.txt", find_source("debian").licence + "\n")
-    write_pairs(pairs, cached)
-    return pairs
+    return cached_pairs("debian", lambda: _fetch(timeout), cache_dir, refresh)
 
 
 def pairs_of_lists(lists: Path) -> ParallelPairs:
@@ -102,7 +62,7 @@ def pairs_of_lists(lists: Path) -> ParallelPairs:
         for md5, query, passage in descriptions(path.read_text(encoding="utf-8", errors="replace")):
             entries.setdefault(md5, {})[language] = (query, passage)
     if not entries:
-        raise InputError(f"{lists}: apt fetched no package descriptions; enable a Debian or Ubuntu source, or {_ELSE}")
+        raise InputError(f"{lists}: apt fetched no package descriptions; enable a Debian or Ubuntu source, or {ELSE}")
     return ParallelPairs.from_rows(_rows(entries), dataset="debian")
 
 
@@ -132,23 +92,11 @@ def _rows(entries: dict[str, dict[str, tuple[str, str]]]) -> Iterator[dict[str, 
                 yield {"id": f"debian/{md5}", "language": language, "query": query, "passage": passage}
 
 
-def _fetch(folder: Path, timeout: float) -> Path:
-    """Let apt fetch its lists into `folder`; returns the folder of lists."""
-    apt = shutil.which("apt-get")
-    if apt is None:
-        raise InputError(f"debian: this machine has no apt-get to fetch with; {_ELSE}")
-    lists, config = folder / "lists", folder / "apt.conf"
-    (lists / "partial").mkdir(parents=True)
-    (folder / "cache").mkdir()
-    config.write_text(_APT_CONFIG.format(folder=folder, languages=",".join(_LANGUAGES)), encoding="utf-8")
-    try:
-        command = [apt, "update", "-c", str(config)]
-        done = subprocess.run(command, stdout=PIPE, stderr=STDOUT, text=True, errors="replace", timeout=timeout)
-    except subprocess.TimeoutExpired:
-        raise InputError(f"debian: fetching took over {timeout:g} seconds; allow more, or {_ELSE}") from None
-    # Another source of this machine may have failed while Debian's lists arrived: what counts is what is there.
-    if not any(lists.glob("*_i18n_Translation-*")):
-        trouble = [line[3:] for line in done.stdout.splitlines() if line.startswith(("E: ", "W: "))]
-        reason = trouble[0] if trouble else "no package source has descriptions"
-        raise InputError(f"debian: apt could not fetch ({reason}); check the network, or {_ELSE}")
-    return lists
+def _fetch(timeout: float) -> ParallelPairs:
+    with (
+        console.status("debian: apt fetches package descriptions, about 40 MB") as status,
+        tempfile.TemporaryDirectory(prefix="isoglot-debian-") as private,
+    ):
+        lists = Apt("debian", Path(private), timeout).descriptions(_LANGUAGES)
+        status.update("debian: joining and deduplicating, some 20 seconds")
+        return pairs_of_lists(lists).deduplicate()[0]

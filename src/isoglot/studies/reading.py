@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from isoglot.common.errors import InputError
 from isoglot.common.paths import expanded_path
 from isoglot.common.settings import apply_override, first_problem, read_settings
-from isoglot.sources import load_pairs
+from isoglot.sources import SOURCES, load_pairs
 from isoglot.studies.recipe import Content, Study, merge
 
 _RECIPES = files("isoglot.studies") / "recipes"
@@ -104,7 +104,7 @@ def sources_of(training: Content) -> list[str]:
 def _lacking(study: Study, sources: Sequence[str]) -> tuple[str, str] | None:
     """The first source that is not there, and how to come by it."""
     for source in sources:
-        if source == "debian" or source.startswith("hub:"):
+        if source in SOURCES or source.startswith("hub:"):
             try:
                 load_pairs(source)
             except InputError as error:

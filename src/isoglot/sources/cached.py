@@ -1,0 +1,36 @@
+"""Fetched pairs are kept as Parquet in the cache folder, beside the terms they come under, so that they come once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from isoglot.common.atomic import write_text
+from isoglot.common.cache import cache_folder
+from isoglot.common.errors import InputError
+from isoglot.pairs import ParallelPairs, read_pairs, write_pairs
+from isoglot.sources.registry import find_source
+
+
+def cached_pairs(
+    name: str, make: Callable[[], ParallelPairs], cache_dir: str | Path | None, refresh: bool = False
+) -> ParallelPairs:
+    """The pairs of a named source: those that are kept, else those that `make` fetches, which are kept then.
+
+    Args:
+        name: of the source, in the registry.
+        make: fetches.
+        cache_dir: holds a folder for each source; `isoglot.common.cache.cache_folder()` if None.
+        refresh: fetch even if some are kept.
+    """
+    folder = (Path(cache_dir) if cache_dir else cache_folder()) / name
+    kept = folder / "pairs.parquet"
+    if kept.exists() and not refresh:
+        try:
+            return read_pairs(kept)
+        except InputError:  # half a file from elsewhere or an older layout: fetching mends it
+            pass
+    pairs = make()
+    write_text(folder / "LICENCE.txt", find_source(name).licence + "\n")
+    write_pairs(pairs, kept)
+    return pairs
