@@ -46,6 +46,10 @@ def _rows(shift: float, seed: int) -> list[dict[str, Any]]:
                         "fair_share@1": 1 / 3 if pooled else None,
                     }
                 )
+            for setting, level in (("mixed_own", 0.5), ("mixed_other", 0.1)):
+                row = dict.fromkeys(rows[-1]) | {name: rows[-1][name] for name in ("query", "example", "query_language")}
+                found = float(np.clip(level + 0.3 * hard + 0.1 * draw.random() + shift, 0, 1))
+                rows.append({**row, "setting": setting, "success@10": found})
     return rows
 
 

@@ -60,8 +60,8 @@ def evaluate(
 
     Args:
         model: any sentence-transformers model.
-        data: the benchmark. Of more than `STREAM_ABOVE` passages no vectors are kept in memory, and no measures of
-            alignment or of rank correlation are taken.
+        data: the benchmark. Of more than `STREAM_ABOVE` passages no vectors are kept in memory, no measures of
+            alignment or of rank correlation are taken, and no mixed corpora are searched.
         name: what to call the model in results; its own name where None.
         store: where vectors are kept between runs.
         batch_size: texts encoded at a time.
