@@ -78,7 +78,7 @@ def evaluate(
         encoded = encode_set(model, data, **settings)
         encode_seconds, ranks = encoded.seconds, rank_set(data, encoded, top_k=top_k)
     with _one_thread():
-        measured = summarise(data, ranks, None if encoded is None else _scores_of(encoded))
+        measured = summarise(data, ranks, None if encoded is None else scores_of(encoded))
     if on_ranks is not None:
         on_ranks(ranks)
     scored = time.perf_counter()
@@ -259,7 +259,7 @@ def without_ignored(data: RetrievalSet, ranks: Ranks) -> Ranks:
     return Ranks(pooled, in_language, top, scores)
 
 
-def _scores_of(encoded: EncodedSet) -> Scores:
+def scores_of(encoded: EncodedSet) -> Scores:
     """Scores of any queries with any passages of the set, in the order of the model's own."""
     similarity = encoded.similarity
     queries = torch.from_numpy(prepare(encoded.queries, similarity, "query"))
