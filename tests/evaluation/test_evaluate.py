@@ -62,20 +62,25 @@ def test_results_have_the_schema_others_rely_on(data: RetrievalSet, tiny_encoder
     assert set(summary) == {
         "schema", "benchmark", "benchmark_fingerprint", "model", "languages", "queries", "passages",
         "settings", "language_bias", "grid", "by_query_language", "language_mix", "alignment", "seconds", "versions",
-        "preference", "semantic_error", "first_result",
+        "preference", "semantic_error", "first_result", "mixed_corpora",
     }  # fmt: skip
     assert summary["schema"] == 1
     model = {"name", "fingerprint", "dimensions", "similarity", "prompts", "max_tokens", "arithmetic"}
     assert set(summary["model"]) == model
-    assert set(summary["settings"]) == {"monolingual", "cross_lingual", "multilingual"}
-    assert all(set(values) == measures for values in summary["settings"].values())
+    mixed = {"success@10", "mrr@10", "same_language_share@10", "fair_share@10"}
+    parallel, drawn = ("monolingual", "cross_lingual", "multilingual"), ("mixed_own", "mixed_other")
+    assert {setting: set(values) for setting, values in summary["settings"].items()} == {
+        **dict.fromkeys(parallel, measures), **dict.fromkeys(drawn, mixed)
+    }  # fmt: skip
+    assert set(summary["mixed_corpora"]) == {"draws", "seed", "documents", "shares"}
     for section, names in zip(SECTIONS, (bias, preference, error, first), strict=True):
         assert set(summary[section]) == names
     assert set(summary["grid"]) == {"measure", "rows", "columns", "values"}
     assert summary["grid"]["measure"] == "map"
     assert set(summary["by_query_language"]) == {"de", "en", "es"}
     assert set(summary["by_query_language"]["de"]) == {
-        "queries", "monolingual_map", "cross_lingual_map", "multilingual_map", *bias, *preference, *error, *first
+        "queries", "monolingual_map", "cross_lingual_map", "multilingual_map", "mixed_own_success@10",
+        "mixed_other_success@10", *bias, *preference, *error, *first
     }  # fmt: skip
     assert set(summary["seconds"]) == {"encode", "score", "align"}
     json.dumps(summary, allow_nan=False)
@@ -134,7 +139,8 @@ def test_a_question_without_an_answer_in_a_language_is_left_out_of_that_pair(
         (data.query_ids[q], data.languages[data.passage_language[p]])
         for q, p in zip(data.judgement_query, data.judgement_passage, strict=True)
     }
-    asked = {(row["query"], row["corpus_language"]) for row in rows if row["setting"] != "multilingual"}
+    asked = {(row["query"], row["corpus_language"]) for row in rows if row["setting"].endswith("lingual")}
+    asked = {(query, corpus) for query, corpus in asked if corpus is not None}
     assert asked == judged
     assert len([row for row in rows if row["setting"] == "multilingual"]) == len({query for query, _ in judged})
 
@@ -493,7 +499,9 @@ def test_large_sets_are_evaluated_as_they_pass(
     kept = evaluate(tiny_encoder, data, name="kept").summary
     monkeypatch.setattr("isoglot.evaluation.evaluate.STREAM_ABOVE", 10)
     passed = evaluate(tiny_encoder, data, name="passed").summary
-    assert passed["settings"] == kept["settings"]
+    parallel = ("monolingual", "cross_lingual", "multilingual")
+    assert {name: passed["settings"][name] for name in parallel} == {name: kept["settings"][name] for name in parallel}
+    assert passed["mixed_corpora"] is None
     for section in SECTIONS:
         without_vectors = {name: None if name.startswith("mrc") else value for name, value in kept[section].items()}
         assert passed[section] == without_vectors

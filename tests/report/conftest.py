@@ -44,8 +44,15 @@ def _rows(shift: float, seed: int) -> list[dict[str, Any]]:
                         "rank_distance": 900 - 800 * shift + 10 * draw.random() if pooled else None,
                         "same_language_share@1": float(draw.random() < 0.9 - shift) if pooled else None,
                         "fair_share@1": 1 / 3 if pooled else None,
+                        "success@10": None,
                     }
                 )
+            for setting, level in (("mixed_own", 0.5), ("mixed_other", 0.1)):
+                row = dict.fromkeys(rows[-1]) | {
+                    name: rows[-1][name] for name in ("query", "example", "query_language")
+                }
+                found = float(np.clip(level + 0.3 * hard + 0.1 * draw.random() + shift, 0, 1))
+                rows.append({**row, "setting": setting, "success@10": found})
     return rows
 
 
@@ -78,7 +85,13 @@ def _summary(name: str, benchmark: str, rows: list[dict[str, Any]]) -> dict[str,
         "languages": list(LANGUAGES),
         "queries": EXAMPLES * len(LANGUAGES),
         "passages": 300,
-        "settings": {s: {"map": _mean(of(s), "map")} for s in ("monolingual", "cross_lingual", "multilingual")},
+        "settings": {
+            **{s: {"map": _mean(of(s), "map")} for s in ("monolingual", "cross_lingual", "multilingual")},
+            **{
+                s: {"success@10": _mean(of(s), "success@10"), "mrr@10": 0.25, "same_language_share@10": 0.75}
+                for s in ("mixed_own", "mixed_other")
+            },
+        },
         "language_bias": {**{m: _mean(of("multilingual"), m) for m in bias}, "fair_share@1": 1 / 3, "mrc@10": 0.5},
         "semantic_error": {"semantic_error": 0.375, "semantic_error_same_language": 0.25},
         "first_result": {"right_same_language@1": 0.75, "wrong_other_language@1": None},

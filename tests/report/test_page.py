@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isoglot.common.errors import MissingExtraError
+from isoglot.evaluation.mixed import MIXED
 from isoglot.evaluation.results import Results
 from isoglot.report import LossLog, html_report, save_report
 from isoglot.report.page import Section, render
@@ -181,6 +182,7 @@ def test_older_results_show_what_they_have(results: list[Results]) -> None:
     old = [replace(r, top=None, summary={k: v for k, v in r.summary.items() if k not in newer}) for r in results]
     for one in old:
         one.summary["language_bias"] = {"rank_distance": 5.0, "same_language_share@1": 0.5}
+        one.summary["settings"] = {k: v for k, v in one.summary["settings"].items() if k not in MIXED}
     outline = Outline(html_report(old))
     assert len(specs(outline)) == len(outline.data) == 6
     assert "See for yourself" not in outline.words
@@ -194,6 +196,8 @@ def test_errors_and_preference_are_shown_apart_and_taste_has_no_arrow(outline: O
         ("first: right, in the query's language", "75.0%"),
         ("pairs of right ones with that in the query's language higher", "62.5%"),
         ("MRC@10 ↑", "0.500"),
+        ("mixed corpus, right one in another: MRR@10 ↑", "0.250"),
+        ("there, first ten in the query's language", "75.0%"),
     ):
         place = words.index(label)
         assert words[place + 1 : place + 3] == [value, value]

@@ -49,12 +49,14 @@ def renamed(result: Results, name: str) -> Results:
 def test_figures_of_the_systems_are_those_of_the_results(results: list[Results]) -> None:
     for row, result in zip(rows(text_table(results)), results, strict=True):
         assert row[1:4] == [f"{result.setting(s):.3f}" for s in ("monolingual", "cross_lingual", "multilingual")]
-        assert row[4:] == [f"{result.bias('rank_distance'):,.1f}", f"{result.bias('same_language_share@1'):.1%}"]
+        assert row[4:6] == [f"{result.bias('rank_distance'):,.1f}", f"{result.bias('same_language_share@1'):.1%}"]
+        assert row[6:] == [f"{result.setting(s, 'success@10'):.3f}" for s in ("mixed_own", "mixed_other")]
 
 
 def test_measures_that_were_not_taken_show_as_a_dash(results: list[Results]) -> None:
     summary = {**results[0].summary, "language_bias": {"rank_distance": None}}
-    assert rows(text_table([replace(results[0], summary=summary)]))[0][4:] == ["-", "-"]
+    summary["settings"] = {"monolingual": {"map": 0.5}, "mixed_own": {"success@10": None}}  # and older: no mixed_other
+    assert rows(text_table([replace(results[0], summary=summary)]))[0][4:] == ["-"] * 4
 
 
 def test_another_main_measure_is_named(results: list[Results]) -> None:
@@ -122,7 +124,7 @@ def test_latex_is_a_booktabs_table(results: list[Results], tmp_path: Path) -> No
     body = text[text.index(r"\midrule") : text.index(r"\bottomrule")]
     lines = [line for line in body.splitlines() if line.endswith(r"\\")]
     assert len(lines) == 4
-    assert {len(re.findall(r"(?<!\\)&", line)) for line in lines} == {5}
+    assert {len(re.findall(r"(?<!\\)&", line)) for line in lines} == {7}
 
 
 def test_a_single_system_has_no_statistics(results: list[Results], tmp_path: Path) -> None:
@@ -145,7 +147,7 @@ def test_the_terminal_table_says_what_the_comparison_says(results: list[Results]
     comparison = compare([renamed(results[0], "tiny [bold] x"), results[1]], resamples=200, permutations=500)
     text = printed(comparison_table(comparison))
     shown = [contrast for contrast in comparison.contrasts if contrast.language is None]
-    assert len(shown) == 5
+    assert len(shown) == 7
     for contrast in shown:
         assert contrast.verdict in text
         if contrast.measure == "map":

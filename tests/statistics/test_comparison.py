@@ -120,6 +120,10 @@ def test_scores_are_those_of_the_summary(tiny_encoder: Any, pairs: ParallelPairs
             expected = first.setting(estimate.setting)
         elif estimate.measure == "map":
             expected = by_language[estimate.language][f"{estimate.setting}_map"]
+        elif estimate.measure == "success@10" and estimate.language is None:
+            expected = first.setting(estimate.setting, "success@10")
+        elif estimate.measure == "success@10":
+            expected = by_language[estimate.language][f"{estimate.setting}_success@10"]
         else:
             expected = by_language.get(estimate.language, first.summary["language_bias"])[estimate.measure]
         assert estimate.value == pytest.approx(expected, abs=1e-6)

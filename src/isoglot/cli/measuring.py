@@ -45,7 +45,7 @@ def evaluate(
     trec_depth: Annotated[int, typer.Option(min=0, help="Also write run.trec so deep, and qrels.trec; 0 for not")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Measure retrieval in three settings, and language bias, on a benchmark."""
+    """Measure retrieval in four settings, and language bias, on a benchmark."""
     from isoglot.evaluation.trec import RUN_PREFIX, evaluate_run, run_depth, write_trec
 
     if candidate not in ("sentence", "sentence+context"):

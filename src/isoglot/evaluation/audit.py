@@ -11,6 +11,7 @@ from isoglot.benchmarks import retrieval_set_of
 from isoglot.common.languages import language_name
 from isoglot.evaluation.evaluate import evaluate
 from isoglot.evaluation.language_bias import leans
+from isoglot.evaluation.mixed import MIXED
 from isoglot.evaluation.results import Results
 from isoglot.models.embed import EmbeddingStore
 from isoglot.pairs import ParallelPairs
@@ -43,7 +44,7 @@ def verdict(results: Results) -> list[str]:
             f"The best and the worst of the parallel right answers lie {bias['rank_distance']:,.0f} ranks apart, in a "
             f"pool of {results.summary['passages']:,} passages."
         )
-    sentences += [*_errors(results), *_preference(results), _quality(results)]
+    sentences += [*_errors(results), *_preference(results), _quality(results), *_mixed(results)]
     if leaning.word != "fair":
         sentences.append(
             "`isoglot debias` takes much of such a bias out in seconds, without training; `isoglot train` goes further."
@@ -90,6 +91,17 @@ def _preference(results: Results) -> list[str]:
     return [
         f"Preference, which is no error: of the right answers, one in the query's language stands above one in another "
         f"{rate:.0%} of the time; 50% is none."
+    ]
+
+
+def _mixed(results: Results) -> list[str]:
+    """What a user of a corpus finds that holds each document once."""
+    own, other = (results.setting(setting, "success@10") for setting in MIXED)
+    if math.isnan(own) or math.isnan(other):
+        return []
+    return [
+        f"In a corpus that holds each document in one language, the right one is among the first ten {own:.0%} of the "
+        f"time where it is in the query's language, {other:.0%} where it is in another."
     ]
 
 

@@ -1,8 +1,9 @@
-"""From ranks to figures: the measures of every query, and their averages in three settings.
+"""From ranks to figures: the measures of every query, and their averages in each setting.
 
 *Monolingual*, query and corpus in one language; *cross-lingual*, every ordered pair of different languages;
-*multilingual*, one query against the pooled passages of all languages (arXiv 2408.10536, section 4). Scores are
-averaged over the queries of a language (or pair of languages), then over languages (or pairs).
+*multilingual*, one query against the pooled passages of all languages (arXiv 2408.10536, section 4); *mixed*, against
+corpora that hold each document in one language (`isoglot.evaluation.mixed`). Scores are averaged over the queries of a
+language (or pair of languages), then over languages (or pairs).
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ from isoglot.common.errors import InputError
 from isoglot.evaluation import language_bias
 from isoglot.evaluation.agreement import Scores, mean_rank_correlation, ranking_agreement
 from isoglot.evaluation.measures import MEASURES, best_rank, success, worst_rank
+from isoglot.evaluation.mixed import MIXED, MIXED_MEASURES, mixed_search
 from isoglot.evaluation.preference import first_result, preference, semantic_error
 from isoglot.evaluation.ranking import UNRANKED, Ranks
 
-SETTINGS = ("monolingual", "cross_lingual", "multilingual")
 SECTIONS = ("language_bias", "preference", "semantic_error", "first_result")
 """Where `results.json` has what is measured in the pooled setting alone."""
 BY_DISTANCE: tuple[str, ...] = tuple(f"same_language_{kind}@{k}" for kind in ("share", "bias") for k in (1, 10))
@@ -51,11 +52,14 @@ def depth_needed(data: RetrievalSet) -> int:
     return max(*CORRELATED, min(most_relevant + 1, DEEPEST))
 
 
-def summarise(data: RetrievalSet, ranks: Ranks, scores: Scores | None = None) -> tuple[pa.Table, dict[str, Any]]:
+def summarise(
+    data: RetrievalSet, ranks: Ranks, scores: Scores | None = None, order: Scores | None = None
+) -> tuple[pa.Table, dict[str, Any]]:
     """Measures of every query and their averages: the per-query table, and what `results.json` has that goes by ranks.
 
     Where relevance is by answer string, a query scores 1 at a cutoff if one of the first passages holds an answer
-    (`answer_recall@k`), and 0 otherwise. Without scores of any passages no mean rank correlation is measured.
+    (`answer_recall@k`), and 0 otherwise. Without scores of any passages no mean rank correlation is measured, and no
+    mixed corpus is searched. `order` is what to rank by there, where equal scores do not come in the pool's order.
     """
     if data.answers is not None:
         return _summarise_answers(data, ranks)
@@ -72,12 +76,16 @@ def summarise(data: RetrievalSet, ranks: Ranks, scores: Scores | None = None) ->
         values |= section
     blocks.append(_per_query(data, queries, table, values, None))
     pooled = _by_language(data, queries, values)
+    found, corpora = ({}, None) if scores is None else mixed_search(data, order or scores)
+    mixed = {setting: _by_language(data, np.arange(len(data.query_texts)), each) for setting, each in found.items()}
+    blocks += [_mixed_rows(data, setting, each) for setting, each in found.items()]
     per_query = pa.concat_tables(blocks, promote_options="default")
     names = {section: list(measures) for section, measures in sections.items()}
     for k in (1, TOP):  # of the means: a single query is never at its fair share
         pooled[f"fair_share_distance@{k}"] = np.abs(pooled[f"same_language_bias@{k}"])
         names["language_bias"].append(f"fair_share_distance@{k}")
-    return per_query, {**_summary(data, by_corpus, pooled, names), "language_mix": language_mix(data, ranks)}
+    summary = _summary(data, by_corpus, pooled, names, mixed)
+    return per_query, {**summary, "mixed_corpora": corpora, "language_mix": language_mix(data, ranks)}
 
 
 def _summarise_answers(data: RetrievalSet, ranks: Ranks) -> tuple[pa.Table, dict[str, Any]]:
@@ -88,9 +96,9 @@ def _summarise_answers(data: RetrievalSet, ranks: Ranks) -> tuple[pa.Table, dict
     table = _answer_ranks(data, ranks)
     values = {f"answer_recall@{k}": success(table, k) for k in ANSWER_CUTOFFS}
     queries = np.arange(len(data.query_texts))
-    summary = _summary(data, {corpora[0]: _by_language(data, queries, values)}, {}, dict.fromkeys(SECTIONS, ()))
+    summary = _summary(data, {corpora[0]: _by_language(data, queries, values)}, {}, dict.fromkeys(SECTIONS, ()), {})
     per_query = _per_query(data, queries, table, values, corpora[0])
-    return per_query, {**summary, "language_mix": language_mix(data, ranks)}
+    return per_query, {**summary, "mixed_corpora": None, "language_mix": language_mix(data, ranks)}
 
 
 def _answer_ranks(data: RetrievalSet, ranks: Ranks) -> IntArray:
@@ -233,6 +241,14 @@ def _per_query(
     )
 
 
+def _mixed_rows(data: RetrievalSet, setting: str, values: dict[str, Values]) -> pa.Table:
+    """Rows for the queries that have something to find there; they have no ranks, being means over corpora."""
+    queries = np.flatnonzero(~np.isnan(values[MIXED_MEASURES[0]]))
+    no_ranks = np.zeros((len(queries), 0), np.int64)
+    rows = _per_query(data, queries, no_ranks, {name: each[queries] for name, each in values.items()}, None)
+    return rows.set_column(rows.column_names.index("setting"), "setting", pa.array([setting] * len(rows), pa.string()))
+
+
 def _found(ranks: IntArray) -> pa.Array:
     return pa.array(ranks, mask=(ranks < 1) | (ranks >= UNRANKED))
 
@@ -248,6 +264,7 @@ def _summary(
     by_corpus: dict[int, dict[str, Values]],
     pooled: dict[str, Values],
     sections: Mapping[str, Sequence[str]],
+    mixed: Mapping[str, dict[str, Values]],
 ) -> dict[str, Any]:
     by_pair = {name: np.full((len(data.languages),) * 2, np.nan) for name in next(iter(by_corpus.values()))}
     for corpus, measured in by_corpus.items():
@@ -258,6 +275,10 @@ def _summary(
         "monolingual": {name: _mean(np.diag(grid)) for name, grid in by_pair.items()},
         "cross_lingual": {name: _mean(grid[across]) for name, grid in by_pair.items()},
         "multilingual": {name: _mean(pooled[name]) if name in pooled else None for name in by_pair},
+        **{
+            setting: {name: _mean(mixed[setting][name]) if mixed else None for name in MIXED_MEASURES}
+            for setting in MIXED
+        },
     }
     asked = np.bincount(data.query_language, minlength=len(data.languages))
     main = "map" if "map" in by_pair else next(iter(by_pair))
@@ -280,6 +301,7 @@ def _summary(
                 f"monolingual_{main}": plain(grid[n, n]),
                 f"cross_lingual_{main}": _mean(np.delete(grid[n], n)),
                 **({f"multilingual_{main}": plain(pooled[main][n])} if pooled else {}),
+                **{f"{setting}_success@10": plain(each["success@10"][n]) for setting, each in mixed.items()},
                 **{name: plain(pooled[name][n]) for names in sections.values() for name in names},
             }
             for n, tag in enumerate(data.languages)

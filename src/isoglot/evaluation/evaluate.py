@@ -61,8 +61,8 @@ def evaluate(
 
     Args:
         model: any sentence-transformers model.
-        data: the benchmark. Of more than `STREAM_ABOVE` passages no vectors are kept in memory, and no measures of
-            alignment or of rank correlation are taken.
+        data: the benchmark. Of more than `STREAM_ABOVE` passages no vectors are kept in memory, no measures of
+            alignment or of rank correlation are taken, and no mixed corpora are searched.
         name: what to call the model in results; its own name where None.
         store: where vectors are kept between runs.
         batch_size: texts encoded at a time.
@@ -79,7 +79,7 @@ def evaluate(
         encoded = encode_set(model, data, **settings)
         encode_seconds, ranks = encoded.seconds, rank_set(data, encoded, top_k=top_k)
     with _one_thread():
-        measured = summarise(data, ranks, None if encoded is None else _scores_of(encoded))
+        measured = summarise(data, ranks, None if encoded is None else scores_of(encoded))
     if on_ranks is not None:
         on_ranks(ranks)
     scored = time.perf_counter()
@@ -260,7 +260,7 @@ def without_ignored(data: RetrievalSet, ranks: Ranks) -> Ranks:
     return Ranks(pooled, in_language, top, scores)
 
 
-def _scores_of(encoded: EncodedSet) -> Scores:
+def scores_of(encoded: EncodedSet) -> Scores:
     """Scores of any queries with any passages of the set, in the order of the model's own."""
     similarity = encoded.similarity
     queries = torch.from_numpy(prepare(encoded.queries, similarity, "query"))

@@ -14,7 +14,7 @@ from isoglot.evaluation.evaluate import evaluate
 
 
 class MultilingualRetrievalEvaluator(SentenceEvaluator):
-    """Retrieval in three settings, and language bias, while a model is trained.
+    """Retrieval in all settings, and language bias, while a model is trained.
 
     Args:
         data: any retrieval set, such as `load_benchmark` or `retrieval_set_of(pairs, name)` gives.

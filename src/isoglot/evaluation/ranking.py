@@ -24,7 +24,7 @@ Part = tuple[FloatArray, IntArray]
 DEFAULT_BLOCK_BYTES = 32 << 20  # scores each thread holds; smaller blocks make the product slower
 PART_PASSAGES = 1 << 14  # passages scored at a time: queries enough in a block for the product to run at full speed
 UNRANKED = 1 << 40  # the rank of a passage that a run of limited depth does not hold: beyond any cutoff
-_TIE_MARGIN = 2  # extra candidates taken by `_top`, so that ties at its edge are rarely cut
+_TIE_MARGIN = 2  # extra candidates taken by `first_columns`, so that ties at its edge are rarely cut
 _CHUNK = 64  # columns whose maximum stands for them while the best are looked for
 _WORD = 8  # flags of a byte each that are added at once, as one 64-bit word; no byte overflows in 255 words
 _COMPARED = 64  # judgements that are compared at once
@@ -148,7 +148,7 @@ def rank_in_parts(
                 )
                 in_language[judged] += own
                 pooled[judged] += own + others
-                found, columns = _top(block_scores, min(top_k, len(part.known)))
+                found, columns = first_columns(block_scores, min(top_k, len(part.known)))
                 _keep_best(best, slice(start, start + len(some)), (found, torch.from_numpy(part.key)[columns]))
                 if on_progress:
                     on_progress(len(some) * len(part.known))
@@ -277,15 +277,15 @@ def _keep_best(best: tuple[torch.Tensor, torch.Tensor], rows: slice, found: tupl
         old[rows] = new.gather(1, order)
 
 
-def _top(scores: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Scores and columns of the k best of each row, equal scores in order of column.
+def first_columns(scores: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Scores and columns of the k best of each row, equal scores, but for -inf, in order of column.
 
     The best columns lie in the chunks with the largest maxima, and reading maxima is a tenth of the work of
-    selecting, so only those chunks are searched.
+    selecting, so only those chunks are searched where columns come in whole chunks.
     """
     wide = min(k + _TIE_MARGIN, scores.shape[1])
     chunks = scores.shape[1] // _CHUNK
-    if chunks > 2 * wide:
+    if chunks > 2 * wide and chunks * _CHUNK == scores.shape[1]:
         even = scores.view(len(scores), chunks, _CHUNK)
         best = even.amax(2).topk(wide, dim=1).indices.sort(1).values
         values, chosen = even[torch.arange(len(scores))[:, None], best].flatten(1).topk(wide, dim=1)
@@ -293,7 +293,8 @@ def _top(scores: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
     else:
         values, columns = scores.topk(wide, dim=1)
     if wide > k:
-        for row in torch.nonzero(values[:, k - 1] == values[:, -1]).flatten().tolist():  # more ties than the margin
+        cut = (values[:, k - 1] == values[:, -1]) & (values[:, -1] > -torch.inf)  # more ties than the margin
+        for row in torch.nonzero(cut).flatten().tolist():
             ties = torch.nonzero(scores[row] >= values[row, -1]).flatten()
             order = _by_score(scores[row, ties][None], ties[None])[0, :wide]
             values[row], columns[row] = scores[row, ties[order]], ties[order]

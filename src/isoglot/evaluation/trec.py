@@ -103,9 +103,10 @@ def evaluate_run(
         InputError: if a line is not of that form, or names a query or passage that the benchmark lacks.
     """
     path, start = Path(path), time.perf_counter()
-    query, passage, score = _read_run(path, data)
+    query, passage, score = _best_first(data, *_read_run(path, data))
     ranks = _rank_run(data, query, passage, score, max(top_k, depth_needed(data)))
-    measured = summarise(data, ranks, _scores_of(data, query, passage, score))
+    places = -place_in_group(query).astype(np.float32)  # like scores, without any that are equal
+    measured = summarise(data, ranks, *(_scores_of(query, passage, each) for each in (score, places)))
     if on_ranks is not None:
         on_ranks(ranks)
     described = {
@@ -117,11 +118,17 @@ def evaluate_run(
     return assembled(data, ranks, measured, described, (0.0, time.perf_counter() - start, 0.0), {})
 
 
-def _rank_run(data: RetrievalSet, query: IntArray, passage: IntArray, score: FloatArray, top_k: int) -> Ranks:
+def _best_first(
+    data: RetrievalSet, query: IntArray, passage: IntArray, score: FloatArray
+) -> tuple[IntArray, IntArray, FloatArray]:
+    """Query by query and the best first; ties as trec_eval breaks them: larger ids, as bytes, first."""
     held, number = np.unique(passage, return_inverse=True)
     _, by_id = np.unique([_field(data.passage_ids[n]).encode() for n in held.tolist()], return_inverse=True)
-    order = np.lexsort((-by_id[number], -score, query))  # ties as trec_eval breaks them: larger ids, as bytes, first
-    query, passage, score = query[order], passage[order], score[order]
+    order = np.lexsort((-by_id[number], -score, query))
+    return query[order], passage[order], score[order]
+
+
+def _rank_run(data: RetrievalSet, query: IntArray, passage: IntArray, score: FloatArray, top_k: int) -> Ranks:
     language = data.passage_language[passage]
     pooled = place_in_group(query) + 1
     own = place_in_group(query * len(data.languages) + language) + 1
@@ -135,13 +142,19 @@ def _rank_run(data: RetrievalSet, query: IntArray, passage: IntArray, score: Flo
     return without_ignored(data, ranks)
 
 
-def _scores_of(data: RetrievalSet, query: IntArray, passage: IntArray, score: FloatArray) -> Scores:
-    """The run's scores of any pairs; what it does not hold stands below all that it holds."""
-    look_up = look_up_pairs(data, query, passage)
+def _scores_of(query: IntArray, passage: IntArray, score: FloatArray) -> Scores:
+    """Scores of any pairs, from a run's lines query by query; what it does not hold stands below all that it holds."""
 
     def scores(queries: IntArray, passages: IntArray) -> FloatArray:
-        at, found = look_up(queries[:, None], passages[None])
-        return np.where(found, score[at], np.float32(-np.inf))
+        low, high = np.searchsorted(query, queries), np.searchsorted(query, queries, "right")
+        row = np.repeat(np.arange(len(queries)), high - low)
+        line = np.repeat(low, high - low) + place_in_group(row)
+        wanted, column = np.unique(passages, return_inverse=True)
+        at = np.minimum(np.searchsorted(wanted, passage[line]), len(wanted) - 1)
+        held = wanted[at] == passage[line]
+        table = np.full((len(queries), len(wanted)), -np.inf, np.float32)
+        table[row[held], at[held]] = score[line[held]]
+        return table[:, column]
 
     return scores
 

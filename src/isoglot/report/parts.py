@@ -34,8 +34,13 @@ _IN_THE_POOL = (
     ("multilingual", "ndcg@20", "nDCG@20", ".3f"),
     *(("language_bias", f"mrc@{k}", f"MRC@{k}", ".3f") for k in (5, 10, 20)),
     ("language_bias", "tlr@20", "TLR@20", ".3f"),
+    ("mixed_own", "mrr@10", "mixed corpus, right one in the query's language: MRR@10", ".3f"),
+    ("mixed_other", "mrr@10", "mixed corpus, right one in another: MRR@10", ".3f"),
+    ("mixed_other", "same_language_share@10", "there, first ten in the query's language", ".1%"),
+    ("mixed_other", "fair_share@10", "there, of a ranking blind to language", ".1%"),
 )
 """Section of `results.json`, name there, what it is and how it is written."""
+_NEITHER = (*MATTERS_OF_TASTE, "same_language_share@10", "fair_share@10")  # no arrow: neither high nor low is good
 _PROVENANCE = (
     *("system", "weights", "dimensions", "most tokens", "arithmetic", "query prompt", "passage prompt"),
     *("encoding", "made with"),
@@ -130,7 +135,7 @@ def errors_table(title: str, summaries: Mapping[str, Mapping[str, Any]]) -> Tabl
         found = ({**summary, **summary["settings"]}.get(section) or {} for summary in summaries.values())
         values = [figures.get(measure) for figures in found]
         if any(value is not None for value in values):
-            arrow = "" if measure in MATTERS_OF_TASTE else f" {'↓' if measure in LOWER_IS_BETTER else '↑'}"
+            arrow = "" if measure in _NEITHER else f" {'↓' if measure in LOWER_IS_BETTER else '↑'}"
             rows.append((f"{label}{arrow}", *("-" if value is None else format(value, form) for value in values)))
     return Table(title, ("measure", *summaries), tuple(rows))
 

@@ -9,8 +9,18 @@ from itertools import chain, count
 
 from isoglot.common.errors import InputError
 from isoglot.evaluation.averages import BY_DISTANCE
+from isoglot.evaluation.mixed import MIXED
 from isoglot.evaluation.results import Results
-from isoglot.statistics.comparison import BIAS, LOWER_IS_BETTER, SETTINGS, Comparison, Contrast, Estimate, compare
+from isoglot.statistics.comparison import (
+    BIAS,
+    KNOWN_ITEM,
+    LOWER_IS_BETTER,
+    SETTINGS,
+    Comparison,
+    Contrast,
+    Estimate,
+    compare,
+)
 
 MARKS = {"better": "▲", "worse": "▼", "": ""}
 _HEADINGS = {"map": "mAP", "rank_distance": "rank distance", "same_language_share@1": "same language first"}
@@ -21,7 +31,7 @@ _FORMS = {"rank_distance": ",.1f", "same_language_share@1": ".1%"}
 class Column:
     """A figure of a system."""
 
-    setting: str  # `monolingual`, `cross_lingual` or `multilingual`
+    setting: str  # a key of `SETTINGS`
     measure: str  # its name in `per_query.parquet`
 
     @property
@@ -118,8 +128,10 @@ def measure_name(measure: str) -> str:
 
 
 def columns(measure: str = "map") -> tuple[Column, ...]:
-    """The figures of a system in a table: a measure in three settings, and the two measures of language bias."""
-    return (*(Column(setting, measure) for setting in SETTINGS), *(Column("multilingual", name) for name in BIAS))
+    """The figures of a system in a table: a measure in three settings, language bias, and what mixed corpora yield."""
+    found = (Column(setting, measure) for setting in SETTINGS if setting not in MIXED)
+    fair = (Column("multilingual", name) for name in BIAS)
+    return (*found, *fair, *(Column(setting, KNOWN_ITEM) for setting in MIXED))
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,7 @@ def p_value(value: float) -> str:
 
 
 def text_table(results: Sequence[Results], title: str | None = None) -> RichTable:
-    """The systems for the terminal: the main measure in three settings, and language bias."""
+    """The systems for the terminal: the main measure in three settings, language bias, and mixed corpora."""
     shown = columns(results[0].summary["grid"]["measure"] if results else "map")
     rows = [
         (str(result.summary["model"]["name"]), *(column.write(figure(result, column)) for column in shown))

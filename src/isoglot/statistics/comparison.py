@@ -14,11 +14,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from isoglot.common.arrays import IntArray, Values
 from isoglot.common.errors import InputError
 from isoglot.evaluation.averages import BY_DISTANCE, MATTERS_OF_TASTE
 from isoglot.evaluation.averages import LOWER_IS_BETTER as LOWER_IS_BETTER
+from isoglot.evaluation.mixed import MIXED
 from isoglot.evaluation.results import Results
 from isoglot.statistics import significance as stats
 from isoglot.statistics.grid import KEYS, Grid, Groups, Runs
@@ -26,6 +28,9 @@ from isoglot.statistics.grid import SETTINGS as SETTINGS
 
 BIAS = ("rank_distance", "same_language_share@1")
 """Measures of language bias that are compared wherever the tables have them."""
+KNOWN_ITEM = "success@10"
+"""What is compared in the mixed settings wherever the tables have it."""
+_MIXED = pa.array(MIXED)
 LEVEL = 0.05  # a corrected p-value below it is called a difference in sentences
 NOT_SHOWN = "no difference shown"
 FEW_EXAMPLES = 50  # with fewer, intervals of skewed measures cover less than they say (docs/statistics.md)
@@ -35,8 +40,8 @@ FEW_EXAMPLES = 50  # with fewer, intervals of skewed measures cover less than th
 class Estimate:
     """A system's score in a setting, the mean over runs where there are several, with its 95 % interval.
 
-    The setting is `monolingual`, `cross_lingual` or `multilingual`, the measure a column of the per-query tables, the
-    language that of the queries, None for all. `examples` is how many have a value.
+    The setting is one of `SETTINGS`, the measure a column of the per-query tables, the language that of the queries,
+    None for all. `examples` is how many have a value.
     """
 
     system: str
@@ -133,7 +138,8 @@ def compare(
         systems: results of each system; several results in one entry are runs of one system with different seeds.
         names: of the systems; the name of the model in a system's first results where None.
         baseline: which of the systems, from 0, the others are compared with.
-        measures: columns of the per-query tables; those of `BIAS` are added where all tables have values.
+        measures: columns of the per-query tables; those of `BIAS` and `KNOWN_ITEM` are added where all tables have
+            values.
         languages: compare for each query language as well.
         seed: of the draws.
         resamples: of the bootstrap.
@@ -144,6 +150,7 @@ def compare(
     """
     runs = [[system] if isinstance(system, Results) else list(system) for system in systems]
     called = _names(runs, names, baseline)
+    runs, unmixed = _without_mixed(runs, called)
     chosen = _measures(runs, called, measures)
     standard = called[baseline]
     grid = Grid.of(runs[baseline][0], languages, standard)
@@ -172,7 +179,7 @@ def compare(
                 tested += _contrasts((name, standard), measure, own, scored[baseline], groups, draws)
         contrasts += _corrected(tested)
     single = [name for name, system in zip(called, runs, strict=True) if len(system) == 1]
-    notes = (*_notes(single, len(runs), contrasts, len(grid.examples), permutations), *left_out)
+    notes = (*_notes(single, len(runs), contrasts, len(grid.examples), permutations), *unmixed, *left_out)
     found = tuple(called), tuple(estimates), tuple(contrasts)
     return Comparison(str(runs[baseline][0].summary["benchmark"]), standard, *found, seed, resamples, notes)
 
@@ -202,6 +209,20 @@ def _names(runs: Sequence[Sequence[Results]], names: Sequence[str] | None, basel
     return called
 
 
+def _without_mixed(runs: list[list[Results]], names: Sequence[str]) -> tuple[list[list[Results]], list[str]]:
+    """The same runs, without mixed settings where a run is older than these; and a note that says whose."""
+    mixed = [[pc.is_in(run.per_query["setting"], _MIXED) for run in system] for system in runs]
+    has = [[pc.any(rows).as_py() for rows in system] for system in mixed]
+    lacking = [name for name, system in zip(names, has, strict=True) if not all(system)]
+    if not lacking or not any(map(any, has)):
+        return runs, []
+    kept = [
+        [replace(run, per_query=run.per_query.filter(pc.invert(rows))) for run, rows in zip(*both, strict=True)]
+        for both in zip(runs, mixed, strict=True)
+    ]
+    return kept, [f"mixed corpora are left out: no figures there of {', '.join(lacking)}; evaluate again"]
+
+
 def _measures(runs: Sequence[Sequence[Results]], names: Sequence[str], measures: Sequence[str]) -> list[str]:
     """The measures to compare, the bias measures that all tables have behind those asked for."""
     tables = [(name, run.per_query) for name, system in zip(names, runs, strict=True) for run in system]
@@ -213,7 +234,7 @@ def _measures(runs: Sequence[Sequence[Results]], names: Sequence[str], measures:
         if missing := [column for column in (*KEYS, *behind) if column not in table.column_names]:
             raise InputError(f"{name}: its per-query table has no column {missing[0]!r}; evaluate again")
     filled = [{name for name in each.column_names if each[name].null_count < len(each)} for _, each in tables]
-    shared = [measure for measure in BIAS if set(_columns_of(measure)) <= set.intersection(*filled)]
+    shared = [measure for measure in (*BIAS, KNOWN_ITEM) if set(_columns_of(measure)) <= set.intersection(*filled)]
     return list(dict.fromkeys([*measures, *shared]))
 
 

@@ -18,7 +18,10 @@ Runs = Sequence[Values]
 Groups = dict[tuple[str, str | None], IntArray]
 """By setting and query language (None for all) the numbers of cells."""
 
-SETTINGS = {"monolingual": "monolingual", "cross_lingual": "cross-lingual", "multilingual": "multilingual"}
+SETTINGS = {
+    **{"monolingual": "monolingual", "cross_lingual": "cross-lingual", "multilingual": "multilingual"},
+    **{"mixed_own": "own-language", "mixed_other": "other-language"},
+}
 """Settings as the tables and as sentences name them."""
 KEYS = ("query", "example", "query_language", "setting", "corpus_language")
 
