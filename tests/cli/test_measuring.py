@@ -82,4 +82,5 @@ def test_compare_takes_what_it_is_asked_to_test(
     capsys.readouterr()
     assert run(monkeypatch, "compare", tmp_path / "a", tmp_path / "b", "--measures", asked, "--json") == 0
     contrasts = json.loads(capsys.readouterr().out)["contrasts"]
-    assert {row["measure"] for row in contrasts} == {*asked.split(","), "rank_distance", "same_language_share@1"}
+    always = ("rank_distance", "same_language_share@1", "success@10")
+    assert {row["measure"] for row in contrasts} == {*asked.split(","), *always}
