@@ -7,6 +7,9 @@ encoder as it is, with the free remedy, fine-tuned with hybrid batches, and both
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +32,7 @@ from isoglot.sources import load_pairs
 from isoglot.training import TrainConfig, train
 
 LANGUAGES = ("de", "en", "es", "fr", "ja", "ko", "pl", "ru", "uk", "zh-CN")
-HELD_OUT = 250
+HELD_OUT = 150
 MAX_TOKENS = 96
 _MIN_LANGUAGES = 5  # of a held-out example: what is in one or two languages says nothing of bias
 
@@ -50,19 +53,32 @@ def run_demo(folder: Path, source: str | None = None) -> Path:
     if folder.exists() and any(folder.iterdir()):
         raise InputError(f"{folder}: exists already; remove it or choose another with --out")
     plot_library()  # the report at the end needs it: better to miss it now than after minutes
-    start = time.perf_counter()
-    pairs = load_pairs(source or "debian", languages=LANGUAGES if source is None else None)
-    training, held_out = hold_out(pairs, HELD_OUT)
-    console.print(f"Held out for scoring: {held_out!r}")
-    write_pairs(held_out, folder / "held-out.jsonl")
-    write_pairs(training, folder / "training.parquet")
+    took: dict[str, float] = {}
+    with _step("reading pairs", took):
+        pairs = load_pairs(source or "debian", languages=LANGUAGES if source is None else None)
+        training, held_out = hold_out(pairs, HELD_OUT)
+        console.print(f"Held out for scoring: {held_out!r}")
+        write_pairs(held_out, folder / "held-out.jsonl")
+        write_pairs(training, folder / "training.parquet")
     config = demo_config(folder)
-    train(config)
-    results = _score_systems(config, retrieval_set_of(held_out, "demo"), folder)
-    report = folder / "report.html"
-    save_report(results, report)
-    _tell(results, report, folder, time.perf_counter() - start)
+    with _step("debiasing and training", took):
+        train(config)
+    with _step("scoring four systems", took):
+        results = _score_systems(config, retrieval_set_of(held_out, "demo"), folder)
+        report = folder / "report.html"
+        save_report(results, report)
+    out.print(f"Pairs of {date.today()}, fingerprint {pairs.fingerprint[:12]}: {pairs!r}", soft_wrap=True)
+    _tell(results, report, folder, took)
     return report
+
+
+@contextmanager
+def _step(name: str, took: dict[str, float]) -> Iterator[None]:
+    """Say what is being done, and note the seconds it took."""
+    console.print(f"{name[0].upper()}{name[1:]} ...")
+    start = time.perf_counter()
+    yield
+    took[name] = time.perf_counter() - start
 
 
 def hold_out(pairs: ParallelPairs, examples: int, seed: int = 0) -> tuple[ParallelPairs, ParallelPairs]:
@@ -108,15 +124,17 @@ def _score_systems(config: TrainConfig, data: RetrievalSet, folder: Path) -> lis
     return results
 
 
-def _tell(results: list[Results], report: Path, folder: Path, seconds: float) -> None:
+def _tell(results: list[Results], report: Path, folder: Path, took: dict[str, float]) -> None:
     summary = results[0].summary
     show_table(text_table(results, f"{summary['queries']:,} queries, {summary['passages']:,} held-out passages"))
     for grid in (results[0], results[-1]):
         show_table(grid_table(grid))
+    parts = ", ".join(f"{name} {seconds / 60:.1f}" for name, seconds in took.items())
     for line in (
         "Of the base model:",
         *verdict(results[0])[:3],
-        f"Done in {seconds / 60:.1f} minutes. The report is {report}; results and model are in {folder}.",
+        f"Done in {sum(took.values()) / 60:.1f} minutes: {parts}.",
+        f"The report is {report}; results and model are in {folder}.",
         "Now your own texts: isoglot audit MODEL --pairs FILE  (a JSONL file with id, language, query, passage)",
     ):
         out.print(line, highlight=False, markup=False, soft_wrap=True)

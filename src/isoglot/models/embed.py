@@ -29,6 +29,7 @@ from isoglot.models.limits import token_limit, token_limits
 FloatArray = npt.NDArray[np.float32]
 
 _TOKENISED = 10_000  # texts whose numbers of tokens are found at a time
+_LETTERS_OF_A_TOKEN = 16  # at most, in nearly any text
 _SHARD_TEXTS = 2048  # texts encoded between two writes to the store; what an interrupt can lose
 _SHARD_FILES = ("keys.npy", "vectors.npy")
 _verified: set[tuple[Path, int]] = set()  # shards, with the time of their last change, whose content this process read
@@ -179,11 +180,15 @@ def _finite(vectors: FloatArray, texts: Sequence[str]) -> FloatArray:
 
 
 def _longest_first(reader: SentenceTransformer, items: list[tuple[bytes, str]]) -> list[tuple[bytes, str]]:
-    """Sort by tokens, so that batches waste no padding (a token is four letters of German but one sign of Chinese)."""
+    """Sort by tokens, so that batches waste no padding (a token is four letters of German but one sign of Chinese).
+
+    Of a text far longer than the limit only the beginning is counted: it is full all the same, and tokenising is costly.
+    """
     tokenizer, limit = getattr(reader, "tokenizer", None), token_limit(reader)
+    enough = None if limit is None else _LETTERS_OF_A_TOKEN * limit
     lengths: list[int] = []
     for start in range(0, len(items), _TOKENISED):
-        texts = [text for _, text in items[start : start + _TOKENISED]]
+        texts = [text[:enough] for _, text in items[start : start + _TOKENISED]]
         if isinstance(tokenizer, PreTrainedTokenizerBase):
             texts = tokenizer(texts, truncation=limit is not None, max_length=limit)["input_ids"]
         lengths += map(len, texts)
