@@ -52,7 +52,7 @@ PACKAGED: Mapping[str, Packages] = {
     "libreoffice-help-paragraphs": Packages(_LIBREOFFICE, 110, read_libreoffice, text_rows),
     "gnome-help": Packages(re.compile("gnome-user-docs"), 10, read_gnome, section_rows),
     "gimp-help": Packages(_GIMP, 1350, read_gimp, section_rows),
-    "gettext": Packages(_CATALOGUES, 410, read_catalogues, text_rows),
+    "gettext": Packages(_CATALOGUES, 430, read_catalogues, text_rows),
 }
 """Data sets by the names that `load_pairs` takes."""
 
