@@ -23,8 +23,8 @@ DEFAULT_STEP = 0.1
 """Between two weights of the grid."""
 DEFAULT_TOLERANCE = 0.005
 """How far a figure that is to be kept may fall."""
-KEPT = ("monolingual",)
-"""Figures that may not fall on any set by more than the tolerance."""
+KEPT = {"monolingual": "monolingual mAP", "own_success@10": "own-language success@10"}
+"""Figures that may not fall on any set by more than the tolerance, and what they are called."""
 GAINED = "multilingual"
 """The figure whose mean over the sets is to be as high as can be."""
 
@@ -44,8 +44,8 @@ class Frontier:
     Attributes:
         names: of the models, in the order of the weights.
         points: the weights with their figures.
-        chosen: that with the highest mean multilingual mAP among those whose monolingual mAP is on every set at most
-            `tolerance` below that of the last model, under the head that the merged model has.
+        chosen: that with the highest mean multilingual mAP among those whose figures of `KEPT` are on every set at most
+            `tolerance` below those of the last model, under the head that the merged model has.
         tolerance: how far a figure that is to be kept may fall.
     """
 
@@ -65,10 +65,10 @@ class Frontier:
     def sentence(self) -> str:
         """What was chosen, and by what."""
         shares = ", ".join(f"{share:g} {name}" for share, name in zip(self.chosen.weights, self.names, strict=True))
-        kept, last = " and ".join(KEPT), self.names[-1]
+        kept, last = " and ".join(KEPT.values()), self.names[-1]
         return (
             f"Chosen: {shares}; of {len(self.points)} merged models, the highest mean {GAINED} mAP among those whose "
-            f"{kept} mAP falls on no development set by more than {self.tolerance:g} against {last}."
+            f"{kept} fall on no development set by more than {self.tolerance:g} against {last}."
         )
 
 
@@ -91,7 +91,7 @@ def search_weights(
         development: sets by name; not those that the result is reported on.
         names: of the models.
         step: between two weights of the grid; divides 1.
-        tolerance: how far monolingual mAP may fall on a set.
+        tolerance: how far a figure of `KEPT` may fall on a set.
         max_tokens: where texts of the sets are cut.
         store: where vectors of the models themselves are kept; those of merged ones are kept nowhere.
         bf16: encode in bfloat16.
@@ -119,7 +119,8 @@ def search_weights(
 def figures_of(results: Results) -> dict[str, float]:
     """The figures of one set that a choice is made by, and that are shown."""
     by_setting = {name: results.setting(name) for name in ("monolingual", "cross_lingual", "multilingual")}
-    return {**by_setting, "rank_distance": results.bias("rank_distance")}
+    found = {f"{side}_success@10": results.setting(f"mixed_{side}", "success@10") for side in ("own", "other")}
+    return {**by_setting, "rank_distance": results.bias("rank_distance"), **found}
 
 
 def _keeps(point: Point, reference: Point, tolerance: float) -> bool:
