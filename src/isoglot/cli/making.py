@@ -97,7 +97,8 @@ def merge(
     ] = None,
     step: Annotated[float | None, typer.Option(help="Between the weights that are tried", show_default="0.1")] = None,
     tolerance: Annotated[
-        float | None, typer.Option(help="How far monolingual mAP may fall below the last model's", show_default="0.005")
+        float | None,
+        typer.Option(help="How far what is to be kept may fall below the last model's", show_default="0.005"),
     ] = None,
     method: Annotated[str, typer.Option(help="linear; or slerp, for two models")] = "linear",
     fit_on: Annotated[

@@ -182,7 +182,7 @@ def _finite(vectors: FloatArray, texts: Sequence[str]) -> FloatArray:
 def _longest_first(reader: SentenceTransformer, items: list[tuple[bytes, str]]) -> list[tuple[bytes, str]]:
     """Sort by tokens, so that batches waste no padding (a token is four letters of German but one sign of Chinese).
 
-    Of a text far longer than the limit only the beginning is counted: it is full all the same, and tokenising is costly.
+    Of a text far longer than the limit only the beginning counts: it is full all the same, and tokenising is costly.
     """
     tokenizer, limit = getattr(reader, "tokenizer", None), token_limit(reader)
     enough = None if limit is None else _LETTERS_OF_A_TOKEN * limit
