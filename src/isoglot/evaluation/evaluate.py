@@ -78,8 +78,8 @@ def evaluate(
     else:
         encoded = encode_set(model, data, **settings)
         encode_seconds, ranks = encoded.seconds, rank_set(data, encoded, top_k=top_k)
-    with _one_thread():
-        measured = summarise(data, ranks, None if encoded is None else _scores_of(encoded))
+    with one_thread():
+        measured = summarise(data, ranks, None if encoded is None else scores_of(encoded))
     if on_ranks is not None:
         on_ranks(ranks)
     scored = time.perf_counter()
@@ -260,7 +260,7 @@ def without_ignored(data: RetrievalSet, ranks: Ranks) -> Ranks:
     return Ranks(pooled, in_language, top, scores)
 
 
-def _scores_of(encoded: EncodedSet) -> Scores:
+def scores_of(encoded: EncodedSet) -> Scores:
     """Scores of any queries with any passages of the set, in the order of the model's own."""
     similarity = encoded.similarity
     queries = torch.from_numpy(prepare(encoded.queries, similarity, "query"))
@@ -274,7 +274,7 @@ def _scores_of(encoded: EncodedSet) -> Scores:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Products of a few vectors are done before a second thread has heard of them."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
