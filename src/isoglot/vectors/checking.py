@@ -119,7 +119,8 @@ def survey(rows: VectorRows, leave_out: LeaveOut | None = None, *, needs: Collec
 
 def hashes_of_keys(ids: HashArray, language: IntArray) -> HashArray:
     """`(rows,)`; hashes of id and language together, from those of the ids and the numbers of the languages."""
-    return ids ^ ((language + 1).astype(np.uint64) * _SPREAD)
+    keys: HashArray = ids ^ ((language + 1).astype(np.uint64) * _SPREAD)
+    return keys
 
 
 class _Seen:
@@ -205,7 +206,6 @@ class _Seen:
 
     def _refuse(self, rows: int) -> None:
         if self._bad and self._leave_out is None:
-            others = len(self._bad) - 1
             also = (
                 f"; {others:,} more {'rows are' if others > 1 else 'row is'} bad ({self._counted()})" if others else ""
             )

@@ -79,7 +79,8 @@ def fit_map(
     if remedy == "shift":
         if queries is not None:
             raise InputError("shift moves passages and leaves queries as they are; fit it without query vectors")
-        chosen, small = [_shared_rows(passages, source_language, rows, least_rows)], {}
+        small: dict[str, int] = {}
+        chosen = [_shared_rows(passages, source_language, rows, least_rows)]
     else:
         chosen, small = _rows_of_each(sides, rows, least_rows, seed)
     parts = [_sample(side, some, n == 1) for n, (side, some) in enumerate(zip(sides, chosen, strict=True))]
@@ -110,7 +111,8 @@ def _rows_of_each(
     if rows < least_rows:
         raise InputError(f"{rows} rows per language: at least {least_rows} are needed")
     rng = np.random.default_rng(seed)
-    chosen, small = [], {}
+    chosen: list[IntArray] = []
+    small: dict[str, int] = {}
     for side in sides:
         have = side.rows_per_language()
         enough = [n for n, tag in enumerate(side.tags) if have[tag] >= least_rows]
@@ -192,7 +194,8 @@ def _shares(sample: Sample, mapping: VectorMap) -> dict[str, float]:
     place = place_in_group(np.unique(sample.language, return_inverse=True)[1])
     few = np.flatnonzero(place < max(2, _COMPARED // len(np.unique(sample.language))))
     x, language = sample.vectors[few], sample.language[few]
-    mapped = mapping.apply_by_number(x, mapping.places(language.tolist()) if mapping.languages else None)
+    places = mapping.places(language.tolist()) if mapping.languages else None
+    mapped = mapping.apply_by_number(x, places).astype(np.float64)
     counts = _counts(language)[1]
     return {
         "before": _nearest_alike(x, x, language),

@@ -37,7 +37,7 @@ class VectorFile(Protocol):
 
     path: Path
     rows: int
-    names: Sequence[str]
+    names: list[str]
 
     def batches(self, names: Sequence[str] | None, size: int) -> Iterator[pa.RecordBatch]:
         """The rows in order, at most `size` at a time: the columns named, or all that is to be copied."""

@@ -156,7 +156,8 @@ def lengths_of(vectors: Vectors) -> FloatArray:
     >>> lengths_of(np.array([[300.0, 400.0]], np.float16)).tolist()
     [500.0]
     """
-    return np.sqrt(np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64))
+    squared: FloatArray = np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64)
+    return np.sqrt(squared)
 
 
 def _grouped(vectors: npt.ArrayLike, groups: npt.ArrayLike) -> tuple[FloatArray, list[Any], IntArray]:

@@ -159,8 +159,8 @@ def refuse_other_space(passages: VectorRows, queries: VectorRows) -> None:
     """
     if passages.dimensions != queries.dimensions:
         raise InputError(
-            f"{passages.path} and {queries.path}: vectors of {passages.dimensions} and {queries.dimensions} numbers; one "
-            "model makes vectors of one length"
+            f"{passages.path} and {queries.path}: vectors of {passages.dimensions} and {queries.dimensions} numbers; "
+            "one model makes vectors of one length"
         )
     refuse_mixing(passages.provenance, queries.provenance, (str(passages.path), str(queries.path)))
 
@@ -224,7 +224,8 @@ def _dtype(kind: pa.DataType, where: str) -> np.dtype[Any]:
     kind = kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
     if not pa.types.is_nested(kind) or not hasattr(kind, "value_type") or not pa.types.is_floating(kind.value_type):
         raise InputError(f"{where}: holds {kind}; a vector is a list of numbers, float16 to float64")
-    return np.dtype(kind.value_type.to_pandas_dtype())
+    dtype: np.dtype[Any] = np.dtype(kind.value_type.to_pandas_dtype())
+    return dtype
 
 
 def _usual_length(column: pa.Array, path: Path) -> int:
