@@ -206,9 +206,7 @@ class _Seen:
 
     def _refuse(self, rows: int) -> None:
         if self._bad and self._leave_out is None:
-            also = (
-                f"; {others:,} more {'rows are' if others > 1 else 'row is'} bad ({self._counted()})" if others else ""
-            )
+            also = f"; {len(self._bad):,} rows are bad in all ({self._counted()})" if len(self._bad) > 1 else ""
             raise InputError(f"{self._first}{also}; mend the file, or leave bad rows out with --skip-bad FILE")
         if len(self._bad) == rows:
             raise InputError(f"{self.rows.path}: no row is good ({self._counted()})")
