@@ -102,9 +102,7 @@ def debias(
     """Take most of the language bias out of a model, or of vectors, in seconds, without training."""
     fit = given(remedy=remedy, directions=directions, source_language=source_language)
     if vectors is not None:
-        refuse(
-            "goes with a model, not with --vectors", model=model, pairs=pairs, languages=languages, **asdict(encoding)
-        )
+        refuse("does not go with --vectors", model=model, pairs=pairs, languages=languages, **asdict(encoding))
         fit |= given(rows=examples, least_rows=least_rows, query_vectors=query_vectors)
         if apply is None:
             refuse("goes with --apply", language=language)

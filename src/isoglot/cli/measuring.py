@@ -160,9 +160,7 @@ def audit(
     """Say in plain words how far a model, or a search over vectors, ranks by language on your own parallel texts."""
     of_vectors = {"query_vectors": query_vectors, "qrels": qrels, "similarity": similarity}
     if vectors is not None:
-        refuse(
-            "goes with a model, not with --vectors", model=model, pairs=pairs, languages=languages, **asdict(encoding)
-        )
+        refuse("does not go with --vectors", model=model, pairs=pairs, languages=languages, **asdict(encoding))
         if query_vectors is None:
             raise InputError("--vectors are of passages; give the queries' with --query-vectors FILE")
         settings = {"qrels": qrels, "similarity": similarity, **files.settings()}

@@ -8,7 +8,6 @@ language in use, `means`, which does, and `shift` (arXiv 2606.18801), which need
 from __future__ import annotations
 
 from functools import partial
-from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +22,16 @@ from isoglot.models.embed import EmbeddingStore, embed
 from isoglot.models.encoders import ANY_ROUTE, Role, rebuilt
 from isoglot.models.limits import with_limit
 from isoglot.pairs import ParallelPairs
-from isoglot.vectors.remedies import DEFAULT_DIRECTIONS, AffineMap, Remedy, fit_leace, fit_lir, fit_means, fit_shift
+from isoglot.vectors.remedies import (
+    DEFAULT_DIRECTIONS,
+    AffineMap,
+    Remedy,
+    check_remedy,
+    fit_leace,
+    fit_lir,
+    fit_means,
+    fit_shift,
+)
 
 IntArray = npt.NDArray[np.int64]
 
@@ -70,8 +78,7 @@ def debias(
     Raises:
         InputError: if the text is of one language, the remedy unknown or not for this model, or examples not positive.
     """
-    if remedy not in get_args(Remedy):
-        raise InputError(f"remedy {remedy!r} is unknown; use one of {', '.join(get_args(Remedy))}")
+    check_remedy(remedy)
     if examples < 1:
         raise InputError(f"examples {examples}: at least 1 per language is needed")
     if len(pairs.languages) < 2:

@@ -198,7 +198,7 @@ class _Seen:
         silent = np.delete(coded, bad)[np.delete(language, bad) < 0]
         if len(silent) and self.rows.columns.language is not None:
             said = [_shown(code) for code, number in self._codes.items() if number in silent]
-            notes.append(f"{len(silent):,} rows have no language ({', '.join(said[:5])}).")
+            notes.append(f"Rows without a language: {len(silent):,} ({', '.join(said[:5])}).")
         if self._bad:
             notes.append(f"{len(bad):,} of {len(language):,} rows left out: {self._counted()}.")
         groups = np.concatenate(self._groups) if self._groups else ids

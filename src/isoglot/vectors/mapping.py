@@ -20,7 +20,7 @@ from isoglot.vectors.columns import USUAL, Columns
 from isoglot.vectors.fitting import DEFAULT_ROWS, LEAST_ROWS, fit_map
 from isoglot.vectors.maps import VectorMap, load_map
 from isoglot.vectors.provenance import refuse_mixing, write_manifest
-from isoglot.vectors.remedies import DEFAULT_DIRECTIONS, Remedy, Vectors
+from isoglot.vectors.remedies import DEFAULT_DIRECTIONS, Remedy, Vectors, check_remedy
 from isoglot.vectors.rows import Part, VectorRows, lists_of, open_vectors, refuse_other_space
 
 MAP_FILE = "map.npz"
@@ -83,6 +83,7 @@ def debias_vectors(
     Raises:
         InputError: for anything that `open_vectors`, `survey` and `fit_map` refuse; or if a map was applied before.
     """
+    check_remedy(remedy)
     with leaving_out(None if skip_bad is None else Path(skip_bad)) as leave_out:
         opened = [open_vectors(each, columns, required=["language"]) for each in (vectors, query_vectors) if each]
         for each in opened:

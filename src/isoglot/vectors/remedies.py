@@ -8,7 +8,7 @@ passages only. `isoglot.models.debiasing` puts them behind a model, `isoglot.vec
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,16 @@ IntArray = npt.NDArray[np.int64]
 Remedy = Literal["lir", "leace", "means", "shift"]
 
 DEFAULT_DIRECTIONS = 20
+
+
+def check_remedy(remedy: str) -> None:
+    """Refuse what is no remedy.
+
+    Raises:
+        InputError: naming those there are.
+    """
+    if remedy not in get_args(Remedy):
+        raise InputError(f"remedy {remedy!r} is unknown; use one of {', '.join(get_args(Remedy))}")
 
 
 @dataclass(frozen=True)
