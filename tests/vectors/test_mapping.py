@@ -215,3 +215,17 @@ def test_numbers_too_large_for_half_precision_are_refused(tmp_path: Path) -> Non
     with pytest.raises(InputError, match=r"v\.parquet row 1 .*: too large for half precision once mapped"):
         apply_map(away, path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_lance_comes_out_as_parquet(tmp_path: Path) -> None:
+    lance = pytest.importorskip("lance")
+    rows = columns()
+    rows["vector"][3] = 0
+    kind = pa.list_(pa.float32(), 8)
+    lance.write_dataset(pa.table({**rows, "vector": vector_column(rows["vector"], kind)}), str(tmp_path / "v.lance"))
+    done = debias_vectors(tmp_path / "v.lance", tmp_path / "out", skip_bad=tmp_path / "bad.jsonl")
+    assert (done.rows, done.written) == (60, 59)
+    rows = {name: [value for n, value in enumerate(values) if n != 3] for name, values in rows.items()}
+    out = read(tmp_path / "out" / "v.parquet")
+    assert out.pop("vector") == pytest.approx(done.map.apply(np.array(rows.pop("vector"))), abs=1e-6)
+    assert out == rows
