@@ -139,6 +139,13 @@ def test_precision_changes_no_order_and_large_numbers_do_not_overflow(dtype: Any
     )
 
 
+def test_numbers_beyond_single_precision_are_refused_for_inner_products(tmp_path: Path) -> None:
+    _, queries, rows = toy(tmp_path)
+    large = save(tmp_path / "large.npy", rows["p"].astype(np.float64) * 1e60, id=rows["id"], language=rows["language"])
+    with pytest.raises(InputError, match=r"large\.npy: numbers too large for float32"):
+        audit_vectors(large, queries, similarity="dot")
+
+
 def test_judgements_go_by_key_and_groups_by_group(tmp_path: Path) -> None:
     passages, queries, rows = toy(tmp_path)
     by_group = audit_vectors(passages, queries)

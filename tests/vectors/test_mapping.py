@@ -141,6 +141,26 @@ def test_a_language_of_few_rows_takes_no_part_and_is_mapped(tmp_path: Path) -> N
         debias_vectors(tmp_path / "v.npy", tmp_path / "none", least_rows=30)
 
 
+def test_rows_without_a_language_take_no_part_and_are_mapped(tmp_path: Path) -> None:
+    rows = toy()
+    silent = [0, 4, 8]
+    some = {**rows, "language": [None if n in silent else tag for n, tag in enumerate(rows["language"])]}
+    good = np.delete(np.arange(60), silent)
+    for remedy in ("lir", "means"):
+        done = debias_vectors(write(tmp_path / "v.npy", some), tmp_path / remedy, remedy=remedy)  # type: ignore[arg-type]
+        assert "Rows without a language: 3 (null)." in done.sentences()
+        mapped = read(tmp_path / remedy / "v.npy")["vector"]
+        if remedy == "lir":
+            expected = fit_lir(rows["vector"][good], np.array(rows["language"])[good])(rows["vector"])
+        else:
+            maps = fit_means(rows["vector"][good], np.array(rows["language"])[good]).values()
+            expected = rows["vector"] + np.mean([mapping.bias for mapping in maps], axis=0)
+        assert mapped[silent] == pytest.approx(unit(expected)[silent], abs=1e-5)
+    named = {**rows, "language": ["German", "English", "Swahili"] * 20}
+    with pytest.raises(InputError, match=r'by language: none\. Rows without a language: 60 \("German", "English"'):
+        debias_vectors(write(tmp_path / "named.npy", named), tmp_path / "none")
+
+
 def test_queries_take_part_in_the_fit(tmp_path: Path) -> None:
     passages, queries = toy(), toy(seed=1)
     paths = [write(tmp_path / f"{name}.npy", rows) for name, rows in (("p", passages), ("q", queries))]

@@ -92,7 +92,7 @@ def debias(
         int | None, typer.Option(help="Examples per language to fit on", show_default="250; 1000 of vectors")
     ] = None,
     least_rows: Annotated[
-        int | None, typer.Option(help="With --vectors: languages of fewer rows take no part", show_default="10")
+        int | None, typer.Option(min=1, help="With --vectors: languages of fewer rows take no part", show_default="10")
     ] = None,
     source_language: Annotated[
         str | None, typer.Option(help="shift: the language that passages are moved to", show_default="en")

@@ -117,6 +117,7 @@ def audit_vectors(
         "fingerprint": made.fingerprint,
         "dimensions": opened[0].dimensions,
         "similarity": score,
+        "prompts": {"query": opened[1].provenance.prompt, "passage": made.prompt},
         "max_tokens": made.max_tokens,
     }
     results = assembled(
@@ -282,7 +283,11 @@ def _parts(side: _Side, similarity: Similarity) -> Iterator[Part]:
         vectors: Vectors = part.vectors()[0][side.survey.kept(part)]
         if similarity == "cosine":
             vectors = vectors / lengths_of(vectors)[:, None]
-        yield vectors.astype(np.float32), side.language[seen : seen + len(vectors)]
+        with np.errstate(over="ignore"):
+            single = vectors.astype(np.float32)
+        if not np.isfinite(single).all():
+            raise InputError(f"{part.file.path}: numbers too large for float32; score by --similarity cosine")
+        yield single, side.language[seen : seen + len(vectors)]
         seen += len(vectors)
 
 

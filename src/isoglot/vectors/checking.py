@@ -191,7 +191,8 @@ class _Seen:
             good = np.setdiff1d(np.arange(len(ids)), self._bad)
             shared = len(np.unique(ids[good])) < len(good)
             if shared:
-                self._note_repeated(hashes_of_keys(ids, language), good, codes)
+                spelled = np.where(language < 0, len(tags) + coded, language)  # what names no language is no other
+                self._note_repeated(hashes_of_keys(ids, spelled), good, codes)
         self._refuse(len(language))
         bad = np.array(sorted(self._bad), np.int64)
         notes = codes.sentences()
@@ -221,7 +222,7 @@ class _Seen:
             self._bad.append(part.first + row)
         if self._leave_out is not None:
             place = {"file": str(part.file.path), "row": part.in_file + row + 1}
-            key, code = (part.text(self.rows.columns.id)[row].as_py(), part.languages()[row].as_py())
+            key, code = part.identity(row)
             self._leave_out({**place, "id": key, "language": code, "reason": reason})
 
     def _note_repeated(self, keys: HashArray, good: IntArray, codes: LanguageCodes) -> None:
@@ -231,14 +232,14 @@ class _Seen:
         if not len(twice):
             return
         suspect = good[np.isin(keys[good], twice)]
-        first: dict[tuple[str, str | None], str] = {}
+        first: dict[tuple[str | None, str | None], str] = {}
         for part in self.rows.parts([name for name in (self.rows.columns.id, self.rows.columns.language) if name]):
             low, high = np.searchsorted(suspect, [part.first, part.first + len(part)])
-            ids, spelled = part.text(self.rows.columns.id), part.languages()
             for row in (suspect[low:high] - part.first).tolist():
-                key = ids[row].as_py(), codes.tags[spelled[row].as_py()]
-                if key[0] is not None and first.setdefault(key, part.where(row)) != part.where(row):
-                    self._note(part, row, f"this id stands twice in one language, first in {first[key]}")
+                key, code = part.identity(row)
+                row_key, where = (key, codes.tags[code] or code), part.where(row)
+                if key is not None and first.setdefault(row_key, where) != where:
+                    self._note(part, row, f"this id stands twice in one language, first in {first[row_key]}")
 
     def _counted(self) -> str:
         return ", ".join(f"{reason}: {count:,}" for reason, count in self._reasons.most_common(5))

@@ -121,7 +121,7 @@ def _rows_of_each(
             there = ", ".join(f"{tag} {count:,}" for tag, count in have.items()) or "none"
             raise InputError(
                 f"{side.rows.path}: at least two languages with {least_rows} rows or more are needed to find what sets "
-                f"languages apart; rows by language: {there}"
+                f"languages apart; rows by language: {there}. {' '.join(side.notes)}".rstrip(". ")
             )
         most = min(rows, max(least_rows, _SAMPLE_NUMBERS // (side.rows.dimensions * len(enough))))
         order = rng.permutation(np.flatnonzero(side.good & np.isin(side.language, enough)))

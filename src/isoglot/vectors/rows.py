@@ -65,11 +65,14 @@ class Part:
 
     def where(self, row: int) -> str:
         """File, number from 1, id and language of a row, for people; the row is counted from the part's first."""
-        columns, named = self.rows.columns, [f"{self.file.path} row {self.in_file + row + 1}"]
-        key = self.text(columns.id)[row].as_py()
-        about = [f"id {key}"] if key is not None else []
-        about += [code] if (code := self.languages()[row].as_py()) else []
-        return " ".join([*named, f"({', '.join(about)})"] if about else named)
+        place, (key, code) = f"{self.file.path} row {self.in_file + row + 1}", self.identity(row)
+        about = ([f"id {key}"] if key is not None else []) + ([code] if code else [])
+        return f"{place} ({', '.join(about)})" if about else place
+
+    def identity(self, row: int) -> tuple[str | None, str | None]:
+        """Id and language code of a row, without looking at the others."""
+        one = Part(self.rows, self.file, self.first + row, self.in_file + row, self.batch.slice(row, 1))
+        return one.text(self.rows.columns.id)[0].as_py(), one.languages()[0].as_py()
 
 
 @dataclass(frozen=True)
