@@ -156,6 +156,11 @@ def test_judgements_go_by_key_and_groups_by_group(tmp_path: Path) -> None:
     same = audit_vectors(keyed, asked)
     columns = ["map", "rank_distance", "example", "setting"]
     assert same.per_query.select(columns).equals(by_group.per_query.select(columns))
+    lone = [None, None, None, *ids[3:]]  # rows without a group go by their ids, so they have no translations
+    few = [save(tmp_path / f"{key}.npy", rows[key], **{**own, "document": lone}) for key in ("p", "q")]
+    assert audit_vectors(*few).per_query.num_rows < same.per_query.num_rows
+    save(tmp_path / "p.npy", rows["p"], id=ids, language=tags)
+    save(tmp_path / "q.npy", rows["q"], id=ids, language=tags)
     qrels = tmp_path / "qrels.tsv"
     qrels.write_text("".join(f"q{q}\td{p}\t1\n" for q in range(30) for p in range(30) if ids[q] == ids[p]))
     judged = audit_vectors(keyed, asked, qrels=qrels)

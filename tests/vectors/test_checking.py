@@ -116,7 +116,7 @@ def test_languages_are_merged_and_said(tmp_path: Path) -> None:
     assert found.rows_per_language() == {"de": 7, "pt": 1, "pt-PT": 1, "zh": 5}
     assert found.notes == (
         "Languages: de stands for DE, de; pt for pt-BR; zh for zh-CN, zh-Hans. Kept apart: pt, pt-PT.",
-        "Rows without a language: 1 (null).",
+        "v.parquet: 1 rows without a language (null).",
     )
     assert not found.ids_shared
 

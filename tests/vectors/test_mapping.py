@@ -148,7 +148,7 @@ def test_rows_without_a_language_take_no_part_and_are_mapped(tmp_path: Path) -> 
     good = np.delete(np.arange(60), silent)
     for remedy in ("lir", "means"):
         done = debias_vectors(write(tmp_path / "v.npy", some), tmp_path / remedy, remedy=remedy)  # type: ignore[arg-type]
-        assert "Rows without a language: 3 (null)." in done.sentences()
+        assert "v.npy: 3 rows without a language (null)." in done.sentences()
         mapped = read(tmp_path / remedy / "v.npy")["vector"]
         if remedy == "lir":
             expected = fit_lir(rows["vector"][good], np.array(rows["language"])[good])(rows["vector"])
@@ -157,7 +157,9 @@ def test_rows_without_a_language_take_no_part_and_are_mapped(tmp_path: Path) -> 
             expected = rows["vector"] + np.mean([mapping.bias for mapping in maps], axis=0)
         assert mapped[silent] == pytest.approx(unit(expected)[silent], abs=1e-5)
     named = {**rows, "language": ["German", "English", "Swahili"] * 20}
-    with pytest.raises(InputError, match=r'by language: none\. Rows without a language: 60 \("German", "English"'):
+    with pytest.raises(
+        InputError, match=r'by language: none\. named\.npy: 60 rows without a language \("German", "English"'
+    ):
         debias_vectors(write(tmp_path / "named.npy", named), tmp_path / "none")
 
 
@@ -223,8 +225,11 @@ def test_a_shift_is_for_passages_and_needs_translations(tmp_path: Path) -> None:
     apart = {**rows, "id": [str(n) for n in range(60)]}
     with pytest.raises(InputError, match="shift needs 10 translations or more between en and another"):
         debias_vectors(write(tmp_path / "apart.npy", apart), tmp_path / "none", remedy="shift")
-    grouped = {**apart, "group": rows["id"]}
-    assert debias_vectors(write(tmp_path / "grouped.npy", grouped), tmp_path / "g", remedy="shift").map.fingerprint
+    grouped = {**apart, "group": [None, None, None, *rows["id"][3:]]}  # rows without a group are nobody's translation
+    grouped["language"] = [*rows["language"][:-1], "yo"]
+    shifted = debias_vectors(write(tmp_path / "grouped.npy", grouped), tmp_path / "g", remedy="shift").map
+    assert shifted.figures["rows"] == {"de": 19, "en": 19, "sw": 18}
+    assert shifted.figures["too_few_rows"] == {"yo": 1}
 
 
 def test_numbers_too_large_for_half_precision_are_refused(tmp_path: Path) -> None:

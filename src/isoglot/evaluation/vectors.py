@@ -14,6 +14,7 @@ from typing import get_args
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from isoglot.benchmarks.retrieval_set import RetrievalSet
 from isoglot.common.arrays import FloatArray, IntArray
@@ -154,7 +155,7 @@ def _side(surveyed: Survey, tags: list[str]) -> _Side:
             tag = pa.array(surveyed.tags, pa.large_string()).take(pa.array(language, mask=language < 0))
             ids = part.text(named.id)
             keys = row_keys(ids, tag) if surveyed.ids_shared else ids
-            example = part.text(named.group) if named.group else ids
+            example = pc.coalesce(part.text(named.group), ids)
             text = part.text(named.text).fill_null("")
             yield pa.record_batch([ids, keys, example, text], schema=_SCHEMA).filter(good)
 

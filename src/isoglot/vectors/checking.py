@@ -48,7 +48,7 @@ class Survey:
         bad: numbers of the rows that are left out, in order.
         language: `(rows,)`; numbers that index `tags`; -1 for no language.
         tags: the languages, sorted.
-        group: `(rows,)`; hashes of the groups, of the ids where there are no groups; None where there is neither.
+        group: `(rows,)`; hashes of the groups, of the id where a row has no group, 0 for neither; None without columns.
         ids_shared: whether translations share an id, so that keys are id and language.
         lengths: the least and the greatest length of a vector.
         notes: what people should know: languages merged, rows without one, rows left out.
@@ -195,15 +195,22 @@ class _Seen:
                 self._note_repeated(hashes_of_keys(ids, spelled), good, codes)
         self._refuse(len(language))
         bad = np.array(sorted(self._bad), np.int64)
-        notes = codes.sentences()
+        notes, name = codes.sentences(), self.rows.path.name
         silent = np.delete(coded, bad)[np.delete(language, bad) < 0]
         if len(silent) and self.rows.columns.language is not None:
             said = [_shown(code) for code, number in self._codes.items() if number in silent]
-            notes.append(f"Rows without a language: {len(silent):,} ({', '.join(said[:5])}).")
+            notes.append(f"{name}: {len(silent):,} rows without a language ({', '.join(said[:5])}).")
         if self._bad:
-            notes.append(f"{len(bad):,} of {len(language):,} rows left out: {self._counted()}.")
-        groups = np.concatenate(self._groups) if self._groups else ids
+            notes.append(f"{name}: {len(bad):,} of {len(language):,} rows left out: {self._counted()}.")
+        groups = self._grouped(ids)
         return Survey(self.rows, bad, language, tuple(tags), groups, shared, self._lengths, tuple(notes))
+
+    def _grouped(self, ids: HashArray | None) -> HashArray | None:
+        """Hashes of the groups; a row without one, whose hash is 0, goes by its id."""
+        groups = np.concatenate(self._groups) if self._groups else None
+        if groups is None or ids is None:
+            return ids if groups is None else groups
+        return np.where(groups == 0, ids, groups)
 
     def _refuse(self, rows: int) -> None:
         if self._bad and self._leave_out is None:

@@ -79,8 +79,7 @@ def fit_map(
     if remedy == "shift":
         if queries is not None:
             raise InputError("shift moves passages and leaves queries as they are; fit it without query vectors")
-        small: dict[str, int] = {}
-        chosen = [_shared_rows(passages, source_language, rows, least_rows)]
+        chosen, small = _shared_rows(passages, source_language, rows, least_rows)
     else:
         chosen, small = _rows_of_each(sides, rows, least_rows, seed)
     parts = [_sample(side, some, n == 1) for n, (side, some) in enumerate(zip(sides, chosen, strict=True))]
@@ -129,17 +128,19 @@ def _rows_of_each(
     return chosen, small
 
 
-def _shared_rows(side: Survey, source_language: str, rows: int, least_rows: int) -> IntArray:
-    """Rows of each language whose translation in the source language is there, and these; drawn by the group's hash."""
+def _shared_rows(
+    side: Survey, source_language: str, rows: int, least_rows: int
+) -> tuple[list[IntArray], dict[str, int]]:
+    """As `_rows_of_each`, of rows with a translation in the source language, and these; drawn by the group's hash."""
     if source_language not in side.tags:
         there = ", ".join(side.tags) or "none"
         raise InputError(f"{side.rows.path}: shift moves languages to {source_language!r}; there are {there}")
     if side.group is None:
         raise InputError(f"{side.rows.path}: shift needs translations, which share an id or a group; no column has one")
     at, group = side.tags.index(source_language), side.group
-    good = np.flatnonzero(side.good & (side.language >= 0))
-    sources = good[side.language[good] == at]
-    shared = good[np.isin(group[good], group[sources])]
+    good = np.flatnonzero(side.good & (side.language >= 0) & (group != 0))
+    sources, others = good[side.language[good] == at], good[side.language[good] != at]
+    shared = good[np.isin(group[good], np.intersect1d(group[sources], group[others]))]
     shared = shared[np.argsort(group[shared], kind="stable")]  # the same groups for all languages
     counts = np.bincount(side.language[shared], minlength=len(side.tags))
     enough = [n for n in range(len(side.tags)) if counts[n] >= least_rows]
@@ -150,7 +151,8 @@ def _shared_rows(side: Survey, source_language: str, rows: int, least_rows: int)
         )
     most = min(rows, max(least_rows, _SAMPLE_NUMBERS // (2 * side.rows.dimensions * len(enough))))
     chosen = shared[(place_in_group(side.language[shared]) < most) & np.isin(side.language[shared], enough)]
-    return np.union1d(chosen, sources[np.isin(group[sources], group[chosen])])
+    small = {tag: int(counts[n]) for n, tag in enumerate(side.tags) if n not in enough}
+    return [np.union1d(chosen, sources[np.isin(group[sources], group[chosen])])], small
 
 
 def _sample(side: Survey, chosen: IntArray, query: bool) -> Sample:

@@ -214,7 +214,7 @@ def _fit_in_words(mapping: VectorMap) -> list[str]:
     said = [f"Fitted on these rows by language: {by_language}."]
     if figures["too_few_rows"]:
         few = ", ".join(f"{tag} ({count:,})" for tag, count in figures["too_few_rows"].items())
-        said.append(f"With too few rows to take part in the fit: {few}; they are mapped as the others.")
+        said.append(f"With too few rows to take part in the fit: {few}; they are mapped all the same.")
     if "factor" in figures:
         said.append(f"Shifted by the factor {figures['factor']}, at which translations find each other best.")
     said.append(
