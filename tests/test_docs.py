@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
 import pytest
 import typer
 import yaml
@@ -117,6 +118,24 @@ def test_the_quickstart_runs(tiny_encoder_folder: Path, pairs_file: Path, tmp_pa
 )
 def test_pages_show_the_very_code_that_runs(name: str, example: str) -> None:
     assert (DOCS / "examples" / example).read_text(encoding="utf-8") in blocks(page(name), "python")
+
+
+@pytest.mark.parametrize("remedy", ["lir", "shift"])
+def test_the_map_is_applied_by_the_numpy_that_is_shown(
+    remedy: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from isoglot.vectors.remedies import AffineMap
+
+    monkeypatch.chdir(tmp_path)
+    x = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
+    mapping = AffineMap(np.eye(4) + 0.1, np.arange(4.0))
+    fitted: Any = mapping if remedy == "lir" else {"de": mapping, "*": AffineMap(np.eye(4), np.zeros(4))}
+    made = isoglot.VectorMap.of(remedy, fitted, normalise=True)
+    made.save("fair/map.npz")
+    name, languages = ("fair", ()) if remedy == "lir" else ("fair_by_language", (["de", "fi"] * 3,))
+    scope: dict[str, Any] = {}
+    exec(next(block for block in blocks(page("vectors.md"), "python") if f"def {name}(" in block), scope)
+    assert scope[name](x, *languages) == pytest.approx(made.apply(x, *languages), abs=1e-6)
 
 
 def test_the_split_of_the_quickstart_runs(

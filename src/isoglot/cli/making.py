@@ -11,7 +11,21 @@ import typer
 
 import isoglot
 from isoglot.cli import shared
-from isoglot.cli.shared import Encoding, Json, Languages, Model, NewModel, RemoteCode, encodes, given, listed, say
+from isoglot.cli.shared import (
+    Encoding,
+    Json,
+    Languages,
+    Model,
+    NewModel,
+    RemoteCode,
+    VectorFiles,
+    encodes,
+    given,
+    listed,
+    reads_vectors,
+    refuse,
+    say,
+)
 from isoglot.common.errors import InputError
 from isoglot.common.progress import show_table
 
@@ -54,23 +68,60 @@ def train(
 
 
 @encodes
+@reads_vectors
 def debias(
-    model: Model,
-    pairs: Annotated[str, typer.Option(help="Text in two languages or more: a file, or another source")],
     folder: NewModel,
     encoding: Encoding,
-    remedy: Annotated[str, typer.Option(help="lir, leace; or means, shift, which need the language in use")] = "lir",
+    files: VectorFiles,
+    model: shared.ModelIfAny = None,
+    pairs: Annotated[
+        str | None, typer.Option(help="For a model: text in two languages or more: a file, or another source")
+    ] = None,
+    vectors: shared.Vectors = None,
+    query_vectors: shared.QueryVectors = None,
+    apply: Annotated[Path | None, typer.Option(help="With --vectors: a map.npz made before, in place of a fit")] = None,
+    language: Annotated[
+        str | None, typer.Option(help="With --apply: the language of all rows, if no column says")
+    ] = None,
+    remedy: Annotated[
+        str | None,
+        typer.Option(help="lir, leace; or means, shift, which need the language in use", show_default="lir"),
+    ] = None,
     directions: shared.Directions = None,
-    examples: Annotated[int | None, typer.Option(help="Examples per language to fit on", show_default="250")] = None,
-    source_language: Annotated[str, typer.Option(help="shift: the language that passages are moved to")] = "en",
+    examples: Annotated[
+        int | None, typer.Option(help="Examples per language to fit on", show_default="250; 1000 of vectors")
+    ] = None,
+    least_rows: Annotated[
+        int | None, typer.Option(min=1, help="With --vectors: languages of fewer rows take no part", show_default="10")
+    ] = None,
+    source_language: Annotated[
+        str | None, typer.Option(help="shift: the language that passages are moved to", show_default="en")
+    ] = None,
     languages: Languages = None,
 ) -> None:
-    """Take most of the language bias out of a model in seconds, without training."""
-    texts = isoglot.load_pairs(pairs, languages=listed(languages))
+    """Take most of the language bias out of a model, or of vectors, in seconds, without training."""
+    fit = given(remedy=remedy, directions=directions, source_language=source_language)
+    if vectors is not None:
+        refuse("does not go with --vectors", model=model, pairs=pairs, languages=languages, **asdict(encoding))
+        fit |= given(rows=examples, least_rows=least_rows, query_vectors=query_vectors)
+        if apply is None:
+            refuse("goes with --apply", language=language)
+            done = isoglot.debias_vectors(vectors, folder, **fit, **files.settings())
+        else:
+            refuse("is for a fit; --apply takes a map that was fitted", **fit)
+            done = isoglot.apply_map(apply, vectors, folder, language=language, **files.settings())
+        for sentence in done.sentences():
+            say(sentence)
+        return
+    of_vectors = {"apply": apply, "language": language, "least_rows": least_rows, "query_vectors": query_vectors}
+    refuse("goes with --vectors", **of_vectors, **asdict(files))
+    if model is None or pairs is None:
+        raise InputError("debias takes MODEL and --pairs FILE, or --vectors FILE")
     result = isoglot.debias(
         replace(encoding, max_tokens=None).load(model),
-        texts,
-        **given(remedy=remedy, directions=directions, examples=examples, source_language=source_language),
+        isoglot.load_pairs(pairs, languages=listed(languages)),
+        **fit,
+        **given(examples=examples),
         max_tokens=encoding.max_tokens,
         store=shared.store(),
         bf16=encoding.bf16,

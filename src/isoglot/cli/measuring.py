@@ -12,7 +12,19 @@ import typer
 
 import isoglot
 from isoglot.cli import shared
-from isoglot.cli.shared import Encoding, Json, Languages, Model, encodes, given, listed, say, show
+from isoglot.cli.shared import (
+    Encoding,
+    Json,
+    Languages,
+    VectorFiles,
+    encodes,
+    given,
+    listed,
+    reads_vectors,
+    refuse,
+    say,
+    show,
+)
 from isoglot.common.errors import InputError
 from isoglot.common.progress import out, show_table
 
@@ -56,9 +68,7 @@ def evaluate(
         raise InputError("--directions goes with --remedy lir")
     if model.startswith(RUN_PREFIX):
         of_models = {"without_debias": without_debias, "remedy": remedy, **asdict(encoding)}
-        for option, value in of_models.items():
-            if value:
-                raise InputError(f"--{option.replace('_', '-')} goes with a model; {model} is a ranking already")
+        refuse(f"goes with a model; {model} is a ranking already", **of_models)
     retrieval_set = isoglot.load_benchmark(
         benchmark,
         data,
@@ -127,25 +137,48 @@ def compare(
 
 
 @encodes
+@reads_vectors
 def audit(
-    model: Model,
-    pairs: Annotated[str, typer.Option(help="Your parallel texts: a file, or another source")],
     encoding: Encoding,
+    files: VectorFiles,
+    model: shared.ModelIfAny = None,
+    pairs: Annotated[
+        str | None, typer.Option(help="For a model: your parallel texts: a file, or another source")
+    ] = None,
+    vectors: shared.Vectors = None,
+    query_vectors: shared.QueryVectors = None,
+    qrels: Annotated[
+        Path | None, typer.Option(help="With --vectors: judgements, where ids and groups do not say what answers what")
+    ] = None,
+    similarity: Annotated[
+        str | None, typer.Option(help="With --vectors: cosine, dot, euclidean or manhattan", show_default="cosine")
+    ] = None,
     folder: Annotated[Path | None, typer.Option("--out", help="Keep the results in this folder")] = None,
     languages: Languages = None,
     as_json: Json = False,
 ) -> None:
-    """Say in plain words how far a model ranks by language on your own parallel texts."""
-    texts = isoglot.load_pairs(pairs, languages=listed(languages))
-    loaded = encoding.load(model)
-    results = isoglot.audit(loaded, texts, name=model, store=shared.store(), bf16=encoding.bf16)
+    """Say in plain words how far a model, or a search over vectors, ranks by language on your own parallel texts."""
+    of_vectors = {"query_vectors": query_vectors, "qrels": qrels, "similarity": similarity}
+    if vectors is not None:
+        refuse("does not go with --vectors", model=model, pairs=pairs, languages=languages, **asdict(encoding))
+        if query_vectors is None:
+            raise InputError("--vectors are of passages; give the queries' with --query-vectors FILE")
+        settings = {"qrels": qrels, "similarity": similarity, **files.settings()}
+        results = isoglot.audit_vectors(vectors, query_vectors, **settings)
+    else:
+        refuse("goes with --vectors", **of_vectors, **asdict(files))
+        if model is None or pairs is None:
+            raise InputError("audit takes MODEL and --pairs FILE, or --vectors FILE and --query-vectors FILE")
+        texts = isoglot.load_pairs(pairs, languages=listed(languages))
+        loaded = encoding.load(model)
+        results = isoglot.audit(loaded, texts, name=model, store=shared.store(), bf16=encoding.bf16)
     if folder is not None:
         results.save(folder)
     if as_json:
         print(json.dumps({**results.summary, "verdict": isoglot.verdict(results)}, ensure_ascii=False))
         return
     show(results, as_json=False)
-    for sentence in isoglot.verdict(results):
+    for sentence in [*results.summary.get("notes", ()), *isoglot.verdict(results)]:
         out.print(sentence, highlight=False, markup=False)
 
 

@@ -29,10 +29,21 @@ def _not_there(folder: Path) -> Path:
 Model = Annotated[
     str, typer.Argument(help="Hub id, folder, or builtin:multilingual-e5-small", show_default=False, metavar="MODEL")
 ]
-NewModel = Annotated[Path, typer.Option("--out", help="Folder for the new model", callback=_not_there)]
+ModelIfAny = Annotated[
+    str | None,
+    typer.Argument(help="Hub id, folder, or builtin:multilingual-e5-small", show_default=False, metavar="[MODEL]"),
+]
+NewModel = Annotated[
+    Path, typer.Option("--out", help="Folder for the new model, or for the vectors", callback=_not_there)
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts")]
 RemoteCode = Annotated[bool, typer.Option(help="Run code that comes with the model")]
 Languages = Annotated[str | None, typer.Option(help="Only these, comma-separated: de,en,zh-CN")]
+Vectors = Annotated[
+    Path | None,
+    typer.Option(help="In place of a model: vectors that exist; Parquet, Arrow, .npy with .jsonl, Lance, or a folder"),
+]
+QueryVectors = Annotated[Path | None, typer.Option(help="With --vectors, which are of passages: those of queries")]
 Directions = Annotated[int | None, typer.Option(help="lir: how many to remove", show_default="20")]
 
 
@@ -55,19 +66,60 @@ class Encoding:
         return isoglot.load_encoder(model, **{name: value for name, value in asdict(self).items() if name != "bf16"})
 
 
+@dataclass(frozen=True)
+class VectorFiles:
+    """Files of vectors: the options that `reads_vectors` gives a command."""
+
+    id_column: Annotated[str | None, typer.Option(help="Name of the ids' column, where it is not a usual one")] = None
+    group_column: Annotated[str | None, typer.Option(help="The same of what translations share")] = None
+    text_column: Annotated[str | None, typer.Option(help="The same of the texts")] = None
+    vector_column: Annotated[str | None, typer.Option(help="The same of the vectors")] = None
+    language_column: Annotated[str | None, typer.Option(help="The same of the languages")] = None
+    skip_bad: Annotated[Path | None, typer.Option(help="Leave bad rows out, into this file; else they are refused")] = (
+        None
+    )
+
+    def settings(self) -> dict[str, Any]:
+        """The options as the library takes them."""
+        from isoglot.vectors.columns import Columns
+
+        names = {name.removesuffix("_column"): value for name, value in asdict(self).items() if name != "skip_bad"}
+        return {"columns": Columns(**names), "skip_bad": self.skip_bad}
+
+
 def encodes(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options of `Encoding`; it takes them together, as its argument `encoding`."""
-    shared = inspect.signature(Encoding, eval_str=True).parameters
+    return _with_options(command, "encoding", Encoding)
+
+
+def reads_vectors(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of `VectorFiles`; it takes them together, as its argument `files`."""
+    return _with_options(command, "files", VectorFiles)
+
+
+def _with_options(command: Callable[..., None], argument: str, kind: type[Any]) -> Callable[..., None]:
+    shared = inspect.signature(kind, eval_str=True).parameters
     signature = inspect.signature(command, eval_str=True)
 
     @functools.wraps(command)
     def run(**given: Any) -> None:
-        command(encoding=Encoding(**{name: given.pop(name) for name in shared}), **given)
+        command(**{argument: kind(**{name: given.pop(name) for name in shared})}, **given)
 
-    own = [parameter for name, parameter in signature.parameters.items() if name != "encoding"]
+    own = [parameter for name, parameter in signature.parameters.items() if name != argument]
     options = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in shared.values()]
     run.__signature__ = signature.replace(parameters=[*own, *options])  # type: ignore[attr-defined]
     return run
+
+
+def refuse(reason: str, **options: Any) -> None:
+    """Refuse options that were given and do not go with others.
+
+    Raises:
+        InputError: naming the first of them.
+    """
+    if named := next((name for name, value in options.items() if value), None):
+        option = "MODEL" if named == "model" else f"--{named.replace('_', '-')}"
+        raise InputError(f"{option} {reason}")
 
 
 def say(line: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeVar
 
@@ -95,6 +96,64 @@ def is_language(code: str) -> bool:
         return bool(normalize_language(code))
     except InputError:
         return False
+
+
+@lru_cache(maxsize=4096)
+def shortest_language(tag: str) -> str:
+    """The shortest tag of a language as a code spells it: without the region or script that goes without saying.
+
+    `normalize_language` keeps a region where one is given, for people ask for it by name. Rows that one person marked
+    `zh-Hans`, another `zh-CN` and a third `zh` are in one language all the same.
+
+    Raises:
+        InputError: as `normalize_language`.
+
+    >>> [shortest_language(code) for code in ["zh-Hans", "zh_CN", "zh-Hant", "pt-BR", "pt-PT", "nb"]]
+    ['zh', 'zh', 'zh-TW', 'pt', 'pt-PT', 'no']
+    """
+    standard = langcodes.Language.get(normalize_language(tag), normalize=False)
+    whole = standard.maximize()
+    plain = standard.update_dict({"script": None, "territory": None})
+    for parts in ({}, {"territory": whole.territory}, {"script": whole.script}):
+        shorter = plain.update_dict(parts)
+        if shorter.maximize() == whole:
+            return str(shorter.to_tag())
+    return str(standard.to_tag())
+
+
+@dataclass(frozen=True)
+class LanguageCodes:
+    """The codes that rows carry, and the language that each stands for: its shortest tag, None for no language.
+
+    >>> codes = LanguageCodes.of(["de", "DE", "deu_Latn", "pt-BR", "pt-PT", None, "und", "unknown"])
+    >>> codes.tags["DE"], codes.tags["und"]
+    ('de', None)
+    >>> codes.sentences()
+    ['Languages: de stands for DE, de, deu_Latn; pt for pt-BR. Kept apart: pt, pt-PT.']
+    """
+
+    tags: Mapping[str | None, str | None]
+
+    @classmethod
+    def of(cls, codes: Iterable[str | None]) -> LanguageCodes:
+        """What the codes stand for."""
+        return cls({code: shortest_language(code) if code and is_language(code) else None for code in codes})
+
+    def sentences(self) -> list[str]:
+        """What was merged and what was kept apart, where that is not plain."""
+        spellings: dict[str, list[str]] = {}
+        for code, tag in self.tags.items():
+            if code is not None and tag is not None:
+                spellings.setdefault(tag, []).append(code)
+        merged = [f"{tag} {{}} {', '.join(sorted(of))}" for tag, of in sorted(spellings.items()) if of != [tag]]
+        relatives: dict[str, list[str]] = {}
+        for tag in sorted(spellings):
+            relatives.setdefault(tag.partition("-")[0], []).append(tag)
+        apart = [", ".join(tags) for tags in relatives.values() if len(tags) > 1]
+        said = "; ".join(each.format("stands for" if n == 0 else "for") for n, each in enumerate(merged))
+        sentence = [f"Languages: {said}."] if merged else []
+        sentence += [f"Kept apart: {'; '.join(apart)}."] if apart else []
+        return [" ".join(sentence)] if sentence else []
 
 
 def asked(available: Mapping[str, Part], languages: Iterable[str] | None, name: str) -> dict[str, Part]:

@@ -78,7 +78,7 @@ def evaluate(
     else:
         encoded = encode_set(model, data, **settings)
         encode_seconds, ranks = encoded.seconds, rank_set(data, encoded, top_k=top_k)
-    with _one_thread():
+    with one_thread():
         measured = summarise(data, ranks, None if encoded is None else scores_of(encoded))
     if on_ranks is not None:
         on_ranks(ranks)
@@ -274,7 +274,7 @@ def scores_of(encoded: EncodedSet) -> Scores:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Products of a few vectors are done before a second thread has heard of them."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

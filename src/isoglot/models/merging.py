@@ -20,10 +20,11 @@ from sentence_transformers.sentence_transformer.modules import Transformer
 from torch import Tensor
 
 from isoglot.common.errors import InputError
-from isoglot.models.debiasing import DEFAULT_DIRECTIONS, debias, split_remedy
+from isoglot.models.debiasing import debias, split_remedy
 from isoglot.models.encoders import blocks_of, own_name, rebuilt
 from isoglot.models.fingerprint import fingerprint, settings_of
 from isoglot.pairs import ParallelPairs
+from isoglot.vectors.remedies import DEFAULT_DIRECTIONS
 
 Method = Literal["linear", "slerp"]
 Weights = Sequence[float]

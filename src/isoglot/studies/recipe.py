@@ -12,7 +12,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt, 
 
 from isoglot.benchmarks.xquad_r import Candidate
 from isoglot.evaluation.averages import BY_DISTANCE, MATTERS_OF_TASTE
-from isoglot.models.debiasing import DEFAULT_DIRECTIONS, DEFAULT_EXAMPLES, Remedy
+from isoglot.models.debiasing import DEFAULT_EXAMPLES
+from isoglot.vectors.remedies import DEFAULT_DIRECTIONS, Remedy
 
 BASE = "base"
 """The system that is the initial model as it is; every study has it."""

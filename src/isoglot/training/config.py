@@ -22,8 +22,9 @@ from isoglot.batching.plan import Alpha, Strategy
 from isoglot.common.errors import InputError
 from isoglot.common.paths import expanded_path
 from isoglot.common.settings import apply_override, first_problem, read_settings
-from isoglot.models.debiasing import DEFAULT_DIRECTIONS, DEFAULT_EXAMPLES
+from isoglot.models.debiasing import DEFAULT_EXAMPLES
 from isoglot.models.limits import FEWEST_TOKENS
+from isoglot.vectors.remedies import DEFAULT_DIRECTIONS
 
 
 class _Section(BaseModel):
