@@ -35,9 +35,11 @@ def test_a_static_model_is_the_mean_of_word_vectors(tiny_encoder: SentenceTransf
     save_model(prepare.static(tiny_encoder), tmp_path / "static")
     model = load_encoder(tmp_path / "static")
     words = tiny_encoder[0].auto_model.get_input_embeddings().weight.detach()
-    ids = tiny_encoder.tokenizer("red house", add_special_tokens=False)["input_ids"]
-    mean = torch.nn.functional.normalize(words[ids].mean(0), dim=0)
-    assert np.allclose(model.encode("red house"), mean.numpy(), atol=1e-6)
+    texts = ["red house", "green stone river"]
+    ids = [tiny_encoder.tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
+    means = torch.nn.functional.normalize(torch.stack([words[some].mean(0) for some in ids]), dim=1)
+    assert np.allclose(model.similarity(*model.encode(texts)), means[0] @ means[1], atol=1e-5)  # turned, not changed
+    assert prepare.static(tiny_encoder, dimensions=8).encode(texts).shape == (2, 8)
     assert not any(model.prompts.values())
 
 
