@@ -42,7 +42,7 @@ bench: install
 study-pages:
 	for page in $(FROM)/*/page.md; do \
 		from=$$(dirname $$page); to=docs/studies/$$(basename $$from); \
-		rm -rf $$to && mkdir $$to && cp $$page $$to/index.md && cp -r $$from/plots $$to/ || exit 1; \
+		rm -rf $$to && mkdir $$to && cp $$page $$to/index.md && cp -r $$from/plots $$from/*.csv $$to/ || exit 1; \
 	done
 
 docs: install

@@ -63,7 +63,9 @@ from .sources import load_pairs as load_pairs
 from .sources.registry import Source as Source
 from .statistics.comparison import Comparison as Comparison
 from .statistics.comparison import compare as compare
+from .studies import Forecast as Forecast
 from .studies import Study as Study
+from .studies import forecast as forecast
 from .studies import load_study as load_study
 from .studies import run_study as run_study
 from .training.config import TrainConfig as TrainConfig

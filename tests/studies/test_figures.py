@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,15 +18,20 @@ from hypothesis import strategies as st
 from isoglot.common.languages import normalize_language
 from isoglot.evaluation.results import Results
 from isoglot.report.page import plot_svg
+from isoglot.report.runs import LossLog
 from isoglot.statistics.comparison import compare
 from isoglot.statistics.significance import holm
 from isoglot.studies import Study
-from isoglot.studies.arms import arms_of
+from isoglot.studies.answers import ANSWERS, answer_of
+from isoglot.studies.arms import Arm, TrainingRun, arms_of
 from isoglot.studies.curve import find_optimum, pareto_front
-from isoglot.studies.drawing import grids_of, plots_of
+from isoglot.studies.drawing import grids_of, page_plots, plots_of
 from isoglot.studies.figures import EVERYTHING, Figures, compare_parts, contrasts, estimates, mean_figures
+from isoglot.studies.pages import write_study
+from isoglot.studies.phrases import change
 from isoglot.studies.runner import figures_of
-from isoglot.studies.tables import tables_of
+from isoglot.studies.sheets import sheets_of
+from isoglot.studies.tables import page_table, tables_of
 from isoglot.studies.views import _MEMBERS, family_of
 
 TAGS = ("ar", "de", "en")
@@ -57,6 +65,13 @@ def results(level: float, seed: int = 0, examples: int = 30) -> Results:
         "grid": {"measure": "map", "values": [[level] * 3 for _ in TAGS]},
     }
     return Results(summary, pa.Table.from_pylist(rows))
+
+
+def trained(arms: Iterable[Arm]) -> dict[Arm, TrainingRun]:
+    """Made-up training of every arm that is trained: the same text for all, and a loss that falls."""
+    steps = tuple({"step": n, "kind": "monolingual", "loss": 1 / n} for n in range(1, 21))
+    run = {arm: TrainingRun("f" * 64, {"de": 100, "en": 5}, LossLog(arm.name, steps)) for arm in arms}
+    return {arm: made for arm, made in run.items() if arm.training}
 
 
 @pytest.fixture
@@ -155,10 +170,12 @@ def test_every_plot_compiles_and_stands_beside_its_table(study: Study) -> None:
     pytest.importorskip("vl_convert", reason="needs the extra report")
     levels = {"base": 0.5, "lir": 0.55, "monolingual": 0.6, "hybrid": 0.7}
     outcome = {arm: {"toy": results(levels[arm.system], arm.seed or 0)} for arm in arms_of(study)}
-    figures = figures_of(study, outcome, {"hybrid": {"de": 100, "en": 5}})
+    figures = figures_of(study, outcome, trained(outcome))
     plots = [*plots_of(figures), *grids_of(figures)]
+    assert len(page_plots(figures)) == 3
     captions = " ".join(plot.caption for plot in plots)
-    for what in ("95 % intervals", "along alpha", "against rank distance", "pairs of training text", "minus base"):
+    kinds = ("95 % intervals", "along alpha", "against rank distance", "pairs of training text", "minus base", "loss")
+    for what in kinds:
         assert what in captions
     for plot in plots:
         assert plot.table.rows, plot.caption
@@ -187,7 +204,7 @@ def test_published_figures_are_marked_as_such(study: Study) -> None:
     published = {"system": "X", "benchmark": "toy", "figures": {"multilingual_map": 0.25}, "source": "arXiv 1"}
     study = Study.model_validate({**study.model_dump(), "published": [published]})
     outcome = {arm: {"toy": results(0.5, arm.seed or 0)} for arm in arms_of(study)}
-    rows = tables_of(figures_of(study, outcome, {}))[0].rows
+    rows = page_table(figures_of(study, outcome, {})).rows
     assert rows[-1][0] == "published, not ours: X (arXiv 1)"
     assert "0.250" in rows[-1]
 
@@ -212,3 +229,64 @@ def test_figures_know_their_parts(study: Study) -> None:
     (part,) = figures.select(benchmark="toy", view=EVERYTHING, baseline="base")
     assert (part.model, part.title) == ("tiny", "toy, tiny")
     assert figures.select(baseline="lir") == []
+
+
+def test_the_page_is_short_whatever_was_measured(study: Study, tmp_path: Path) -> None:
+    """At most 150 lines: question, ten sentences, one table, three plots, limits; the rest as CSV beside it."""
+    pytest.importorskip("vl_convert", reason="needs the extra report")
+    many = {f"benchmark-{n}": study.benchmarks["toy"] for n in range(3)}
+    levels = {"base": 0.5, "lir": 0.55, "monolingual": 0.6, "hybrid": 0.7}
+    for name in ANSWERS:
+        wide = study.model_copy(update={"answer": name, "benchmarks": many, "view_by": ("family", "script")})
+        outcome = {
+            arm: {benchmark: results(levels[arm.system], arm.seed or 0) for benchmark in many} for arm in arms_of(wide)
+        }
+        found = figures_of(wide, outcome, trained(outcome))
+        write_study(found, answer_of(found), ["a note"], [], tmp_path)
+        page = (tmp_path / "page.md").read_text()
+        lines = page.splitlines()
+        assert len(lines) <= 150
+        headings = [line for line in lines if line.startswith("#")]
+        assert headings == ["# A toy study", "## Answer", "## Figures", "## Limits", "## Everything else"]
+        answer = page[page.index("## Answer") : page.index("## Figures")].strip().splitlines()[2:]
+        assert 3 <= len(answer) <= 10
+        assert all(re.fullmatch(r"- [A-Z].*\.", sentence) for sentence in answer)
+        assert " against " not in "".join(answer)
+        assert sum(line.startswith("|---") for line in lines) == 1
+        assert page.count("![") == 3
+        assert "fingerprint ffffffffffff" in page
+        for link in re.findall(r"\]\(([\w/]+\.\w+)\)", page):
+            assert (tmp_path / link).stat().st_size
+
+
+def test_the_pages_table_has_every_system_and_its_distance_from_the_fair_share(study: Study) -> None:
+    outcome = {arm: {"toy": results(0.5, arm.seed or 0)} for arm in arms_of(study)}
+    for one in outcome.values():
+        one["toy"].summary["language_bias"]["fair_share_distance@1"] = 0.25
+    table = page_table(figures_of(study, outcome, {}))
+    measures = ("monolingual mAP", "cross-lingual mAP", "multilingual mAP", "rank distance", "fair-share distance")
+    assert table.header == ("system", *measures)
+    assert [row[0] for row in table.rows] == study.systems
+    assert {row[-1] for row in table.rows} == {"25.0%"}
+
+
+def test_sheets_hold_the_figures(study: Study) -> None:
+    outcome = {arm: {"toy": results(0.5, arm.seed or 0)} for arm in arms_of(study)}
+    found = figures_of(study, outcome, trained(outcome))
+    sheets = {name: list(csv.DictReader(text.splitlines())) for name, (_, text) in sheets_of(found, []).items()}
+    assert list(sheets) == ["figures.csv", "differences.csv", "means.csv", "optima.csv", "losses.csv"]
+    (part,) = found.select(view=EVERYTHING, baseline="base")
+    whole = [row for row in sheets["figures.csv"] if row["queries"] == EVERYTHING]
+    assert [row["value"] for row in whole] == [f"{one.value:.6g}" for one in part.comparison.estimates]
+    verdicts = [one.verdict for one in (c for p in found.parts for c in p.comparison.contrasts)]
+    assert [row["verdict"] for row in sheets["differences.csv"]] == verdicts
+    assert {row["arm"] for row in sheets["losses.csv"]} == {arm.name for arm in outcome if arm.training}
+
+
+def test_a_loss_that_still_falls_is_told(study: Study) -> None:
+    outcome = {arm: {"toy": results(0.5, arm.seed or 0)} for arm in arms_of(study)}
+    name, most, mean = change(figures_of(study, outcome, trained(outcome))) or ("", 0.0, 0.0)
+    before, last = (sum(1 / n for n in steps) for steps in (range(13, 17), range(17, 21)))
+    assert (most, mean) == (pytest.approx(last / before - 1), pytest.approx(last / before - 1))
+    assert name == next(arm.name for arm in outcome if arm.training)
+    assert change(figures_of(study, outcome, {})) is None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,6 @@ from isoglot.studies.reading import with_data_at_hand
 from isoglot.studies.recipe import merge
 from shared_data import SHARED_DATA
 
-ROOT = Path(__file__).parents[2]
 ALL = ("domains", "losses", "low-resource", "mkqa", "ratio", "strategies")
 Load = Callable[..., Study]
 
@@ -42,30 +40,32 @@ def test_every_arm_of_every_study_is_a_training_run(name: str, quick: bool, tmp_
     assert study.answer in ANSWERS
     assert study.remedies, "free remedies stand in every table"
     steps = [config_of(arm, arm.training, tmp_path).steps or 0 for arm in arms_of(study) if arm.training]
-    assert len(steps) == len(study.arms) * len(study.seeds)
-    assert sum(steps) * 1.9 / 60 < (10 if quick else 65), "minutes of training on two cores"
+    assert len(steps) == len(study.arms) * len(study.seeds) * len(study.models)
+    assert sum(steps) * 0.9 / 60 < (5 if quick else 6 * 60), "minutes of training on two cores"
     assert quick == (len(study.seeds) == 1)
     known = {*MEASURES, "ranking_agreement@10", "answer_recall@20", "answer_recall@100"}
     assert {measure for spec in study.benchmarks.values() for measure in spec.measures} <= known
 
 
-def test_the_shared_training_is_that_of_the_recipe() -> None:
-    recipe = yaml.safe_load((ROOT / "recipes" / "xquad-r-hybrid.yaml").read_text())
-    shared = yaml.safe_load((files("isoglot.studies") / "recipes" / "_hybrid.yaml").read_text())
-    training = {**shared["training"], "max_tokens": shared["max_tokens"]}
-    sources = {"$ntrex": "$DATA/ntrex", "$qa": "$DATA/qa-monolingual.jsonl"}
-    training["data"] = [{**entry, "source": sources[entry["source"]]} for entry in training["data"]]
-    training["debias"] = {**training["debias"], "source": "$DATA/flores200"}
-    del training["checkpoint_every"]
-    assert training == {
-        key: value for key, value in recipe.items() if key not in ("model", "output", "evaluation_sets")
-    }
-    assert list(shared["models"].values()) == [recipe["model"]]
+@pytest.mark.parametrize("name", [name for name in ALL if name != "losses"])
+def test_arms_of_one_model_differ_by_their_batches_alone(name: str, tmp_path: Path) -> None:
+    study = load_study(name, [f"data_dir={tmp_path}"])
+    assert study.shared_text
+    for model in study.models:
+        arms = [study.training_of(arm, model) for arm in study.arms if arm != "hybrid-lir"]
+        same = [{**arm, "batches": arm["batches"] | {"strategy": "", "alpha": 0}} for arm in arms]
+        assert all(one == same[0] for one in same)
+
+
+def test_steps_and_rates_are_a_models_own_where_it_says_so(tmp_path: Path) -> None:
+    study = load_study("strategies", [f"data_dir={tmp_path}"])
+    assert study.training_of("hybrid", "weak")["steps"] == 2 * study.training_of("hybrid", "e5-small")["steps"]
+    assert study.training_of("english", "static")["batches"] == {"strategy": "english", "alpha": 0.5, "size": 64}
 
 
 def test_ratio_asks_eleven_shares_with_three_seeds(tmp_path: Path) -> None:
     study = load_study("ratio", [f"data_dir={tmp_path}"])
-    alphas = [study.training_of(name)["batches"]["alpha"] for name in study.arms]
+    alphas = [study.training_of(name, "e5-small")["batches"]["alpha"] for name in study.arms]
     assert alphas == pytest.approx(np.arange(11) / 10)
     assert [arm.x for arm in study.arms.values()] == pytest.approx(alphas)
     assert len(study.seeds) >= 3
@@ -75,8 +75,10 @@ def test_ratio_asks_eleven_shares_with_three_seeds(tmp_path: Path) -> None:
 @pytest.mark.skipif(not SHARED_DATA.exists(), reason="the benchmarks' data is not beside this checkout")
 @pytest.mark.parametrize("name", ALL)
 def test_the_benchmarks_of_the_quick_form_can_be_read(name: str) -> None:
-    study, _ = with_data_at_hand(load_study(name, [f"data_dir={SHARED_DATA}"], quick=True))
-    for called, spec in study.benchmarks.items():
+    study = load_study(name, [f"data_dir={SHARED_DATA}"], quick=True)
+    published = {n: s for n, s in study.benchmarks.items() if SHARED_DATA / "studies" not in Path(s.data or "").parents}
+    assert published, "the others are made by recipes/studies/prepare.py"
+    for called, spec in published.items():
         data = load_set(called, spec)
         assert data.name == called
         assert len(data.judgement_query)
@@ -112,6 +114,10 @@ def test_a_recipe_that_extends_says_only_what_differs(load: Load, tmp_path: Path
         ({"answer": "none"}, "answer 'none' is unknown; use one of strategies"),
         ({"comparisons": [{"baseline": "best"}]}, "not 'best'"),
         ({"seeds": [1, 1]}, "give each once"),
+        (
+            {"shared_text": True, "arms": {"a": {}, "b": {"training": {"data": []}}}, "comparisons": []},
+            "arm b reads other data than arm a",
+        ),
         ({"arms": {"lir": {}}}, "two systems are called 'lir'"),
         ({"benchmarks": {"b": {"benchmark": "x", "measures": ["preference_rate"]}}}, "neither high nor low is good"),
         ({"keep": {"de": 2}}, r"keep.de: Input should be less than or equal to 1 \(given 2\)"),
@@ -146,23 +152,40 @@ def test_no_data_folder_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load_study("strategies").data["flores"].path == str(Path("there") / "flores200")
 
 
-def test_the_first_place_that_is_there_is_taken(tmp_path: Path) -> None:
-    place = tmp_path / "training" / "ntrex"
-    place.mkdir(parents=True)
-    assert load_study("strategies", [f"data_dir={tmp_path}"]).data["ntrex"].path == str(place)
+def test_the_first_place_that_is_there_is_taken(load: Load, recipe: dict[str, Any], tmp_path: Path) -> None:
+    places = [str(tmp_path / name) for name in ("first", "second", "third")]
+    recipe["data"]["toy"]["path"] = places
+    assert load().data["toy"].path == places[0]
+    Path(places[1]).mkdir()
+    assert load().data["toy"].path == places[1]
 
 
 def test_what_is_optional_is_left_out_with_a_line(load: Load, recipe: dict[str, Any], tmp_path: Path) -> None:
     gone = str(tmp_path / "gone")
     benchmarks = {**recipe["benchmarks"], "other": {"benchmark": "parallel", "data": gone, "optional": True}}
     arms = {**recipe["arms"], "far": {"training": {"data": [{"source": gone}]}, "optional": True}}
-    comparisons = [*recipe["comparisons"], {"baseline": "far"}]
+    comparisons = [
+        *recipe["comparisons"],
+        {"baseline": "far"},
+        {"baseline": "hybrid", "systems": ["far"]},
+        {"baseline": "hybrid", "systems": ["far", "lir"]},
+    ]
+    models = {**recipe["models"], "weak": {"model": "$weak", "optional": True}}
+    data = {**recipe["data"], "weak": {"path": gone, "get": "a weak model"}}
     study, notes = with_data_at_hand(
-        load(benchmarks=benchmarks, arms=arms, comparisons=comparisons, gain_by_amount=["far"])
+        load(
+            benchmarks=benchmarks,
+            arms=arms,
+            comparisons=comparisons,
+            gain_by_amount=["far"],
+            models=models,
+            data=data,
+        )
     )
     assert (list(study.benchmarks), sorted(study.arms)) == (["toy"], sorted(recipe["arms"]))
-    assert (len(study.comparisons), study.gain_by_amount) == (1, ())
-    assert [note.split(":")[0] for note in notes] == ["other is left out", "far is left out"]
+    assert (list(study.models), study.gain_by_amount) == (["tiny"], ())
+    assert [one.systems for one in study.comparisons] == [("monolingual", "lir"), ("lir",)]
+    assert [note.split(":")[0] for note in notes] == [f"{name} is left out" for name in ("other", "weak", "far")]
 
 
 def test_an_unknown_study_is_told_the_names() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import runpy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,16 +14,19 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
+from sentence_transformers import SentenceTransformer
 
 from isoglot.cli import main
 from isoglot.common.errors import InputError
-from isoglot.studies import Study, run_study
+from isoglot.report.runs import LossLog
+from isoglot.studies import Study, forecast, run_study
 from isoglot.studies import arms as arms_module
-from isoglot.studies.arms import arms_of
+from isoglot.studies.arms import TrainingRun, arms_of
 from isoglot.training import trainer_setup
 
 pytest.importorskip("vl_convert", reason="needs the extra report")
 Load = Callable[..., Study]
+PREPARE = runpy.run_path(str(Path(__file__).parents[2] / "recipes" / "studies" / "prepare.py"))
 FILES = ("study.json", "answer.md", "page.md", "report.html")
 
 
@@ -49,6 +53,9 @@ def test_a_study_leaves_tables_plots_tests_and_an_answer(load: Load, tmp_path: P
     drawings = sorted((tmp_path / "out" / "plots").iterdir())
     assert re.findall(r"!\[.*\]\((plots/.*)\)", everything) == [f"plots/{file.name}" for file in drawings]
     assert all(ElementTree.parse(file).getroot().tag.endswith("svg") for file in drawings)
+    for name in ("figures.csv", "differences.csv", "means.csv", "optima.csv", "losses.csv", "arms.csv"):
+        assert f"[{name}]({name})" in everything
+        assert (tmp_path / "out" / name).read_text().count("\n") > 1
     page = (tmp_path / "out" / "report.html").read_text()
     assert page.count('class="plot"') == page.count('class="spec"') > 2
     assert sorted(weights(tmp_path / "out")) == ["hybrid-0", "hybrid-1", "monolingual-0", "monolingual-1"]
@@ -178,7 +185,7 @@ def test_scarce_languages_lose_their_text_in_training_and_in_the_remedy(
     made = json.loads((tmp_path / "out" / "arms" / "scarce-0" / "run" / "run.json").read_text())
     assert made["data"]["languages"] == ["en", "es"]
     assert "30 examples of toy.jsonl hold text of toy and are not trained on." in record["limits"]
-    assert any("en 30" in paragraph and "de unseen" in paragraph for paragraph in record["answer"])
+    assert any("in en (30 pairs)" in sentence and "in de (0 pairs)" in sentence for sentence in record["answer"])
     (found,) = made["data"]["evaluation_sets"]
     assert (found["benchmark"], found["examples_with_overlap"], found["on_overlap"]) == ("toy", 30, "drop")
     card = (tmp_path / "out" / "arms" / "scarce-0" / "run" / "model" / "README.md").read_text()
@@ -215,3 +222,70 @@ def test_the_command_runs_a_recipe_and_says_its_answer(
     assert "isoglot study" in (page := (tmp_path / "out" / "page.md").read_text())
     assert "--quick --set=training.steps=2" in page
     assert (tmp_path / "out" / "arms" / "hybrid-3" / "run" / "model").exists()
+
+
+def test_arms_that_share_their_text_are_trained_on_the_same_pairs(
+    load: Load, recipe: dict[str, Any], tmp_path: Path
+) -> None:
+    """Whatever their batches: what only some kinds of batch could read is left out for all."""
+    rows = [json.loads(line) for line in Path(recipe["training"]["data"][0]["source"]).read_text().splitlines()]
+    text = tmp_path / "text.jsonl"
+    alone = [row | {"id": f"{row['id']}-alone"} for row in rows if row["language"] == "en"]
+    aligned = [row | {"id": f"{row['id']}-aligned", "query": row["passage"]} for row in rows]
+    text.write_text("".join(json.dumps(row) + "\n" for row in (*rows, *alone, *aligned)))
+    training = recipe["training"] | {"data": [{"source": str(text)}]}
+    arms = {**recipe["arms"], "crossing": {"training": {"batches": {"strategy": "cross-lingual"}}, "keep": {"es": 0}}}
+    arms["crossing-all"] = {"training": {"batches": {"strategy": "cross-lingual"}}}
+    study = load(shared_text=True, training=training, arms=arms, comparisons=[], seeds=[0], remedies={})
+    record = run_study(study, tmp_path / "out")
+    texts = {arm["system"]: arm["text"] for arm in record["arms"]}
+    assert texts["monolingual"] == texts["hybrid"] == texts["crossing-all"] != texts["crossing"]
+    assert texts["base"] is None
+    assert record["amounts"]["hybrid"] == {"de": 30, "en": 30, "es": 30}  # half of them are in the benchmark
+    told = [line for line in record["limits"] if line.startswith("Text ")]
+    assert sorted(line.split(": ")[1] for line in told) == ["crossing-all, hybrid, monolingual.", "crossing."]
+
+
+def test_text_that_differs_in_spite_of_the_recipe_is_refused(load: Load) -> None:
+    log = LossLog("x", ())
+    arms = [arm for arm in arms_of(load(shared_text=True, seeds=[0])) if arm.training]
+    runs = {arm: TrainingRun(text * 64, {}, log) for arm, text in zip(arms, "ab", strict=True)}
+    with pytest.raises(InputError, match="were trained on different text, bbbbbbbbbbbb and aaaaaaaaaaaa"):
+        arms_module.check_shared(runs)
+    arms_module.check_shared(dict.fromkeys(arms, runs[arms[0]]))
+    arms = [arm for arm in arms_of(load(seeds=[0])) if arm.training]
+    arms_module.check_shared(dict(zip(arms, runs.values(), strict=True)))
+
+
+def test_extra_questions_are_kept_though_monolingual_batches_alone_read_them(
+    load: Load, recipe: dict[str, Any], tmp_path: Path
+) -> None:
+    source = recipe["training"]["data"][0]["source"]
+    training = recipe["training"] | {"data": [{"source": source}, {"source": source, "parallel": False}]}
+    record = run_study(
+        load(shared_text=True, training=training, seeds=[0], remedies={}, comparisons=[]), tmp_path / "out"
+    )
+    assert record["amounts"]["hybrid"] == {"de": 60, "en": 60, "es": 60}
+
+
+def test_a_dry_run_says_what_is_left_and_writes_nothing(load: Load, tmp_path: Path) -> None:
+    study = load()
+    found = forecast(study, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    assert (len(found.systems), found.finished, found.runs, found.steps) == (6, 0, 4, 24)
+    assert found.texts == 6 * (90 + 90)  # the base, a remedy and four runs; thirty questions in three languages
+    assert min(*found.seconds.values(), *found.seconds_per_step.values(), *found.texts_per_second.values()) > 0
+    assert "Left: 4 training runs, 24 steps" in found.text()
+    run_study(study, tmp_path / "out")
+    done = forecast(study, tmp_path / "out")
+    assert (done.finished, done.runs, done.texts, sum(done.seconds.values())) == (6, 0, 0, 0)
+
+
+def test_a_model_without_a_token_limit_is_an_initial_model(
+    load: Load, tiny_encoder: SentenceTransformer, tmp_path: Path
+) -> None:
+    PREPARE["static"](tiny_encoder).save_pretrained(str(tmp_path / "static"))
+    models = {"static": {"model": str(tmp_path / "static"), "training": {"steps": 3}}}
+    record = run_study(load(models=models, max_tokens=32, seeds=[0]), tmp_path / "out")
+    assert {arm["system"] for arm in record["arms"]} == {"base", "lir", "monolingual", "hybrid"}
+    assert any("steps: 3." in line for line in record["limits"])

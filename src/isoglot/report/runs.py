@@ -56,7 +56,7 @@ def load_run(path: str | Path) -> list[tuple[Results, LossLog | None]]:
         raise InputError(
             f"{folder}: a training run without results; evaluate its model with --out {folder / 'results' / 'NAME'}"
         )
-    log = LossLog(folder.resolve().name, _read_log(folder / LOG_FILE))
+    log = LossLog(folder.resolve().name, read_log(folder / LOG_FILE))
     return [_of_run(load_results(file), log) for file in found]
 
 
@@ -72,7 +72,7 @@ def _of_run(results: Results, log: LossLog) -> tuple[Results, LossLog | None]:
     return results, None if model["name"] == _OWN_NAMES[0] else log
 
 
-def _read_log(path: Path) -> tuple[dict[str, Any], ...]:
+def read_log(path: Path) -> tuple[dict[str, Any], ...]:
     """The lines of a log that tell a loss; the last may be cut short by a kill."""
     lines = path.read_text(encoding="utf-8").splitlines()
     entries = []

@@ -1,198 +1,216 @@
-"""The answers of the studies, one per kind of question: from figures to paragraphs."""
+"""The answers of the studies: at most ten sentences, the most important first. All other figures are in tables.
+
+What is told of is the first system of each of the recipe's comparisons, beside its baseline.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from itertools import product
+from collections.abc import Callable, Iterator
+from itertools import islice, product
+
+import numpy as np
+from scipy.stats import spearmanr  # type: ignore[import-untyped]
 
 from isoglot.evaluation.results import leaning_of
-from isoglot.report.sentences import said
-from isoglot.report.systems import Column
-from isoglot.statistics.comparison import NOT_SHOWN, Contrast
-from isoglot.studies.curve import Optimum, pareto_front
-from isoglot.studies.figures import AGREEMENT, EVERYTHING, Figures, consistency, contrasts, gains, trade_off
-from isoglot.studies.phrases import by_language, by_view, leaders, optimum, sentences
-from isoglot.studies.recipe import BASE
+from isoglot.report.systems import Column, column_of
+from isoglot.statistics.comparison import SETTINGS, Contrast
+from isoglot.studies.curve import Optimum
+from isoglot.studies.figures import EVERYTHING, Figures, Part, contrasts, gains, main_columns
+from isoglot.studies.phrases import leader, listed, optimum, verdict
+from isoglot.studies.recipe import BASE, Study
 
-Piece = Callable[[Figures, str, str, str], Iterable[str]]
-"""Paragraphs about a benchmark, an initial model, and the benchmark's main measure."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What answers a kind of question: paragraphs about every benchmark, and those before and after them all."""
-
-    pieces: tuple[Piece, ...]
-    before: Callable[[Figures], Iterable[str]] = lambda figures: ()
-    after: Callable[[Figures], Iterable[str]] = lambda figures: ()
-
-    def __call__(self, figures: Figures) -> list[str]:
-        """The paragraphs."""
-        study = figures.study
-        places = [(name, model, spec.measures[0]) for model in study.models for name, spec in study.benchmarks.items()]
-        about = [text for place in places for piece in self.pieces for text in piece(figures, *place)]
-        return [text for text in (*self.before(figures), *about, *self.after(figures)) if text]
+MOST = 10  # sentences
+_GROUPED = 4  # pairs of systems that are told of by group of queries
+Piece = Callable[[Figures], Iterator[str]]
 
 
-def _best(figures: Figures, benchmark: str, model: str, measure: str) -> Iterator[str]:
-    """Which system has the best figures, and what is level with it."""
-    yield f"{benchmark}, {model}: {leaders(figures, benchmark, model, measure)}"
+def answer_of(figures: Figures) -> list[str]:
+    """The sentences that answer the study's question."""
+    told = (sentence for piece in ANSWERS[figures.study.answer] for sentence in piece(figures) if sentence)
+    return list(islice((f"{sentence[0].upper()}{sentence[1:]}" for sentence in told), MOST))
 
 
-def _tested(*more: str) -> Piece:
-    """What is tested in the main measure and more, baseline by baseline."""
-
-    def said_of(figures: Figures, benchmark: str, model: str, measure: str) -> list[str]:
-        parts = figures.select(benchmark=benchmark, model=model, view=EVERYTHING)
-        return sentences(one for part in parts for name in (measure, *more) for one in contrasts(part, name))
-
-    return said_of
+def pairs_of(study: Study) -> list[tuple[str, str]]:
+    """Systems and baselines that an answer tells of: the first that each comparison names, and it beside the base."""
+    pairs = [(one.systems[0], one.baseline) for one in study.comparisons if one.systems]
+    chief = pairs[0][0] if pairs else study.systems[-1]
+    return pairs if BASE in (chief, *(b for s, b in pairs if s == chief)) else [*pairs, (chief, BASE)]
 
 
-def _views(figures: Figures, benchmark: str, model: str, measure: str) -> Iterator[str]:
-    """What is tested of each part of the queries."""
-    yield f"{benchmark}, {model}."
-    found = figures.select(benchmark=benchmark, model=model)
-    for view in dict.fromkeys(part.view for part in found if part.view != EVERYTHING):
-        yield from sentences((one for part in found if part.view == view for one in contrasts(part, measure)), view)
+def first_comparison(study: Study) -> list[tuple[str, str]]:
+    """Every system of the recipe's first comparison, and its baseline."""
+    return [
+        (name, one.baseline)
+        for one in study.comparisons[:1]
+        for name in one.systems or study.arms
+        if name != one.baseline
+    ]
 
 
-def _leanings(figures: Figures, benchmark: str, model: str, _: str) -> Iterator[str]:
+def _best(figures: Figures) -> Iterator[str]:
+    """Which system finds most in the pool of all languages and within a language."""
+    benchmark, model = _places(figures)[0]
+    best = [part for part in figures.against_best if (part.benchmark, part.model) == (benchmark, model)]
+    whole = [*figures.select(benchmark=benchmark, model=model, view=EVERYTHING), *best]
+    measure = figures.study.benchmarks[benchmark].measures[0]
+    clauses = [leader(whole, Column(setting, measure)) for setting in ("multilingual", "monolingual")]
+    if told := "; ".join(clause for clause in clauses if clause):
+        yield f"{_where(figures, benchmark, model)}{told}."
+
+
+def _pairs(figures: Figures) -> Iterator[str]:
+    """Each pair of systems on the first benchmark, from the first model."""
+    for pair in pairs_of(figures.study):
+        yield _pair(figures, *_places(figures)[0], pair)
+
+
+def _elsewhere(figures: Figures) -> Iterator[str]:
+    """The first pair of systems on every other benchmark and from every other model."""
+    for place in _places(figures)[1:]:
+        yield _pair(figures, *place, pairs_of(figures.study)[0])
+
+
+def _across(*settings: str, pairs: Callable[[Study], list[tuple[str, str]]] = pairs_of) -> Piece:
+    """Each pair of systems over all benchmarks, in the first of the settings that each was measured in."""
+
+    def across(figures: Figures) -> Iterator[str]:
+        model = next(iter(figures.study.models))
+        for pair in pairs(figures.study):
+            found = []
+            for name, spec in figures.study.benchmarks.items():
+                mine = _contrasts(figures, name, model, pair)
+                chosen = [one for setting in settings for one in mine if one.setting == setting]
+                main = [one for one in chosen if one.measure == spec.measures[0]]
+                found += [(name, one) for one in main[:1]]
+            headings = {column_of(one).heading for _, one in found}
+            if len(headings) > 1:
+                found = [(f"{column_of(one).heading} on {name}", one) for name, one in found]
+            told = verdict(*pair, found, "benchmarks")
+            yield f"in {headings.pop()}, {told}" if len(headings) == 1 else told
+
+    return across
+
+
+def _languages(figures: Figures) -> Iterator[str]:
+    """For which query languages the first pairs of systems differ."""
+    benchmark, model = _places(figures)[0]
+    column = _chief(figures, benchmark, model)
+    for pair in pairs_of(figures.study)[:2]:
+        mine = _contrasts(figures, benchmark, model, pair, languages=True)
+        found = [(str(one.language), one) for one in mine if column_of(one) == column]
+        if told := verdict(*pair, found, "query languages"):
+            yield f"by query language, in {column.compared}, {told}"
+
+
+def _views(figures: Figures) -> Iterator[str]:
+    """Groups of queries and corpora in which each pair of systems differs."""
+    study, model = figures.study, next(iter(figures.study.models))
+    for pair in pairs_of(study)[:_GROUPED]:
+        found = []
+        for benchmark, spec in study.benchmarks.items():
+            for part in figures.select(benchmark=benchmark, model=model, baseline=pair[1]):
+                mine = [one for one in contrasts(part, spec.measures[0]) if one.system == pair[0]]
+                ordered = [one for wanted in ("multilingual", "cross_lingual") for one in mine if one.setting == wanted]
+                name = part.view if len(study.benchmarks) == 1 else f"{part.view} of {benchmark}"
+                found += [(name, one) for one in ordered[:1] if part.view != EVERYTHING]
+        if told := verdict(*pair, found, "groups of queries"):
+            yield f"by group of queries, {told}"
+
+
+def _text(figures: Figures) -> Iterator[str]:
+    """How gain over the base goes with the amount of text."""
+    for found in gains(figures):
+        if found.part.baseline == BASE and len(found.rows) > 2:
+            _, amounts, values = zip(*found.rows, strict=True)
+            together = float(spearmanr(amounts, values).statistic)
+            ends = [f"{gain:+.3f} in {tag} ({amount:,} pairs)" for tag, amount, gain in (found.rows[0], found.rows[-1])]
+            yield (
+                f"on {found.part.benchmark} the gain of {found.system} over {BASE} in {found.column.heading} is "
+                f"{ends[0]}, which has most text, and {ends[1]}, which has least; over all languages the rank "
+                f"correlation of gain and amount is {'none' if np.isnan(together) else f'{together:.2f}'}, not tested."
+            )
+
+
+def _leanings(figures: Figures) -> Iterator[str]:
     """How far, and which way, each system leans by the query's language, where that was measured."""
+    benchmark, model = _places(figures)[0]
     systems: dict[str, list[str]] = {}
     for system in figures.study.systems:
         if leaning := leaning_of(figures.means[benchmark][figures.study.label(system, model)]):
             systems.setdefault(str(leaning), []).append(system)
     if systems:
         told = "; ".join(f"{', '.join(names)}: {leaning}" for leaning, names in systems.items())
-        yield f"{benchmark}, {model}, by the language of what stands first: {told}."
-
-
-def _for_whom(figures: Figures, benchmark: str, model: str, measure: str) -> Iterator[str]:
-    """For which languages, and groups of them, each system improves or hinders."""
-    for part in figures.select(benchmark=benchmark, model=model, view=EVERYTHING):
-        found = contrasts(part, measure)
-        pooled = any(one.setting == "multilingual" for one in found)
-        column = Column("multilingual" if pooled else "cross_lingual", measure)
-        for system in dict.fromkeys(one.system for one in found):
-            yield by_language(part, system, column)
-            yield by_view(figures, part, system, column)
-
-
-def _front(figures: Figures, benchmark: str, model: str, measure: str) -> Iterator[str]:
-    """Systems that no other beats in both monolingual score and rank distance."""
-    found = trade_off(figures.select(benchmark=benchmark, model=model, view=EVERYTHING, baseline=BASE)[0], measure)
-    if front := [list(found)[n] for n in pareto_front(list(found.values()))]:
-        what = "by their means, on the front of monolingual score against rank distance"
-        yield f"{benchmark}: {what}: {', '.join(front)}."
-
-
-def _spreads(figures: Figures, benchmark: str, model: str, _: str) -> Iterator[str]:
-    """Mean and spread over languages of the consistency of rankings."""
-    rows = []
-    for system in figures.study.systems:
-        mean, spread = consistency(figures.means[benchmark][figures.study.label(system, model)], AGREEMENT)
-        if mean == mean:
-            rows.append(f"{system} {mean:.3f} ± {spread:.3f}")
-    if rows:
-        yield f"{benchmark}, agreement of rankings over translations, mean ± spread over languages: {', '.join(rows)}."
-
-
-def _gains(figures: Figures) -> Iterator[str]:
-    """How gain goes with the amount of text."""
-    for found in gains(figures):
-        amounts = [f"{tag} {amount or 'unseen'} {gain:+.3f}" for tag, amount, gain in found.rows]
-        yield f"{found.title}: {', '.join(amounts)}."
-        yield by_language(found.part, found.system, found.column)
-
-
-def _objectives(figures: Figures) -> Iterator[str]:
-    """What each system adds to the first baseline: fairness over languages, and its price in English."""
-    study = figures.study
-    baseline = study.comparisons[0].baseline if study.comparisons else BASE
-    for model, system in product(study.models, study.systems):
-        if found := list(_against(figures, system, baseline, model)):
-            english, fair = (
-                _differences(figures, [(name, one) for name, one, alone in found if alone == wanted])
-                for wanted in (True, False)
-            )
-            yield f"{system} against {baseline}. English alone: {english} Over languages: {fair}"
-
-
-def _against(figures: Figures, system: str, baseline: str, model: str) -> Iterator[tuple[str, Contrast, bool]]:
-    """A system's contrasts with a baseline in main measures, with the benchmark and whether that is in one language."""
-    for part in figures.select(model=model, baseline=baseline, view=EVERYTHING):
-        alone = {one.setting for one in part.comparison.estimates} == {"monolingual"}
-        for measure in (*figures.study.benchmarks[part.benchmark].measures, "rank_distance"):
-            for one in contrasts(part, measure):
-                if one.system == system:
-                    yield part.benchmark, one, alone
+        yield f"{_where(figures, benchmark, model)}by the language of what stands first, {told}."
 
 
 def _alignment(figures: Figures) -> Iterator[str]:
-    """Measures of the vectors themselves, which are not tested."""
-    for benchmark, systems in figures.means.items():
-        rows = {label: means.get("alignment") or {} for label, means in systems.items()}
-        for measure in ("strong_alignment", "bitext_precision@1", "language_probe_accuracy", "linear_cka"):
-            known = [f"{label} {row[measure]:.3f}" for label, row in rows.items() if row.get(measure) is not None]
-            if known:
-                yield f"{benchmark}, {measure.replace('_', ' ')} (means, not tested): {', '.join(known)}."
+    """How often right passages in all languages come before all wrong ones in the query's."""
+    benchmark, systems = next(iter(figures.means.items()))
+    rows = {label: (means.get("alignment") or {}).get("strong_alignment") for label, means in systems.items()}
+    if known := [f"{value:.3f} for {label}" for label, value in rows.items() if value is not None]:
+        yield f"strong alignment on {benchmark} (means, not tested) is {listed(known)}."
 
 
 def _optima(figures: Figures) -> Iterator[str]:
-    """Where the optima lie on the axis, how flat they are, and for whom they differ."""
-    yield f"Places are of {figures.study.x_title}."
-    for whole in figures.optima:
-        if whole.languages == EVERYTHING:
-            yield _optimum(figures, whole)
+    """Where the optima of the first benchmark lie on the axis, how flat they are, and for whom they differ."""
+    mine = [one for one in figures.optima if one.benchmark == next(iter(figures.optima)).benchmark]
+    for whole in (one for one in mine if one.languages == EVERYTHING):
+        yield optimum(whole)
+    pooled = [one for one in mine if one.setting == "multilingual" and one.languages in figures.study.views]
+    measures = dict.fromkeys(one.measure for one in pooled)
+    if pooled:
+        first = [one for one in pooled if one.measure == next(iter(measures))]
+        heading = Column("multilingual", first[0].measure).heading
+        yield f"for {heading} the place is {listed([_place(one) for one in first])}."
 
 
-def _optimum(figures: Figures, whole: Optimum) -> str:
-    """Where the optimum lies, then where it lies for parts of the queries and for single languages."""
-    figure = (whole.benchmark, whole.setting, whole.measure)
-    others = [o for o in figures.optima if (o.benchmark, o.setting, o.measure) == figure and o is not whole]
-    parts = [o for o in others if o.languages in figures.study.views]
-    alone = [o for o in others if o.languages not in figures.study.views]
-    apart = [o for o in alone if o.low > whole.high or o.high < whole.low]
-    said_of = [[f"{o.languages}: {o.x:g} ({o.low:g} to {o.high:g})" for o in several] for several in (parts, apart)]
-    text = f"{whole.benchmark}: {optimum(whole)}"
-    if parts:
-        text += f" The place for {'; for '.join(said_of[0])}."
-    if alone:
-        listed = ", ".join(said_of[1]) or "none"
-        text += f" Single languages whose interval of the place does not overlap with it: {listed}."
-    return text
+def _place(one: Optimum) -> str:
+    return f"{one.x:g} ({one.low:g} to {one.high:g}) for {one.languages}"
 
 
-def _differences(figures: Figures, found: list[tuple[str, Contrast]]) -> str:
-    """What differs in main measures and rank distance; of other measures, in how many figures which way."""
-    if not found:
-        return "not measured."
-    main = {name: (spec.measures[0], "rank_distance") for name, spec in figures.study.benchmarks.items()}
-    lines = [said(one, name) for name, one in found if one.verdict != NOT_SHOWN and one.measure in main[name]]
-    others = Counter(one.verdict for name, one in found if one.measure not in main[name])
-    lines += [
-        f"{verdict} in {_figures(others[verdict])} of other measures"
-        for verdict in ("better", "worse")
-        if others[verdict]
-    ]
-    if many := sum(one.verdict == NOT_SHOWN for _, one in found):
-        lines.append(f"{NOT_SHOWN} in {'the other ' if lines else ''}{_figures(many)}")
-    return "; ".join(lines) + "."
+def _pair(figures: Figures, benchmark: str, model: str, pair: tuple[str, str]) -> str:
+    """A pair of systems in one place, in all main figures."""
+    columns = main_columns(figures.study.benchmarks[benchmark].measures[0])
+    mine = {column_of(one): one for one in _contrasts(figures, benchmark, model, pair)}
+    told = verdict(*pair, [(column.compared, mine[column]) for column in columns if column in mine])
+    return f"{_where(figures, benchmark, model)}{told}" if told else ""
 
 
-def _figures(many: int) -> str:
-    return f"{many} figure{'s' if many > 1 else ''}"
+def _contrasts(
+    figures: Figures, benchmark: str, model: str, pair: tuple[str, str], *, languages: bool = False
+) -> list[Contrast]:
+    """All contrasts of a pair of systems, over all query languages or of each."""
+    parts = figures.select(benchmark=benchmark, model=model, view=EVERYTHING, baseline=pair[1])
+    found = [one for part in parts for one in part.comparison.contrasts if one.system == pair[0]]
+    return [one for one in found if (one.language is not None) == languages]
 
 
-ANSWERS = {
-    "strategies": Answer((_best, _tested("rank_distance", "same_language_share@1"), _leanings)),
-    "low-resource": Answer((_views, _leanings), after=_gains),
-    "domains": Answer((_best, _tested("rank_distance", "same_language_share@1"), _leanings)),
-    "mkqa": Answer((_best, _tested(), _leanings, _for_whom), after=_alignment),
-    "losses": Answer((_best, _leanings), before=_objectives),
-    "ratio": Answer((_front, _tested(AGREEMENT), _leanings, _spreads), before=_optima),
+def _places(figures: Figures) -> list[tuple[str, str]]:
+    """Benchmarks and models, every benchmark from the first model first."""
+    return [(benchmark, model) for model, benchmark in product(figures.study.models, figures.study.benchmarks)]
+
+
+def _chief(figures: Figures, benchmark: str, model: str) -> Column:
+    """The main measure in the pool of all languages, or in the first setting that was measured."""
+    part: Part = figures.select(benchmark=benchmark, model=model, view=EVERYTHING)[0]
+    measured = {one.setting for one in part.comparison.estimates}
+    setting = next(one for one in ("multilingual", *SETTINGS) if one in measured)
+    return Column(setting, figures.study.benchmarks[benchmark].measures[0])
+
+
+def _where(figures: Figures, benchmark: str, model: str) -> str:
+    """Words that say the benchmark and the model, each where there are several."""
+    words = [f"on {benchmark}"] if len(figures.study.benchmarks) > 1 else []
+    words += [f"from {model}"] if len(figures.study.models) > 1 else []
+    return f"{', '.join(words)}, " if words else ""
+
+
+ANSWERS: dict[str, tuple[Piece, ...]] = {
+    "strategies": (_best, _pairs, _languages, _leanings, _elsewhere),
+    "low-resource": (_views, _text, _leanings, _pairs),
+    "domains": (_across("multilingual", "monolingual"), _across("monolingual"), _best, _leanings),
+    "mkqa": (_best, _pairs, _languages, _alignment, _leanings),
+    "losses": (_across("multilingual", "monolingual", pairs=first_comparison), _best, _leanings),
+    "ratio": (_optima, _pairs, _leanings),
 }
-"""What answers, by the name that a recipe gives."""
+"""What an answer is made of, by the name that a recipe gives."""

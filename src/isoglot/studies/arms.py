@@ -29,6 +29,8 @@ from isoglot.models.debiasing import debias
 from isoglot.models.embed import embedding_store
 from isoglot.models.encoders import load_encoder
 from isoglot.models.fingerprint import fingerprint
+from isoglot.models.limits import set_token_limit, token_limits
+from isoglot.report.runs import LOG_FILE, LossLog, read_log
 from isoglot.sources import load_pairs
 from isoglot.studies.material import Cleaned, cleaned, digest, fingerprint_of, searched, thinned
 from isoglot.studies.reading import sources_of
@@ -38,6 +40,15 @@ from isoglot.training.model_setup import in_bf16
 from isoglot.training.preparation import OverlapFound
 
 RECORD_FILE = "arm.json"
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """What a study tells of a training run."""
+
+    text: str  # fingerprint of all pairs that it could draw from
+    amounts: Mapping[str, int]  # pairs by language
+    log: LossLog
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,21 +83,27 @@ class Arm:
         return {
             "system": self.system,
             "seed": self.seed,
-            "model": {"name": study.models[self.model], "fingerprint": _model_fingerprint(study.models[self.model])},
+            "model": {"name": self.initial, "fingerprint": _model_fingerprint(self.initial)},
             "max_tokens": study.max_tokens,
             "bf16": study.bf16,
             "training": training,
             "remedy": remedy.model_dump(exclude={"source", "keep"}) if remedy else None,
             "keep": study.keep_of(self.system),
+            "shared_text": study.shared_text,
             "data": {Path(source).name: fingerprint_of(read.get(source, source)) for source in sources},
             "left_out": self.left_out,
             "isoglot": __version__,
         }
 
     @property
+    def initial(self) -> str:
+        """Where its initial model comes from."""
+        return self.study.models[self.model].model
+
+    @property
     def training(self) -> Content:
         """The training configuration that the recipe gives it; empty for a system that is not trained."""
-        return self.study.training_of(self.system) if self.system in self.study.arms else {}
+        return self.study.training_of(self.system, self.model) if self.system in self.study.arms else {}
 
     @property
     def left_out(self) -> dict[str, dict[str, int]]:
@@ -116,14 +133,15 @@ def arms_of(study: Study, cleaned: Mapping[str, Cleaned] | None = None) -> list[
 
 def clean_text(study: Study, sets: Mapping[str, RetrievalSet], folder: Path) -> dict[str, Cleaned]:
     """What the arms of a study read in place of their sources, by the source's digest; see `cleaned`."""
-    entries = {digest(entry): entry for name in study.arms for entry in study.training_of(name).get("data", ())}
+    training = [study.training_of(name, model) for model in study.models for name in study.arms]
+    entries = {digest(entry): entry for one in training for entry in one.get("data", ())}
     return {key: cleaned(entry, sets, folder) for key, entry in entries.items()}
 
 
 def config_of(arm: Arm, training: Content, folder: Path) -> TrainConfig:
     """The configuration of an arm that is trained; what is wrong with it is told with the arm and the key."""
     study = arm.study
-    own = {"model": study.models[arm.model], "output": str(folder / "run"), "seed": arm.seed}
+    own = {"model": arm.initial, "output": str(folder / "run"), "seed": arm.seed}
     try:
         return TrainConfig.model_validate({"max_tokens": study.max_tokens, **training, **own})
     except ValidationError as error:
@@ -149,7 +167,7 @@ def run_arm(arm: Arm, sets: Mapping[str, RetrievalSet], folder: Path, data_folde
     if not (folder / RECORD_FILE).exists():
         described = arm.description()
         write_json(folder / RECORD_FILE, {"key": digest(_portable(described)), **described})
-    places = {name: folder / "results" / f"{name}-{data.fingerprint[:8]}" for name, data in sets.items()}
+    places = {name: results_folder(folder, name, data) for name, data in sets.items()}
     missing = [name for name, place in places.items() if not (place / RESULTS_FILE).exists()]
     if missing:
         model = _make(arm, sets, folder, data_folder)
@@ -161,17 +179,39 @@ def run_arm(arm: Arm, sets: Mapping[str, RetrievalSet], folder: Path, data_folde
     return {name: load_results(place) for name, place in places.items()}
 
 
-def amounts_of(folder: Path) -> dict[str, int]:
-    """Pairs that an arm was trained on, by language; empty for one that was not trained."""
+def results_folder(folder: Path, name: str, data: RetrievalSet) -> Path:
+    """Where an arm's folder has the results of a benchmark."""
+    return folder / "results" / f"{name}-{data.fingerprint[:8]}"
+
+
+def training_run(folder: Path) -> TrainingRun | None:
+    """What is to be told of an arm's training; None for an arm that was not trained."""
     file = folder / "run" / "run.json"
-    return dict(json.loads(file.read_text(encoding="utf-8"))["data"]["pairs_by_language"]) if file.exists() else {}
+    if not file.exists():
+        return None
+    data = json.loads(file.read_text(encoding="utf-8"))["data"]
+    log = LossLog(folder.name, read_log(file.with_name(LOG_FILE)))
+    return TrainingRun(data["fingerprint"], data["pairs_by_language"], log)
+
+
+def check_shared(runs: Mapping[Arm, TrainingRun]) -> None:
+    """Raise where arms of a seed, a model and a thinning that were to read the same text did not."""
+    first: dict[str, tuple[Arm, TrainingRun]] = {}
+    for arm, run in runs.items():
+        alike = digest([arm.seed, arm.model, arm.study.keep_of(arm.system)])
+        other, known = first.setdefault(alike, (arm, run))
+        if arm.study.shared_text and run.text != known.text:
+            raise InputError(
+                f"study {arm.study.name}: {arm.name} and {other.name} were trained on different text, "
+                f"{run.text[:12]} and {known.text[:12]}; choose another --out, or say shared_text: false"
+            )
 
 
 def _make(arm: Arm, sets: Mapping[str, RetrievalSet], folder: Path, data_folder: Path) -> SentenceTransformer:
     study = arm.study
     if arm.training:
-        return load_encoder(_train(arm, sets, folder, data_folder), max_tokens=study.max_tokens)
-    model = load_encoder(study.models[arm.model], max_tokens=study.max_tokens)
+        return loaded(_train(arm, sets, folder, data_folder), study.max_tokens)
+    model = loaded(arm.initial, study.max_tokens)
     if arm.system == BASE:
         return model
     remedy = study.remedies[arm.system]
@@ -180,12 +220,20 @@ def _make(arm: Arm, sets: Mapping[str, RetrievalSet], folder: Path, data_folder:
     return debias(model, load_pairs(fitted_on), **how, store=embedding_store(), bf16=arm.bf16(model))
 
 
+def loaded(name: str | Path, max_tokens: int | None) -> SentenceTransformer:
+    """A model that reads so many tokens, if it is one that has a limit."""
+    model = load_encoder(name)
+    if max_tokens is not None and token_limits(model):
+        set_token_limit(model, max_tokens)
+    return model
+
+
 def _train(arm: Arm, sets: Mapping[str, RetrievalSet], folder: Path, data_folder: Path) -> Path:
     """The folder of the trained model; a run that got as far as its record goes on."""
     run = folder / "run"
     if (run / "model").exists():
         return run / "model"
-    training = _with_own_text(arm, data_folder)
+    training = with_own_text(arm, data_folder)
     resume = (run / "run.json").exists()
     return train(config_of(arm, training, folder), resume=resume, checked=_overlap_found(arm, sets))
 
@@ -199,10 +247,13 @@ def _overlap_found(arm: Arm, sets: Mapping[str, RetrievalSet]) -> list[OverlapFo
     ]
 
 
-def _with_own_text(arm: Arm, data_folder: Path) -> Content:
-    """The arm's training configuration with its text cleaned, and thinned as the recipe wants it."""
-    training, keep = arm.training, arm.study.keep_of(arm.system)
-    data = [thinned(arm.text(entry)[0], keep, arm.seed or 0, data_folder) for entry in training["data"]]
+def with_own_text(arm: Arm, data_folder: Path) -> Content:
+    """The arm's training configuration with its text cleaned, and thinned and shared as the recipe wants it."""
+    training, keep, shared = arm.training, arm.study.keep_of(arm.system), arm.study.shared_text
+    data = [
+        thinned(arm.text(entry)[0], keep, arm.seed or 0, data_folder, every_kind=shared and entry.get("parallel", True))
+        for entry in training["data"]
+    ]
     remedy = training.get("debias") or {}
     if "source" in remedy:
         remedy = thinned(remedy, keep, 0, data_folder)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from isoglot.report import plots
+from isoglot.report.parts import number
 from isoglot.report.plots import Plot, Spec
 from isoglot.report.systems import Column
 from isoglot.report.tables import Table
@@ -14,17 +15,29 @@ from isoglot.studies.recipe import BASE
 from isoglot.studies.tables import gains_table, labels_of, part_table
 
 
-def plots_of(figures: Figures) -> Iterator[Plot]:
-    """What to look at first: systems with intervals, curves and front along the axis, gain by amount."""
+def page_plots(figures: Figures) -> list[Plot]:
+    """Three at most: the first systems, what the study asks about most, and whether training had come to rest."""
+    systems, curves, fronts = _by_kind(figures)
+    most = [*map(_gain, gains(figures)), *curves, *systems[1:], *fronts]
+    return [systems[0], *most[:1], *_losses(figures)]
+
+
+def plots_of(figures: Figures) -> list[Plot]:
+    """All of them: systems with intervals, curves along the axis, fronts, gain by amount, losses."""
+    return [plot for kind in _by_kind(figures) for plot in kind] + [*map(_gain, gains(figures)), *_losses(figures)]
+
+
+def _by_kind(figures: Figures) -> tuple[list[Plot], list[Plot], list[Plot]]:
+    """Systems, curves along the axis if there is one, and fronts, each for every benchmark and model."""
+    systems, curves, fronts = list[Plot](), list[Plot](), list[Plot]()
     for part in figures.select(view=EVERYTHING, baseline=BASE):
         behind = part_table(figures, part)
         dots = plots.systems_plot(f"Figures of each system on {part.benchmark}", part.comparison.systems, part.cells)
-        yield Plot(dots, f"{part.title}: systems with 95 % intervals", behind)
+        systems.append(Plot(dots, f"{part.title}: systems with 95 % intervals", behind))
         if any(arm.x is not None for arm in figures.study.arms.values()):
-            yield Plot(_curves(figures, part), f"{part.title}: along {figures.study.x_title}", behind)
-            yield from _front(figures, part, behind)
-    for found in gains(figures):
-        yield _gain(found)
+            curves.append(Plot(_curves(figures, part), f"{part.title}: along {figures.study.x_title}", behind))
+        fronts += _front(figures, part, behind)
+    return systems, curves, fronts
 
 
 def grids_of(figures: Figures) -> Iterator[Plot]:
@@ -99,6 +112,38 @@ def _gain(found: Gains) -> Plot:
     encoding["x"]["scale"] = {"type": "log"}
     encoding["shape"] = encoding["color"] = plots.nominal("text")
     return Plot(plot, found.title, gains_table(found))
+
+
+def _losses(figures: Figures) -> Iterator[Plot]:
+    """Running means of the training loss with the first seed, a panel for each model and kind of batch."""
+    rows, ends = [], []
+    for label, (first, *_) in figures.runs.items():
+        model = next((name for name in figures.study.models if label == name or label.startswith(f"{name} ")), "")
+        for kind in first.log.kinds:
+            curve = plots.loss_curve(first.log, kind)
+            system, panel = label.removeprefix(f"{model} "), f"{kind}, {model}" if model else kind
+            about = {"system": system, "panel": panel}
+            rows += [{**about, "step": point["step"], "loss": round(point["mean"], 4)} for point in curve]
+            ends.append((label, kind, number(curve[0]["mean"]), number(curve[-1]["mean"])))
+    if rows:
+        y = plots.quantity("loss", title="loss", scale={"zero": False})
+        color = plots.nominal("system", legend={"orient": "bottom", "columns": 5})
+        line = {
+            "x": plots.quantity("step"),
+            "y": y,
+            "color": color,
+            "tooltip": [{"field": "system"}, {"field": "loss"}],
+        }
+        spec = {
+            "description": "Training loss over the steps, by kind of batch",
+            "data": {"values": rows},
+            "columns": 3,
+            "facet": plots.nominal("panel"),
+            "spec": {"width": 260, "height": 200, **plots.layer("line", line)},
+            "resolve": {"scale": {"x": "independent", "y": "independent"}},
+        }
+        table = Table("Training losses, running means", ("system", "kind of batch", "first", "last"), tuple(ends))
+        yield Plot(spec, "Training loss over the steps by kind of batch, running means, first seed", table)
 
 
 def _scatter(rows: list[dict[str, Any]], fields: tuple[str, str, str], titles: tuple[str, str], caption: str) -> Spec:

@@ -14,6 +14,7 @@ from isoglot.evaluation.results import Results
 from isoglot.report.systems import Cell, Column, cells_of, columns
 from isoglot.statistics import significance as stats
 from isoglot.statistics.comparison import LOWER_IS_BETTER, SETTINGS, Comparison, Contrast, Estimate, compare
+from isoglot.studies.arms import TrainingRun
 from isoglot.studies.curve import Optimum
 from isoglot.studies.recipe import BASE, ComparisonSpec, Study, ViewSpec
 from isoglot.studies.views import restrict, views_of
@@ -60,10 +61,14 @@ class Figures:
     parts: tuple[Part, ...]  # those with `base` come first
     means: Mapping[str, Mapping[str, Mapping[str, Any]]]
     """By benchmark and system's label `results.json`'s figures, averaged over seeds."""
-    amounts: Mapping[str, Mapping[str, int]]  # by system's label and language, pairs that it was trained on
+    runs: Mapping[str, Sequence[TrainingRun]]  # by system's label, a run for each seed
     optima: tuple[Optimum, ...] = ()  # where arms have a place on an axis
     against_best: tuple[Part, ...] = ()
     """Comparisons with systems that have the best figure somewhere: paired tests tell what is level with the best."""
+
+    def amounts(self, label: str) -> Mapping[str, int]:
+        """By language, pairs that a system was trained on; empty for one that was not trained."""
+        return self.runs[label][0].amounts if label in self.runs else {}
 
     def select(self, **wanted: str) -> list[Part]:
         """The parts with these attributes, such as `view=EVERYTHING, baseline=BASE`."""
@@ -92,7 +97,7 @@ def gains(figures: Figures) -> Iterator[Gains]:
     for system in figures.study.gain_by_amount:
         for part in figures.select(view=EVERYTHING):
             column = Column("multilingual", figures.study.benchmarks[part.benchmark].measures[0])
-            amounts = figures.amounts.get(figures.study.label(system, part.model), {})
+            amounts = figures.amounts(figures.study.label(system, part.model))
             found = contrasts(part, column.measure, languages=True)
             mine = [one for one in found if (one.system, one.setting) == (system, column.setting)]
             rows = [(tag, amount_in(amounts, tag), one.difference) for one in mine if (tag := one.language)]

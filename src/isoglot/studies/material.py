@@ -19,7 +19,7 @@ from isoglot.common.errors import InputError
 from isoglot.common.files import file_digest
 from isoglot.evaluation.evaluate import STREAM_ABOVE
 from isoglot.pairs import ParallelPairs, write_pairs
-from isoglot.sources import load_pairs
+from isoglot.sources import SOURCES, load_pairs
 from isoglot.studies.recipe import BenchmarkSpec, Content
 
 Cleaned = tuple[Content, dict[str, int]]
@@ -101,13 +101,39 @@ def searched(sets: Mapping[str, RetrievalSet]) -> dict[str, RetrievalSet]:
     return {name: data for name, data in sets.items() if len(data.passage_texts) <= STREAM_ABOVE}
 
 
-def thinned(entry: Content, keep: Mapping[str, float], seed: int, folder: Path) -> Content:
-    """A source of a training configuration, thinned as `thin` does; what is left goes into the folder, once."""
-    if not keep:
+def for_every_kind(pairs: ParallelPairs) -> ParallelPairs:
+    """Pairs that every kind of batch can read: query and passage differ, and so in two languages at least.
+
+    Rows in one language would be for monolingual batches only, aligned sentences for cross-lingual ones.
+
+    >>> row = {"id": "1", "language": "de", "query": "q", "passage": "p"}
+    >>> alone, aligned = {**row, "id": "2"}, {**row, "id": "3", "query": "p"}
+    >>> rows = [row, {**row, "language": "en"}, alone, aligned, {**aligned, "language": "en"}]
+    >>> list(for_every_kind(ParallelPairs.from_rows(rows)).example_ids)
+    ['1']
+    """
+    asked = pairs.has_query & (pairs.text_numbers("query") != pairs.text_numbers("passage"))
+    languages = np.bincount(pairs.example[asked], minlength=pairs.example_count)
+    return pairs.select_rows(asked & (languages >= 2)[pairs.example])
+
+
+def thinned(entry: Content, keep: Mapping[str, float], seed: int, folder: Path, *, every_kind: bool = False) -> Content:
+    """A source of a training configuration, thinned as `thin` does; what is left goes into the folder, once.
+
+    With `every_kind`, what is left is then for every kind of batch (`for_every_kind`).
+
+    Raises:
+        InputError: if nothing is left.
+    """
+    if not keep and not every_kind:
         return entry
-    file = folder / f"{_key(entry, keep=dict(keep), seed=seed)}.parquet"
+    file = folder / f"{_key(entry, keep=dict(keep), seed=seed if keep else 0, every_kind=every_kind)}.parquet"
     if not file.exists():
-        write_pairs(thin(_read(entry), keep, seed), file)
+        pairs = thin(_read(entry), keep, seed)
+        pairs = for_every_kind(pairs) if every_kind else pairs
+        if not len(pairs):
+            raise InputError(f"{entry['source']}: nothing is left of it that every kind of batch can read")
+        write_pairs(pairs, file)
     return _instead(entry, file)
 
 
@@ -131,8 +157,10 @@ def _key(entry: Content, **made: Any) -> str:
 
 @cache
 def fingerprint_of(source: str) -> str:
-    """SHA-256 of a file's or a folder's content; of the name itself for data that is not a path, such as `debian`."""
+    """SHA-256 of a file's or a folder's content, or of what a named source such as `debian` holds now."""
     path = Path(source)
+    if source in SOURCES:
+        return load_pairs(source).fingerprint
     if not path.exists():
         return f"name:{source}"
     if path.is_file():

@@ -1,4 +1,4 @@
-"""What a study leaves: study.json, answer.md, page.md with its plots, and report.html, each written whole."""
+"""What a study leaves: study.json, answer.md, page.md with plots and CSV files, and report.html, each written whole."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from typing import Any
 from isoglot.common.atomic import write_json, write_text
 from isoglot.evaluation.results import versions
 from isoglot.report.page import Section, html_page, plot_svg, render
-from isoglot.studies.drawing import grids_of, plots_of
+from isoglot.studies.drawing import grids_of, page_plots, plots_of
 from isoglot.studies.figures import Figures
 from isoglot.studies.phrases import limits
 from isoglot.studies.recipe import Study
-from isoglot.studies.tables import origins, tables_of
+from isoglot.studies.sheets import sheets_of
+from isoglot.studies.tables import origins, page_table, tables_of
 
 
 def write_study(
@@ -24,8 +25,7 @@ def write_study(
 ) -> dict[str, Any]:
     """Write all files and return what `study.json` holds.
 
-    The answer is paragraphs; lines below the first of one are a list. Notes say what was left out, and there is the
-    record with the results of every arm.
+    The answer is sentences. Notes say what was left out, and there is the record with the results of every arm.
     """
     study, known = figures.study, [*limits(figures), *notes]
     record: dict[str, Any] = {
@@ -39,27 +39,30 @@ def write_study(
             for p in (*figures.parts, *figures.against_best)
         ],
         "optima": [asdict(one) for one in figures.optima],
-        "amounts": {label: dict(counts) for label, counts in figures.amounts.items()},
+        "amounts": {label: dict(figures.amounts(label)) for label in figures.runs},
         "means": figures.means,
         "arms": list(arms),
         "versions": versions(),
     }
     title = study.title + (" (quick form)" if study.quick else "")
-    plots, tables, sources = list(plots_of(figures)), tables_of(figures), origins(arms)
-    drawn = {f"plots/{number:02}.svg": plot for number, plot in enumerate(plots, 1)}
-    for name, plot in drawn.items():
-        write_text(folder / name, plot_svg(plot.spec))
-    shown = {**record, "title": title, "command": command(study), "plots": drawn, "tables": tables, "origins": sources}
-    for name in ("answer.md", "page.md"):
-        write_text(folder / name, render(name, "isoglot.studies", **shown))
+    drawn = {f"plots/{number:02}.svg": plot for number, plot in enumerate(page_plots(figures), 1)}
+    sheets = sheets_of(figures, arms)
+    files = {name: plot_svg(plot.spec) for name, plot in drawn.items()} | {
+        name: text for name, (_, text) in sheets.items()
+    }
+    shown = {**record, "title": title, "command": command(study), "plots": drawn, "table": page_table(figures)}
+    shown["sheets"] = {name: what for name, (what, _) in sheets.items()}
+    files |= {name: render(name, "isoglot.studies", **shown) for name in ("answer.md", "page.md")}
     sections = [
         Section("answer", "Answer", "answer", {"question": record["question"], "paragraphs": answer}),
         Section("limits", "Limits", "list", {"lines": known}),
-        Section("plots", "Plots", "plots", {"plots": [*plots, *grids_of(figures)]}),
-        Section("tables", "Tables", "folded_tables", {"tables": tables}),
-        Section("arms", "Where this comes from", "tables", {"tables": sources}),
+        Section("plots", "Plots", "plots", {"plots": [*plots_of(figures), *grids_of(figures)]}),
+        Section("tables", "Tables", "folded_tables", {"tables": tables_of(figures)}),
+        Section("arms", "Where this comes from", "tables", {"tables": origins(arms)}),
     ]
-    write_text(folder / "report.html", html_page(title, sections))
+    files["report.html"] = html_page(title, sections)
+    for name, text in files.items():
+        write_text(folder / name, text)
     write_json(folder / "study.json", json.loads(json.dumps(record), parse_constant=lambda _: None))
     return record
 

@@ -7,7 +7,7 @@ for the folder of data, `$NAME` for the path of an entry under `data`.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -19,7 +19,7 @@ from isoglot.common.errors import InputError
 from isoglot.common.paths import expanded_path
 from isoglot.common.settings import apply_override, first_problem, read_settings
 from isoglot.sources import SOURCES, load_pairs
-from isoglot.studies.recipe import Content, Study, merge
+from isoglot.studies.recipe import ComparisonSpec, Content, Study, merge
 
 _RECIPES = files("isoglot.studies") / "recipes"
 
@@ -57,7 +57,7 @@ def load_study(name: str | Path, overrides: Sequence[str] = (), *, quick: bool =
 
 
 def with_data_at_hand(study: Study) -> tuple[Study, list[str]]:
-    """The study without those optional benchmarks and arms whose data is not there, and a line about each.
+    """The study without those optional benchmarks, models and arms whose data is not there, and a line about each.
 
     Data that has to be fetched, such as `debian`, is fetched here, so that it is not missed after hours.
 
@@ -79,20 +79,37 @@ def with_data_at_hand(study: Study) -> tuple[Study, list[str]]:
         for name, spec in study.benchmarks.items()
         if at_hand(name, [spec.data] if spec.data else [], spec.optional)
     }
-    training = {name: sources_of(study.training_of(name)) for name in study.arms}
+    made = {entry.path for entry in study.data.values()}
+    models = {
+        name: spec
+        for name, spec in study.models.items()
+        if spec.model not in made or at_hand(name, [spec.model], spec.optional)
+    }
+    training = {
+        name: [source for model in models for source in sources_of(study.training_of(name, model))]
+        for name in study.arms
+    }
     arms = {name: arm for name, arm in study.arms.items() if at_hand(name, training[name], arm.optional)}
     for name, remedy in study.remedies.items():
         at_hand(name, [remedy.source])
-    if not benchmarks:
-        raise InputError(f"study {study.name}: none of its benchmarks is there; {notes[0]}")
+    for what, left_over in (("benchmarks", benchmarks), ("models", models)):
+        if not left_over:
+            raise InputError(f"study {study.name}: none of its {what} is there; {notes[0]}")
     gone = study.arms.keys() - arms.keys()
     left = {
         "benchmarks": benchmarks,
+        "models": models,
         "arms": arms,
         "gain_by_amount": tuple(name for name in study.gain_by_amount if name not in gone),
-        "comparisons": tuple(one for one in study.comparisons if not gone & {one.baseline, *(one.systems or ())}),
+        "comparisons": tuple(one for spec in study.comparisons if (one := _without(spec, gone)) is not None),
     }
     return study.model_copy(update=left), notes
+
+
+def _without(spec: ComparisonSpec, gone: Set[str]) -> ComparisonSpec | None:
+    """What is left of a comparison without some arms; None where that is nothing."""
+    systems = None if spec.systems is None else tuple(name for name in spec.systems if name not in gone)
+    return None if spec.baseline in gone or systems == () else spec.model_copy(update={"systems": systems})
 
 
 def sources_of(training: Content) -> list[str]:

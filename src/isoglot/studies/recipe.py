@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, model_validator
 
 from isoglot.benchmarks.xquad_r import Candidate
 from isoglot.evaluation.averages import BY_DISTANCE, MATTERS_OF_TASTE
@@ -30,6 +30,10 @@ def _with_a_direction(measures: tuple[str, ...]) -> tuple[str, ...]:
     if measures[0] in (*BY_DISTANCE, *MATTERS_OF_TASTE):
         raise ValueError(f"{measures[0]}: neither high nor low is good, so it cannot be the main measure")
     return measures
+
+
+def _named(model: Any) -> Any:
+    return {"model": model} if isinstance(model, str) else model
 
 
 class DataEntry(_Section):
@@ -62,6 +66,14 @@ class RemedySpec(_Section):
     directions: PositiveInt = DEFAULT_DIRECTIONS  # for `lir`, how many to remove
     examples: PositiveInt = DEFAULT_EXAMPLES  # per language
     keep: Shares = {}  # laid over the study's
+
+
+class ModelSpec(_Section):
+    """An initial model; a name alone stands for one without settings of its own."""
+
+    model: str  # a hub id, a folder or `builtin:multilingual-e5-small`
+    training: Content = {}  # laid over the study's and under an arm's, such as more steps for a model that knows less
+    optional: bool = False  # leave it out where its folder is not there
 
 
 class ArmSpec(_Section):
@@ -106,13 +118,19 @@ class Study(_Section):
     answer: str  # the function of `isoglot.studies.answers` that answers
     data: dict[str, DataEntry] = {}
     benchmarks: dict[str, BenchmarkSpec] = Field(min_length=1)
-    models: dict[str, str] = Field(min_length=1)  # initial ones: hub ids, folders or `builtin:multilingual-e5-small`
+    models: dict[str, Annotated[ModelSpec, BeforeValidator(_named)]] = Field(min_length=1)  # initial ones
     seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1)  # of every arm
     max_tokens: PositiveInt | None = None  # of every model
     bf16: bool | None = None  # encode in bfloat16 when scoring; where the processor has it if not given
     keep_models: bool = True  # when their results are there; a benchmark added later then costs no training
     keep: Shares = {}
     training: Content = {}  # what arms share, without model, output and seed
+    shared_text: bool = False
+    """Whether all arms read the same text, but for what `keep` takes, so that batches alone can make a difference.
+
+    Examples are then left out that some kind of batch could not read: those in one language, and aligned sentences. A
+    source that says `parallel: false` is kept whole: for monolingual batches, the same ones in all arms.
+    """
     remedies: dict[str, RemedySpec] = {}
     arms: dict[str, ArmSpec] = {}
     comparisons: tuple[ComparisonSpec, ...] = ()
@@ -124,6 +142,18 @@ class Study(_Section):
     limits: tuple[str, ...] = ()  # what to know before trusting the answer, beside what every study says
     quick: bool = False  # whether this is the short form
     command: tuple[str, ...] = ()  # words behind `isoglot study` that ask for it
+
+    @model_validator(mode="after")
+    def _text_is_shared(self) -> Study:
+        for model in self.models if self.shared_text else ():
+            read = {name: self.training_of(name, model).get("data") for name in self.arms}
+            for name, data in read.items():
+                if data != next(iter(read.values())):
+                    raise ValueError(
+                        f"shared_text: arm {name} reads other data than arm {next(iter(read))}; say data for all arms, "
+                        "under training, or shared_text: false"
+                    )
+        return self
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Study:
@@ -149,9 +179,9 @@ class Study(_Section):
         """What tables call a system made from an initial model: the model is said where there are several."""
         return system if len(self.models) == 1 else f"{model} {system}"
 
-    def training_of(self, arm: str) -> Content:
-        """The training configuration of an arm, without model, output and seed."""
-        return merge(self.training, self.arms[arm].training)
+    def training_of(self, arm: str, model: str) -> Content:
+        """The training configuration of an arm that starts from a model, without model, output and seed."""
+        return merge(merge(self.training, self.models[model].training), self.arms[arm].training)
 
     def keep_of(self, system: str) -> dict[str, float]:
         """The shares of text that a system is left with, by language; nothing for languages that keep all."""

@@ -14,8 +14,19 @@ from isoglot.common.progress import console
 from isoglot.evaluation.results import Results
 from isoglot.report.page import plot_library
 from isoglot.report.systems import Column
-from isoglot.studies.answers import ANSWERS
-from isoglot.studies.arms import RECORD_FILE, Arm, amounts_of, arms_of, check_record, clean_text, config_of, run_arm
+from isoglot.studies.answers import ANSWERS, answer_of
+from isoglot.studies.arms import (
+    RECORD_FILE,
+    Arm,
+    TrainingRun,
+    arms_of,
+    check_record,
+    check_shared,
+    clean_text,
+    config_of,
+    run_arm,
+    training_run,
+)
 from isoglot.studies.curve import Optimum, find_optimum
 from isoglot.studies.figures import (
     AGREEMENT,
@@ -68,15 +79,20 @@ def run_study(study: Study, folder: Path) -> dict[str, Any]:
     for line in notes:
         console.print(line, highlight=False, markup=False)
     outcome: Outcome = {}
+    runs: dict[Arm, TrainingRun] = {}
     for number, arm in enumerate(arms, 1):
         console.print(f"{study.name}: {arm.name}, {number} of {len(arms)}", highlight=False, markup=False)
         outcome[arm] = run_arm(arm, sets, places[arm.name], folder / "data")
+        if run := training_run(places[arm.name]):
+            runs[arm] = run
+            check_shared(runs)
         gc.collect()  # a trainer refers to itself; its model would stay beside the next
-    figures = figures_of(study, outcome, {arm.label: amounts_of(places[arm.name]) for arm in arms})
-    answer = ANSWERS[study.answer](figures)
+    figures = figures_of(study, outcome, runs)
+    answer = answer_of(figures)
     made = [
         {
             "name": arm.name,
+            "text": runs[arm].text if arm in runs else None,
             **json.loads((places[arm.name] / RECORD_FILE).read_text(encoding="utf-8")),
             "results": {name: one.summary for name, one in results.items()},
         }
@@ -85,21 +101,24 @@ def run_study(study: Study, folder: Path) -> dict[str, Any]:
     return write_study(figures, answer, notes, made, folder)
 
 
-def figures_of(study: Study, outcome: Outcome, amounts: Mapping[str, Mapping[str, int]]) -> Figures:
+def figures_of(study: Study, outcome: Outcome, runs: Mapping[Arm, TrainingRun]) -> Figures:
     """Comparisons, means and optima of all arms' results."""
     parts, optima, against_best = [], [], []
     means: dict[str, dict[str, Any]] = {benchmark: {} for benchmark in study.benchmarks}
     for benchmark, model in product(study.benchmarks, study.models):
-        runs: dict[str, list[Results]] = {system: [] for system in study.systems}
+        scored: dict[str, list[Results]] = {system: [] for system in study.systems}
         for arm, results in outcome.items():
             if arm.model == model:
-                runs[arm.system].append(results[benchmark])
-        means[benchmark] |= {study.label(system, model): mean_figures(some) for system, some in runs.items()}
-        found = compare_parts(study, benchmark, runs, model)
+                scored[arm.system].append(results[benchmark])
+        means[benchmark] |= {study.label(system, model): mean_figures(some) for system, some in scored.items()}
+        found = compare_parts(study, benchmark, scored, model)
         parts += found
-        against_best += compare_best(study, benchmark, runs, model, found)
-        optima += _optima(study, benchmark, benchmark if len(study.models) == 1 else f"{benchmark}, {model}", runs)
-    return Figures(study, tuple(parts), means, amounts, tuple(optima), tuple(against_best))
+        against_best += compare_best(study, benchmark, scored, model, found)
+        optima += _optima(study, benchmark, benchmark if len(study.models) == 1 else f"{benchmark}, {model}", scored)
+    by_label: dict[str, list[TrainingRun]] = {}
+    for arm, run in runs.items():
+        by_label.setdefault(arm.label, []).append(run)
+    return Figures(study, tuple(parts), means, by_label, tuple(optima), tuple(against_best))
 
 
 def _optima(study: Study, benchmark: str, called: str, runs: Mapping[str, list[Results]]) -> list[Optimum]:

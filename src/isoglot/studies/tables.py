@@ -1,23 +1,49 @@
-"""A study's figures as tables, the same for Markdown and for the page."""
+"""A study's figures as tables: one for the page that people read, more for the report."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from isoglot.common.languages import language_name
 from isoglot.report.parts import errors_table, named_figures, number
-from isoglot.report.systems import Column
+from isoglot.report.systems import MARKS, Column, measure_name, verdict_of
 from isoglot.report.tables import Table, contrasts_table, overall, systems_table
+from isoglot.statistics.comparison import SETTINGS
 from isoglot.studies.figures import AGREEMENT, EVERYTHING, Figures, Gains, Part, consistency, gains, main_columns
 from isoglot.studies.recipe import BASE
 
 _DIGITS = 12  # of a fingerprint
+_RETRIEVAL = ("monolingual", "cross_lingual", "multilingual")
+_FAIRNESS = "fair_share_distance@1"  # tested as the distance of `same_language_share@1` from the fair share
+
+
+def page_table(figures: Figures) -> Table:
+    """Every system on every benchmark, a row each: three settings, rank distance and distance from the fair share."""
+    study, rows = figures.study, []
+    measures = list(dict.fromkeys(spec.measures[0] for spec in study.benchmarks.values()))
+    for part in figures.select(view=EVERYTHING, baseline=BASE):
+        measure = study.benchmarks[part.benchmark].measures[0]
+        about = f"{part.benchmark}{f' ({measure_name(measure)})' if len(measures) > 1 else ''}: "
+        before = about if len(study.benchmarks) > 1 else ""
+        columns = [*(Column(setting, measure) for setting in _RETRIEVAL), Column("multilingual", "rank_distance")]
+        for system, cells in zip(part.comparison.systems, part.cells, strict=True):
+            known = {cell.column: f"{cell.text} {cell.mark}".strip() for cell in cells}
+            values = (known.get(column, "-") for column in columns)
+            rows.append((before + study.label(system, part.model), *values, _fairness(figures, part, system)))
+        for other in study.published if part.model == next(iter(study.models)) else ():
+            if other.benchmark == part.benchmark:
+                values = (column.write(other.figures.get(column.key)) for column in columns)
+                rows.append((f"{before}published, not ours: {other.system} ({other.source})", *values, "-"))
+    names = [
+        f"{SETTINGS[setting]}{f' {measure_name(measures[0])}' if len(measures) == 1 else ''}" for setting in _RETRIEVAL
+    ]
+    title = "Means over seeds; ▲ better and ▼ worse than base by a paired test, corrected"
+    return Table(title, ("system", *names, "rank distance", "fair-share distance"), tuple(rows))
 
 
 def tables_of(figures: Figures) -> list[Table]:
-    """All tables: systems, differences, views, languages, optima, amounts of data."""
+    """All tables of the report: systems, differences, views, languages, optima, amounts of data."""
     whole = figures.select(view=EVERYTHING, baseline=BASE)
     tables = [part_table(figures, part) for part in whole]
     for part in figures.parts:
@@ -33,16 +59,9 @@ def tables_of(figures: Figures) -> list[Table]:
 
 
 def part_table(figures: Figures, part: Part) -> Table:
-    """Every system's figures with intervals and marks, and those that others published below them."""
+    """Every system's figures with intervals and marks."""
     says = f"means over seeds, 95 % intervals, ▲ better and ▼ worse than {part.baseline} after correction"
-    own = systems_table(f"{part.title}: {says}", labels_of(figures, part), part.cells)
-    columns = [cell.column for cell in part.cells[0]]
-    rows = []
-    for other in figures.study.published:
-        if other.benchmark == part.benchmark:
-            values = (column.write(other.figures.get(column.key)) for column in columns)
-            rows.append((f"published, not ours: {other.system} ({other.source})", *values))
-    return replace(own, rows=(*own.rows, *rows))
+    return systems_table(f"{part.title}: {says}", labels_of(figures, part), part.cells)
 
 
 def gains_table(found: Gains) -> Table:
@@ -62,19 +81,29 @@ def origins(arms: Sequence[Mapping[str, Any]]) -> list[Table]:
             sizes = (f"{result['queries']:,}", f"{result['passages']:,}", " ".join(result["languages"]))
             sets.add((name, result["benchmark_fingerprint"][:_DIGITS], *sizes))
         scored = ", ".join(sorted({one["model"]["fingerprint"][:_DIGITS] for one in arm["results"].values()}))
-        weights.append((arm["name"], arm["key"][:_DIGITS], arm["model"]["name"], scored, arm["isoglot"]))
-    title = "Arms, what determines each in one hash, and the weights that were scored"
+        known = (arm["key"][:_DIGITS], (arm["text"] or "-")[:_DIGITS], arm["model"]["name"], scored, arm["isoglot"])
+        weights.append((arm["name"], *known))
+    title = "Arms: what determines each in one hash, the text it was trained on, the weights that were scored"
     columns = ("benchmark", "fingerprint", "queries", "passages", "languages")
+    of_arms = ("arm", "key", "training text", "initial model", "weights", "isoglot")
     return [
         Table("Text of training and remedies", ("data", "fingerprint"), tuple(sorted(read)), words=True, code=(1,)),
         Table("Benchmarks", columns, tuple(sorted(sets)), words=True, code=(1,)),
-        Table(title, ("arm", "key", "initial model", "weights", "isoglot"), tuple(weights), words=True, code=(1, 3)),
+        Table(title, of_arms, tuple(weights), words=True, code=(1, 2, 4)),
     ]
 
 
 def labels_of(figures: Figures, part: Part) -> list[str]:
     """What tables call the systems of a comparison."""
     return [figures.study.label(system, part.model) for system in part.comparison.systems]
+
+
+def _fairness(figures: Figures, part: Part, system: str) -> str:
+    """How far the share of passages in the query's language in first place lies from the fair one, with its mark."""
+    means = figures.means[part.benchmark][figures.study.label(system, part.model)]
+    value = (means.get("language_bias") or {}).get(_FAIRNESS)
+    tests = (one for one in overall(part.comparison) if (one.system, one.measure) == (system, "same_language_share@1"))
+    return "-" if value is None else f"{value:.1%} {MARKS[verdict_of(next(tests, None))]}".strip()
 
 
 def _language_tables(figures: Figures, part: Part) -> Iterator[Table]:

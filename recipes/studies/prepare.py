@@ -1,0 +1,114 @@
+"""What the studies need beside published data: held-out text of four kinds, and two initial models that know less.
+
+    python recipes/studies/prepare.py $DATA
+
+Everything goes to $DATA/studies; the text is fetched by apt, as `isoglot data fetch` does.
+
+- train/help.parquet: LibreOffice's help without the pages that are held out, headings and the text below them.
+- development/software.parquet: sections of those pages, in rich languages.
+- development/scarce.parquet: those that exist in Khmer, Oromo or Dzongkha too, of which there is little text.
+- development/narrative.parquet, encyclopaedia.parquet: messages of games, which a text's first sentence asks for.
+- models/weak: the built-in encoder with the weights of its last four blocks drawn anew.
+- models/static: its word vectors alone, in fewer dimensions, averaged: no transformer at all, a bag of words.
+"""
+
+import hashlib
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Normalize, StaticEmbedding
+from sentencex import segment
+from tokenizers import Tokenizer
+
+from isoglot import ParallelPairs, load_encoder, load_pairs, save_model, write_pairs
+
+RICH = ("de", "el", "en", "es", "fr", "it", "ja", "pl", "ru", "tr", "vi", "zh-CN")
+SCARCE = ("de", "dz", "en", "es", "km", "om", "ru")
+HELD_OUT = 120  # examples of each kind
+BLOCKS = 4  # whose weights are drawn anew
+DIMENSIONS = 128  # of the bag of words; every step updates a vector for each of 250,000 words
+SEED = 0
+
+
+def is_held_out(identifier: str) -> bool:
+    """One page in eight, the same ones in every release; `libreoffice-help/text/swriter/01.html#hd_id1` is on one."""
+    page = identifier.partition("/")[2].partition("#")[0]
+    return hashlib.sha256(page.encode()).digest()[0] < 32
+
+
+def keep(pairs: ParallelPairs, wanted: Callable[[str], bool]) -> ParallelPairs:
+    """The examples whose id is wanted."""
+    return pairs.select_examples(np.array([wanted(identifier) for identifier in pairs.example_ids]))
+
+
+def in_most(pairs: ParallelPairs, languages: Sequence[str], examples: int = HELD_OUT) -> ParallelPairs:
+    """Some examples in these languages, those with most translations first, then by id."""
+    pairs = pairs.filter_languages([tag for tag in languages if tag in pairs.languages])
+    count = np.bincount(pairs.example, minlength=pairs.example_count)
+    order = sorted(range(pairs.example_count), key=lambda n: (-count[n], pairs.example_ids[n]))[:examples]
+    return pairs.select_examples(np.isin(np.arange(pairs.example_count), order))
+
+
+def first_sentence_asks(pairs: ParallelPairs) -> ParallelPairs:
+    """Texts of two sentences or more become pairs: the first sentence, and the rest (an inverse cloze task)."""
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for row in pairs.rows():
+            first, *rest = [sentence.strip() for sentence in segment(row["language"], row["passage"])]
+            if len(first) >= 15 and len(" ".join(rest)) >= 40:
+                yield {**row, "query": first, "passage": " ".join(rest)}
+
+    return ParallelPairs.from_rows(rows())
+
+
+def weakened(model: SentenceTransformer, blocks: int = BLOCKS) -> SentenceTransformer:
+    """The model with the weights of its last blocks drawn anew, as BERT draws them; in place."""
+    torch.manual_seed(SEED)
+    for module in (each for block in model[0].auto_model.encoder.layer[-blocks:] for each in block.modules()):
+        if isinstance(module, torch.nn.Linear):
+            torch.nn.init.normal_(module.weight, std=0.02)
+            torch.nn.init.zeros_(module.bias)
+        elif isinstance(module, torch.nn.LayerNorm):
+            torch.nn.init.ones_(module.weight)
+            torch.nn.init.zeros_(module.bias)
+    return model
+
+
+def static(model: SentenceTransformer, dimensions: int = DIMENSIONS) -> SentenceTransformer:
+    """The word vectors of a model, averaged over a text, in the dimensions in which they differ most."""
+    tokenizer = Tokenizer.from_str(model.tokenizer.backend_tokenizer.to_str())
+    tokenizer.no_truncation()
+    words = model[0].auto_model.get_input_embeddings().weight.detach()
+    _, directions = torch.linalg.eigh((words.T @ words).double())  # the largest eigenvalues are the last
+    words = words @ directions[:, -dimensions:].float()
+    return SentenceTransformer(modules=[StaticEmbedding(tokenizer, embedding_weights=words), Normalize()], device="cpu")
+
+
+def write(pairs: ParallelPairs, path: Path) -> None:
+    """Write pairs and say how many there are."""
+    write_pairs(pairs, path)
+    print(f"{path}: {pairs.example_count:,} examples, {len(pairs):,} rows", flush=True)
+
+
+def main(folder: Path) -> None:
+    """Everything, into the folder."""
+    save_model(weakened(load_encoder("builtin:multilingual-e5-small")), folder / "models" / "weak")
+    save_model(static(load_encoder("builtin:multilingual-e5-small")), folder / "models" / "static")
+
+    manual, messages = load_pairs("libreoffice-help"), load_pairs("gettext")
+    held_out = keep(manual, is_held_out)
+    write(keep(manual, lambda identifier: not is_held_out(identifier)), folder / "train" / "help.parquet")
+    write(in_most(held_out, RICH), folder / "development" / "software.parquet")
+    write(in_most(held_out, SCARCE), folder / "development" / "scarce.parquet")
+    for name, start in (("narrative", "gettext/wesnoth"), ("encyclopaedia", "gettext/freeciv-nations/")):
+        found = first_sentence_asks(keep(messages, lambda identifier, start=start: identifier.startswith(start)))
+        write(in_most(found, RICH), folder / "development" / f"{name}.parquet")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) / "studies")

@@ -1,0 +1,68 @@
+"""The script that makes what the studies need: text held out, and initial models that know less."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from sentence_transformers import SentenceTransformer
+
+from isoglot import load_encoder, save_model
+from isoglot.pairs import ParallelPairs
+
+pytest.importorskip("sentencex", reason="the script cuts sentences with it")
+prepare = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[2] / "recipes" / "studies" / "prepare.py")))
+
+
+def test_the_last_blocks_alone_are_drawn_anew(tiny_encoder_folder: Path, tmp_path: Path) -> None:
+    before = load_encoder(tiny_encoder_folder).state_dict()
+    model = prepare.weakened(load_encoder(tiny_encoder_folder), blocks=1)
+    changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed
+    assert all(".encoder.layer.1." in name for name in changed)
+    assert {name.split(".layer.1.")[1] for name in changed} >= {"output.dense.weight", "attention.self.query.weight"}
+    again = prepare.weakened(load_encoder(tiny_encoder_folder), blocks=1).state_dict()
+    assert all(torch.equal(value, again[name]) for name, value in model.state_dict().items())
+    save_model(model, tmp_path / "weak")
+    assert np.array_equal(load_encoder(tmp_path / "weak").encode("red house"), model.encode("red house"))
+
+
+def test_a_static_model_is_the_mean_of_word_vectors(tiny_encoder: SentenceTransformer, tmp_path: Path) -> None:
+    save_model(prepare.static(tiny_encoder), tmp_path / "static")
+    model = load_encoder(tmp_path / "static")
+    words = tiny_encoder[0].auto_model.get_input_embeddings().weight.detach()
+    texts = ["red house", "green stone river"]
+    ids = [tiny_encoder.tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
+    means = torch.nn.functional.normalize(torch.stack([words[some].mean(0) for some in ids]), dim=1)
+    assert np.allclose(model.similarity(*model.encode(texts)), means[0] @ means[1], atol=1e-5)  # turned, not changed
+    assert prepare.static(tiny_encoder, dimensions=8).encode(texts).shape == (2, 8)
+    assert not any(model.prompts.values())
+
+
+def test_pages_are_held_out_whole() -> None:
+    ids = [f"libreoffice-help/text/{page}.html#{place}" for page in range(400) for place in ("hd_1", "hd_2")]
+    held_out = [prepare.is_held_out(name) for name in ids]
+    assert held_out[::2] == held_out[1::2]
+    assert 25 < sum(held_out[::2]) < 80  # one in eight
+
+
+def test_a_first_sentence_asks_for_the_rest() -> None:
+    text = "The first sentence says this. The second one says more, and it is long enough to be found."
+    rows = [
+        {"id": "1", "language": "en", "query": text, "passage": text},
+        {"id": "2", "language": "en", "query": "One alone.", "passage": "One alone."},
+    ]
+    (row,) = prepare.first_sentence_asks(ParallelPairs.from_rows(rows)).rows()
+    assert row["query"] == "The first sentence says this."
+    assert row["passage"] == text[len(row["query"]) + 1 :]
+
+
+def test_examples_in_most_languages_come_first(pairs: ParallelPairs) -> None:
+    without = pairs.select_rows(~((pairs.example % 2 == 0) & (pairs.language == 0)))
+    chosen = prepare.in_most(without, (*pairs.languages, "xx"), examples=10)
+    assert chosen.example_count == 10
+    assert len(chosen) == 10 * len(pairs.languages)
