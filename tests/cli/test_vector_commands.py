@@ -67,6 +67,7 @@ def test_from_audit_to_audit(
         (["debias", "--vectors", "V", "--bf16", "--out", "D"], "--bf16 does not go with --vectors"),
         (["debias", "--vectors", "V", "--language", "de", "--out", "D"], "--language goes with --apply"),
         (["debias", "--vectors", "V", "--apply", "M", "--remedy", "lir", "--out", "D"], "--remedy is for a fit"),
+        (["debias", "--vectors", "V", "--apply", "M", "--examples", "9", "--out", "D"], "--examples is for a fit"),
         (["debias", "--vectors", "none.npy", "--out", "D"], "none.npy: no such file"),
         (["debias", "--vectors", "V", "--remedy", "magic", "--out", "D"], "remedy 'magic' is unknown"),
     ],

@@ -103,12 +103,12 @@ def debias(
     fit = given(remedy=remedy, directions=directions, source_language=source_language)
     if vectors is not None:
         refuse("does not go with --vectors", model=model, pairs=pairs, languages=languages, **asdict(encoding))
-        fit |= given(rows=examples, least_rows=least_rows, query_vectors=query_vectors)
+        fit |= given(least_rows=least_rows, query_vectors=query_vectors)
         if apply is None:
             refuse("goes with --apply", language=language)
-            done = isoglot.debias_vectors(vectors, folder, **fit, **files.settings())
+            done = isoglot.debias_vectors(vectors, folder, **fit, **given(rows=examples), **files.settings())
         else:
-            refuse("is for a fit; --apply takes a map that was fitted", **fit)
+            refuse("is for a fit; --apply takes a map that was fitted", examples=examples, **fit)
             done = isoglot.apply_map(apply, vectors, folder, language=language, **files.settings())
         for sentence in done.sentences():
             say(sentence)
