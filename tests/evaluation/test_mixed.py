@@ -240,7 +240,7 @@ def test_models_of_which_the_outcome_is_known(
 def test_sentences_have_no_document_of_their_own(pairs: ParallelPairs, tiny_encoder: SentenceTransformer) -> None:
     sentences = ParallelPairs.from_rows([{**row, "passage": row["query"]} for row in pairs.rows()])
     results = evaluate(tiny_encoder, retrieval_set_of(sentences, "toy"))
-    assert set(results.summary["settings"]["mixed_own"].values()) == {None}
+    assert set(results.summary["mixed"]["mixed_own"].values()) == {None}
     assert 0 <= results.setting("mixed_other", "success@10") <= 1
     assert "mixed_own" not in results.per_query["setting"].to_pylist()
 
@@ -251,7 +251,7 @@ def test_without_parallel_documents_there_is_nothing_to_draw(tiny_encoder: Sente
     data = RetrievalSet.build("toy", queries, passages, [(p.id, p.id) for p in passages])
     summary = evaluate(tiny_encoder, data).summary
     assert summary["mixed_corpora"] is None
-    assert {value for setting in MIXED for value in summary["settings"][setting].values()} == {None}
+    assert {value for setting in MIXED for value in summary["mixed"][setting].values()} == {None}
 
 
 def test_a_run_of_the_whole_pool_gives_the_figures_of_its_model(
@@ -262,7 +262,7 @@ def test_a_run_of_the_whole_pool_gives_the_figures_of_its_model(
     own = evaluate(tiny_encoder, data, top_k=depth, on_ranks=lambda ranks: write_trec(tmp_path, data, ranks)).summary
     read = evaluate_run(tmp_path / "run.trec", data).summary
     for setting in MIXED:
-        assert read["settings"][setting] == own["settings"][setting]
+        assert read["mixed"][setting] == own["mixed"][setting]
 
 
 def test_equal_scores_of_a_run_come_in_the_order_of_trec_eval(tmp_path: Path) -> None:
@@ -291,10 +291,10 @@ def test_shares_fall_by_the_law_and_english_comes_first() -> None:
 
 def older(results: Results) -> Results:
     """As a version without mixed corpora wrote them."""
-    kept_settings = {name: each for name, each in results.summary["settings"].items() if name not in MIXED}
+    summary = {name: each for name, each in results.summary.items() if name != "mixed"}
     kept = [setting not in MIXED for setting in results.per_query["setting"].to_pylist()]
     table = results.per_query.filter(np.array(kept)).drop_columns(["success@10"])
-    return replace(results, summary={**results.summary, "settings": kept_settings}, per_query=table)
+    return replace(results, summary=summary, per_query=table)
 
 
 def test_results_of_an_older_version_are_read_and_compared(

@@ -16,7 +16,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isoglot.common.errors import MissingExtraError
-from isoglot.evaluation.mixed import MIXED
 from isoglot.evaluation.results import Results
 from isoglot.report import LossLog, html_report, save_report
 from isoglot.report.page import Section, render
@@ -178,11 +177,10 @@ def test_the_explorer_has_each_text_once_and_the_ranking_of_each_system(results:
 
 
 def test_older_results_show_what_they_have(results: list[Results]) -> None:
-    newer = ("language_mix", "alignment", "semantic_error", "first_result", "preference")
+    newer = ("mixed", "language_mix", "alignment", "semantic_error", "first_result", "preference")
     old = [replace(r, top=None, summary={k: v for k, v in r.summary.items() if k not in newer}) for r in results]
     for one in old:
         one.summary["language_bias"] = {"rank_distance": 5.0, "same_language_share@1": 0.5}
-        one.summary["settings"] = {k: v for k, v in one.summary["settings"].items() if k not in MIXED}
     outline = Outline(html_report(old))
     assert len(specs(outline)) == len(outline.data) == 6
     assert "See for yourself" not in outline.words

@@ -55,7 +55,7 @@ def test_figures_of_the_systems_are_those_of_the_results(results: list[Results])
 
 def test_measures_that_were_not_taken_show_as_a_dash(results: list[Results]) -> None:
     summary = {**results[0].summary, "language_bias": {"rank_distance": None}}
-    summary["settings"] = {"monolingual": {"map": 0.5}, "mixed_own": {"success@10": None}}  # and older: no mixed_other
+    summary |= {"settings": {"monolingual": {"map": 0.5}}, "mixed": {"mixed_own": {"success@10": None}}}
     assert rows(text_table([replace(results[0], summary=summary)]))[0][4:] == ["-"] * 4
 
 

@@ -275,10 +275,6 @@ def _summary(
         "monolingual": {name: _mean(np.diag(grid)) for name, grid in by_pair.items()},
         "cross_lingual": {name: _mean(grid[across]) for name, grid in by_pair.items()},
         "multilingual": {name: _mean(pooled[name]) if name in pooled else None for name in by_pair},
-        **{
-            setting: {name: _mean(mixed[setting][name]) if mixed else None for name in MIXED_MEASURES}
-            for setting in MIXED
-        },
     }
     asked = np.bincount(data.query_language, minlength=len(data.languages))
     main = "map" if "map" in by_pair else next(iter(by_pair))
@@ -288,6 +284,10 @@ def _summary(
         "queries": len(data.query_texts),
         "passages": len(data.passage_texts),
         "settings": settings,
+        "mixed": {
+            setting: {name: _mean(mixed[setting][name]) if mixed else None for name in MIXED_MEASURES}
+            for setting in MIXED
+        },
         **{section: {name: _mean(pooled[name]) for name in names} for section, names in sections.items()},
         "grid": {
             "measure": main,

@@ -56,7 +56,7 @@ class MultilingualRetrievalEvaluator(SentenceEvaluator):
         results = evaluate(model, self.data, name=f"step {steps}", batch_size=self.batch_size, bf16=self.bf16)
         metrics = {
             f"{setting}_{measure}": value
-            for setting, measures in results.summary["settings"].items()
+            for setting, measures in {**results.summary["settings"], **results.summary["mixed"]}.items()
             for measure, value in measures.items()
         }
         for section in SECTIONS:

@@ -58,8 +58,12 @@ class Results:
     top: pa.Table | None = None
 
     def setting(self, name: str, measure: str = "map") -> float:
-        """An average by setting (`monolingual`, `cross_lingual`, `multilingual`) and measure; nan if not measured."""
-        value = self.summary["settings"].get(name, {}).get(measure)
+        """An average by setting and measure; nan if not measured.
+
+        Settings are `monolingual`, `cross_lingual`, `multilingual`, and `mixed_own` and `mixed_other`, which have
+        measures of their own.
+        """
+        value = {**self.summary["settings"], **(self.summary.get("mixed") or {})}.get(name, {}).get(measure)
         return float("nan") if value is None else float(value)
 
     def bias(self, name: str) -> float:

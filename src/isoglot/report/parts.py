@@ -132,7 +132,10 @@ def errors_table(title: str, summaries: Mapping[str, Mapping[str, Any]]) -> Tabl
     """The same as a table of systems, by what `results.json` holds of them; without rows where there is nothing."""
     rows = []
     for section, measure, label, form in _IN_THE_POOL:
-        found = ({**summary, **summary["settings"]}.get(section) or {} for summary in summaries.values())
+        found = (
+            {**summary, **summary["settings"], **(summary.get("mixed") or {})}.get(section) or {}
+            for summary in summaries.values()
+        )
         values = [figures.get(measure) for figures in found]
         if any(value is not None for value in values):
             arrow = "" if measure in _NEITHER else f" {'↓' if measure in LOWER_IS_BETTER else '↑'}"

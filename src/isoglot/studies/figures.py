@@ -162,7 +162,7 @@ def best_of(part: Part, setting: str, measure: str) -> Estimate | None:
 
 def mean_figures(runs: Sequence[Results]) -> dict[str, Any]:
     """`results.json`'s figures, averaged over runs; what some run lacks is left out."""
-    keys = ("queries", "settings", *SECTIONS, "by_query_language", "alignment", "grid")
+    keys = ("queries", "settings", "mixed", *SECTIONS, "by_query_language", "alignment", "grid")
     return {key: _mean([run.summary.get(key) for run in runs]) for key in keys}
 
 

@@ -49,7 +49,7 @@ def _contrasts(figures: Figures) -> Iterator[Row]:
 def _means(figures: Figures) -> Iterator[Row]:
     for benchmark, systems in figures.means.items():
         for (label, means), section in product(
-            systems.items(), (*SECTIONS, "settings", "alignment", "by_query_language")
+            systems.items(), (*SECTIONS, "settings", "mixed", "alignment", "by_query_language")
         ):
             for name, value in (means.get(section) or {}).items():
                 where = {"benchmark": benchmark, "system": label, "section": section}
