@@ -165,7 +165,7 @@ def test_every_configuration_key_is_documented_with_its_default() -> None:
 
 
 def test_every_recipe_is_documented() -> None:
-    for recipe in (ROOT / "recipes").glob("*.yaml"):
+    for recipe in (ROOT / "recipes").rglob("*.yaml"):
         assert f"`{recipe.name}`" in page("training.md")
 
 

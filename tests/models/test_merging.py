@@ -82,9 +82,6 @@ def test_slerp_keeps_to_the_sphere_and_turns_evenly(t: float, seed: int) -> None
 
 @pytest.mark.parametrize("method", ["linear", "slerp"])
 def test_merges_are_those_of_sentence_transformers(three: list[SentenceTransformer], method: str) -> None:
-    pytest.importorskip("mergekit")
-    if not hasattr(SentenceTransformer, "merge"):
-        pytest.skip("this version of sentence-transformers cannot merge")
     parameters = {"weight": [0.3, 0.7]} if method == "linear" else {"t": 0.7}
     theirs = SentenceTransformer.merge(three[:2], method, parameters=parameters)
     ours, _ = isoglot.merge(three[:2], [0.3, 0.7], method=method)  # type: ignore[arg-type]

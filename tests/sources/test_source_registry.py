@@ -68,7 +68,7 @@ ROWS: Mapping[str, list[dict[str, Any]]] = {
 @pytest.mark.parametrize("source", SOURCES.values(), ids=list(SOURCES))
 def test_every_set_states_its_terms(source: Source) -> None:
     assert all([source.summary, source.licence, source.citation, source.size])
-    assert source.url.startswith("https://") or (source.url == "" and not source.hub and not source.missing)
+    assert source.url.startswith("https://") if source.hub or source.missing else not source.url
     assert source.languages
     assert len(set(source.languages)) == len(source.languages)
     assert [normalize_language(tag) for tag in source.languages] == list(source.languages)

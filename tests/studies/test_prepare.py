@@ -15,7 +15,7 @@ from isoglot import load_encoder, save_model
 from isoglot.pairs import ParallelPairs
 
 pytest.importorskip("sentencex", reason="the script cuts sentences with it")
-prepare = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[2] / "recipes" / "studies" / "prepare.py")))
+prepare = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[2] / "recipes" / "prepare.py")))
 
 
 def test_the_last_blocks_alone_are_drawn_anew(tiny_encoder_folder: Path, tmp_path: Path) -> None:
@@ -66,3 +66,16 @@ def test_examples_in_most_languages_come_first(pairs: ParallelPairs) -> None:
     chosen = prepare.in_most(without, (*pairs.languages, "xx"), examples=10)
     assert chosen.example_count == 10
     assert len(chosen) == 10 * len(pairs.languages)
+
+
+def test_questions_held_out_are_in_no_training_text() -> None:
+    rows = [
+        {"id": f"{tag}{n}", "language": tag, "query": f"q {tag} {n}", "passage": f"answer {tag} {n // 2}"}
+        for tag in ("de", "en")
+        for n in range(600)
+    ]
+    training, held_out = prepare.split_questions(ParallelPairs.from_rows(rows))
+    assert not {*training.texts("passage")} & {*held_out.texts("passage")}
+    for number in range(2):
+        asked = held_out.has_query[held_out.language == number]
+        assert 0 < asked.sum() <= 40 < len(asked) <= 240

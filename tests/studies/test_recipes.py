@@ -78,8 +78,10 @@ def test_ratio_asks_eleven_shares_with_three_seeds(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ALL)
 def test_the_benchmarks_of_the_quick_form_can_be_read(name: str) -> None:
     study = load_study(name, [f"data_dir={SHARED_DATA}"], quick=True)
-    published = {n: s for n, s in study.benchmarks.items() if SHARED_DATA / "studies" not in Path(s.data or "").parents}
-    assert published, "the others are made by recipes/studies/prepare.py"
+    published = {
+        n: s for n, s in study.benchmarks.items() if SHARED_DATA / "prepared" not in Path(s.data or "").parents
+    }
+    assert published, "the others are made by recipes/prepare.py"
     for called, spec in published.items():
         data = load_set(called, spec)
         assert data.name == called

@@ -26,7 +26,7 @@ from isoglot.training import trainer_setup
 
 pytest.importorskip("vl_convert", reason="needs the extra report")
 Load = Callable[..., Study]
-PREPARE = runpy.run_path(str(Path(__file__).parents[2] / "recipes" / "studies" / "prepare.py"))
+PREPARE = runpy.run_path(str(Path(__file__).parents[2] / "recipes" / "prepare.py"))
 FILES = ("study.json", "answer.md", "page.md", "report.html")
 
 

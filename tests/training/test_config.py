@@ -7,7 +7,7 @@ import pytest
 from isoglot.common.errors import InputError
 from isoglot.training import TrainConfig, load_config
 
-RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
+RECIPES = sorted((Path(__file__).parents[2] / "recipes").rglob("*.yaml"))
 MINIMAL = "output: out\ndata: [{source: debian}]\nsteps: 10\n"
 
 

@@ -1,8 +1,9 @@
-"""What the studies need beside published data: held-out text of four kinds, and two initial models that know less.
+"""What studies and recipes need beside published data: text of four kinds held out, and models that know less.
 
-    python recipes/studies/prepare.py $DATA
+    python recipes/prepare.py $DATA
+    python recipes/prepare.py $DATA --fair-small    the same, and the training text of recipes/fair-small
 
-Everything goes to $DATA/studies; the text is fetched by apt, as `isoglot data fetch` does.
+Everything goes to $DATA/prepared; the text is fetched by apt, as `isoglot data fetch` does.
 
 - train/help.parquet: LibreOffice's help without the pages that are held out, headings and the text below them.
 - development/software.parquet: sections of those pages, in rich languages.
@@ -10,10 +11,17 @@ Everything goes to $DATA/studies; the text is fetched by apt, as `isoglot data f
 - development/narrative.parquet, encyclopaedia.parquet: messages of games, which a text's first sentence asks for.
 - models/weak: the built-in encoder with the weights of its last four blocks drawn anew.
 - models/static: its word vectors alone, in fewer dimensions, averaged: no transformer at all, a bag of words.
+
+For recipes/fair-small, which takes qa-monolingual.jsonl from $DATA, too:
+
+- train/paragraphs.parquet: paragraphs of LibreOffice's help, without the pages that are held out.
+- train/messages.parquet: messages of games and science programs, without those that are held out.
+- train/questions.parquet, development/questions.parquet: human questions and answer sentences, each in one language;
+  what is held out stands among more sentences of its language.
 """
 
+import argparse
 import hashlib
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,7 +33,7 @@ from sentence_transformers.sentence_transformer.modules import Normalize, Static
 from sentencex import segment
 from tokenizers import Tokenizer
 
-from isoglot import ParallelPairs, load_encoder, load_pairs, save_model, write_pairs
+from isoglot import ParallelPairs, load_encoder, load_pairs, read_pairs, save_model, write_pairs
 
 RICH = ("de", "el", "en", "es", "fr", "it", "ja", "pl", "ru", "tr", "vi", "zh-CN")
 SCARCE = ("de", "dz", "en", "es", "km", "om", "ru")
@@ -33,6 +41,8 @@ HELD_OUT = 120  # examples of each kind
 BLOCKS = 4  # whose weights are drawn anew
 DIMENSIONS = 128  # of the bag of words; every step updates a vector for each of 250,000 words
 SEED = 0
+STORIES = {"narrative": "gettext/wesnoth", "encyclopaedia": "gettext/freeciv-nations/"}  # how the ids begin
+QUESTIONS, SENTENCES = 40, 240  # of a language that are held out: pairs, and sentences with those of the pairs
 
 
 def is_held_out(identifier: str) -> bool:
@@ -95,8 +105,25 @@ def write(pairs: ParallelPairs, path: Path) -> None:
     print(f"{path}: {pairs.example_count:,} examples, {len(pairs):,} rows", flush=True)
 
 
+def split_questions(pairs: ParallelPairs) -> tuple[ParallelPairs, ParallelPairs]:
+    """For training, and held out: questions of each language with their answers, among sentences others ask for."""
+    training, held_out = [], []
+    seen: dict[str, int] = {}
+    for row in pairs.rows(np.random.default_rng(SEED).permutation(len(pairs))):
+        number = seen[row["language"]] = seen.get(row["language"], 0) + 1
+        if number > SENTENCES or row["language"] == "pt":  # nine hundred rows in all
+            training.append(row)
+        else:
+            held_out.append(row if number <= QUESTIONS else {**row, "query": None})
+    known = {row["passage"] for row in held_out}
+    return (
+        ParallelPairs.from_rows(row for row in training if row["passage"] not in known),
+        ParallelPairs.from_rows(held_out).deduplicate()[0],
+    )
+
+
 def main(folder: Path) -> None:
-    """Everything, into the folder."""
+    """What studies need, into the folder."""
     save_model(weakened(load_encoder("builtin:multilingual-e5-small")), folder / "models" / "weak")
     save_model(static(load_encoder("builtin:multilingual-e5-small")), folder / "models" / "static")
 
@@ -105,10 +132,26 @@ def main(folder: Path) -> None:
     write(keep(manual, lambda identifier: not is_held_out(identifier)), folder / "train" / "help.parquet")
     write(in_most(held_out, RICH), folder / "development" / "software.parquet")
     write(in_most(held_out, SCARCE), folder / "development" / "scarce.parquet")
-    for name, start in (("narrative", "gettext/wesnoth"), ("encyclopaedia", "gettext/freeciv-nations/")):
+    for name, start in STORIES.items():
         found = first_sentence_asks(keep(messages, lambda identifier, start=start: identifier.startswith(start)))
         write(in_most(found, RICH), folder / "development" / f"{name}.parquet")
 
 
+def for_fair_small(questions: Path, folder: Path) -> None:
+    """What recipes/fair-small trains on beside that, into the folder."""
+    paragraphs, messages = load_pairs("libreoffice-help-paragraphs"), load_pairs("gettext")
+    stories = tuple(STORIES.values())
+    write(keep(paragraphs, lambda identifier: not is_held_out(identifier)), folder / "train" / "paragraphs.parquet")
+    write(keep(messages, lambda identifier: not identifier.startswith(stories)), folder / "train" / "messages.parquet")
+    for part, found in zip(("train", "development"), split_questions(read_pairs(questions)), strict=True):
+        write(found, folder / part / "questions.parquet")
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) / "studies")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="the folder of data")
+    parser.add_argument("--fair-small", action="store_true", help="also what recipes/fair-small trains on")
+    arguments = parser.parse_args()
+    main(arguments.data / "prepared")
+    if arguments.fair_small:
+        for_fair_small(arguments.data / "qa-monolingual.jsonl", arguments.data / "prepared")
