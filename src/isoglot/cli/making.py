@@ -1,4 +1,4 @@
-"""Commands that make models: demo, train, debias, trim."""
+"""Commands that make models, and map vectors: demo, train, debias, merge, trim."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from isoglot.cli.shared import (
     Json,
     Languages,
     Model,
-    NewModel,
+    NewFolder,
     RemoteCode,
     VectorFiles,
     encodes,
@@ -70,7 +70,7 @@ def train(
 @encodes
 @reads_vectors
 def debias(
-    folder: NewModel,
+    folder: NewFolder,
     encoding: Encoding,
     files: VectorFiles,
     model: shared.ModelIfAny = None,
@@ -134,7 +134,7 @@ def merge(
     models: Annotated[
         list[str], typer.Argument(help="Models of one architecture, the initial one last", metavar="MODEL...")
     ],
-    folder: NewModel,
+    folder: NewFolder,
     encoding: Encoding,
     weights: Annotated[
         str | None, typer.Option(help="A share of each, comma-separated: .5,.3,.2", show_default="equal")
@@ -205,7 +205,7 @@ def _development_sets(files: list[str]) -> dict[str, isoglot.RetrievalSet]:
 def trim(
     model: Model,
     pairs: Annotated[str, typer.Option(help="Text in the languages to keep: a file, or another source")],
-    folder: NewModel,
+    folder: NewFolder,
     spare: Annotated[
         int | None, typer.Option(help="Pieces to keep beyond what the text needs", show_default="10000")
     ] = None,

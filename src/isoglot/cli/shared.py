@@ -33,9 +33,7 @@ ModelIfAny = Annotated[
     str | None,
     typer.Argument(help="Hub id, folder, or builtin:multilingual-e5-small", show_default=False, metavar="[MODEL]"),
 ]
-NewModel = Annotated[
-    Path, typer.Option("--out", help="Folder for the new model, or for the vectors", callback=_not_there)
-]
+NewFolder = Annotated[Path, typer.Option("--out", help="A new folder for what is made", callback=_not_there)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts")]
 RemoteCode = Annotated[bool, typer.Option(help="Run code that comes with the model")]
 Languages = Annotated[str | None, typer.Option(help="Only these, comma-separated: de,en,zh-CN")]
