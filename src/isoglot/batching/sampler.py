@@ -123,7 +123,7 @@ class LanguageBatchSampler(BatchSampler):
         rows: each an example in its query's language.
         batch_size: rows per batch.
         strategy: as in `isoglot.plan_batches`.
-        alpha: as in `isoglot.plan_batches`.
+        alpha: probability of a monolingual batch under `hybrid`, 0 to 1.
         language_sampling: as in `isoglot.plan_batches`.
         seed: with the epoch, decides everything.
 

@@ -99,9 +99,10 @@ def _mixed(results: Results) -> list[str]:
     own, other = (results.setting(setting, "success@10") for setting in MIXED)
     if math.isnan(own) or math.isnan(other):
         return []
+    documents = results.summary["mixed_corpora"]["documents"]
     return [
-        f"In a corpus that holds each document in one language, the right one is among the first ten {own:.0%} of the "
-        f"time where it is in the query's language, {other:.0%} where it is in another."
+        f"In a corpus of {documents:,.0f} documents, each in one language, the right one is among the first ten "
+        f"{own:.0%} of the time where it is in the query's language, {other:.0%} where it is in another."
     ]
 
 
