@@ -243,7 +243,7 @@ def test_numbers_too_large_for_half_precision_are_refused(tmp_path: Path) -> Non
 
 
 def test_lance_comes_out_as_parquet(tmp_path: Path) -> None:
-    lance = pytest.importorskip("lance")
+    lance = pytest.importorskip("lance", reason="needs the extra lance")
     rows = columns()
     rows["vector"][3] = 0
     kind = pa.list_(pa.float32(), 8)

@@ -139,7 +139,7 @@ def test_lance_says_what_to_install(tmp_path: Path) -> None:
 
 
 def test_lance_is_read(tmp_path: Path) -> None:
-    lance = pytest.importorskip("lance")
+    lance = pytest.importorskip("lance", reason="needs the extra lance")
     rows = toy(examples=3)
     table = pa.table({**rows, "vector": vector_column(rows["vector"], pa.list_(pa.float32(), 8))})
     lance.write_dataset(table, str(tmp_path / "v.lance"))
