@@ -19,9 +19,9 @@ import pyarrow.compute as pc
 from isoglot.benchmarks import RetrievalSet
 from isoglot.common.arrays import FloatArray, IntArray
 from isoglot.common.errors import InputError
+from isoglot.common.roles import Role
 from isoglot.common.text import comparable
 from isoglot.pairs import ParallelPairs
-from isoglot.pairs.parallel import Role
 from isoglot.pairs.texts import ArrowTexts, HashArray
 
 KINDS = ("equal", "near", "inside")

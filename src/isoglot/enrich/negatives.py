@@ -23,8 +23,8 @@ from sentence_transformers import SentenceTransformer
 from isoglot.common.atomic import write_whole
 from isoglot.common.errors import InputError
 from isoglot.common.progress import console, progress
+from isoglot.common.roles import Role
 from isoglot.models.embed import EmbeddingStore, embed
-from isoglot.models.encoders import Role
 from isoglot.models.similarity import Similarity, as_declared, prepare, score_block, score_pairs
 from isoglot.pairs import ParallelPairs
 from isoglot.pairs.duplicates import connected, key_numbers, near_key, passage_key, query_key, shared

@@ -21,13 +21,14 @@ from sentence_transformers import SentenceTransformer
 from isoglot.benchmarks.retrieval_set import RetrievalSet
 from isoglot.common.arrays import FloatArray, IntArray
 from isoglot.common.progress import progress
+from isoglot.common.roles import Role
 from isoglot.evaluation.agreement import Scores
 from isoglot.evaluation.alignment import alignment_summary
 from isoglot.evaluation.averages import TOP, depth_needed, look_up_pairs, summarise
 from isoglot.evaluation.ranking import PART_PASSAGES, Part, Ranks, rank_in_parts, rank_relevant, scores_of_pairs
 from isoglot.evaluation.results import SCHEMA, TOP_SCHEMA, Results, versions
 from isoglot.models.embed import EmbeddingStore, embed
-from isoglot.models.encoders import Role, own_name, role_prompt
+from isoglot.models.encoders import own_name, role_prompt
 from isoglot.models.fingerprint import fingerprint
 from isoglot.models.limits import token_limit
 from isoglot.models.similarity import Similarity, prepare, score_block

@@ -18,8 +18,9 @@ from sentence_transformers.sentence_transformer.modules import Dense, Normalize,
 from isoglot.benchmarks import RetrievalSet
 from isoglot.common.errors import InputError
 from isoglot.common.progress import progress
+from isoglot.common.roles import Role
 from isoglot.models.embed import EmbeddingStore, embed
-from isoglot.models.encoders import ANY_ROUTE, Role, rebuilt
+from isoglot.models.encoders import ANY_ROUTE, rebuilt
 from isoglot.models.limits import with_limit
 from isoglot.pairs import ParallelPairs
 from isoglot.vectors.remedies import (

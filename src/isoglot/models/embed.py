@@ -22,7 +22,8 @@ from transformers import PreTrainedTokenizerBase
 from isoglot.common.atomic import checksum, write_whole_folder
 from isoglot.common.cache import cache_folder
 from isoglot.common.errors import InputError
-from isoglot.models.encoders import TASKS, Role, has_routes, role_prompt, split_head, task_of
+from isoglot.common.roles import Role
+from isoglot.models.encoders import TASKS, has_routes, role_prompt, split_head, task_of
 from isoglot.models.fingerprint import fingerprint
 from isoglot.models.limits import token_limit, token_limits
 

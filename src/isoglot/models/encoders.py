@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from itertools import takewhile
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import urlsplit
 
 import torch
@@ -22,12 +22,11 @@ from sentence_transformers.util import load_file_path
 
 from isoglot.common.errors import InputError
 from isoglot.common.progress import console
+from isoglot.common.roles import Role
 from isoglot.models.builtin import BUILTIN_PREFIX, builtin_folder, quiet_transformers
 from isoglot.models.limits import set_token_limit
 from isoglot.models.mteb import MTEB_PREFIX, MtebReader, load_mteb_encoder
 from isoglot.models.saving import remember_tokenizers
-
-Role = Literal["query", "passage"]
 
 TASKS: dict[Role, str] = {"query": "query", "passage": "document"}
 """sentence-transformers' names for the roles, by which a model with routes chooses."""

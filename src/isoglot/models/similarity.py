@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch.nn.functional import normalize
 
-from isoglot.models.encoders import Role
+from isoglot.common.roles import Role
 
 FloatArray = npt.NDArray[np.float32]
 Similarity = Literal["cosine", "dot", "euclidean", "manhattan"]

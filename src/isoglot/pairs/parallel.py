@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +17,7 @@ from isoglot.batching.translations import Translations
 from isoglot.common.cache import cache_folder
 from isoglot.common.errors import InputError
 from isoglot.common.languages import normalize_language
+from isoglot.common.roles import Role
 from isoglot.pairs import duplicates
 from isoglot.pairs.description import Description, Tokenizer, length_quantiles
 from isoglot.pairs.joining import joined
@@ -24,8 +25,6 @@ from isoglot.pairs.numbers import first_places
 from isoglot.pairs.rows import TEXT_COLUMNS, Rows, by_example, patterns, repeated, rows_of_batches, selected
 from isoglot.pairs.schema import ROWS_AT_A_TIME, SCHEMA, Where, batches_of_rows, checked
 from isoglot.pairs.texts import ArrowTexts, BoolArray, IntArray, Source, hashes, kept, mapped_batches, texts_of
-
-Role = Literal["query", "passage"]
 
 _FORMAT = "1"  # of the files in the cache folder; part of their name
 _DESCRIBED_TEXTS = 20_000  # texts per role whose lengths stand for all

@@ -17,9 +17,9 @@ from transformers.integrations.integration_utils import (
 )
 
 from isoglot.common.errors import InputError
+from isoglot.common.roles import Role
 from isoglot.models.builtin import quiet_transformers
 from isoglot.models.embed import EmbeddingStore, embedding_store
-from isoglot.models.encoders import Role
 from isoglot.models.limits import with_limit
 from isoglot.training import processes
 from isoglot.training.config import TrainConfig

@@ -1,0 +1,80 @@
+"""Models as a search needs them: `TextEncoder` over a sentence-transformers model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Normalize
+from transformers import PreTrainedTokenizerBase
+
+from isoglot.common.roles import Role
+from isoglot.models.embed import EmbeddingStore, FloatArray, embed
+from isoglot.models.encoders import load_encoder, own_name, role_prompt
+from isoglot.models.fingerprint import fingerprint
+from isoglot.models.limits import token_limit
+from isoglot.runtime.encoder import TextEncoder
+from isoglot.vectors.provenance import Provenance
+
+
+def load_text_encoder(name: str | Path, *, bf16: bool = False, **options: Any) -> TextEncoder:
+    """Load what turns texts into vectors for an index or a search.
+
+    Args:
+        name: any model that `load_encoder` takes.
+        bf16: use bfloat16 arithmetic, where the processor has it.
+        options: as `load_encoder` takes them: token limit, prompts, device.
+
+    Raises:
+        InputError: as `load_encoder` does.
+    """
+    return ModelEncoder(load_encoder(name, **options), name=str(name), bf16=bf16)
+
+
+class ModelEncoder:
+    """A sentence-transformers model as a `TextEncoder`.
+
+    Args:
+        model: any that gives one vector per text.
+        name: what people call it; its own name where None.
+        bf16: use bfloat16 arithmetic, where the processor has it.
+        store: where vectors are kept and looked up; nowhere if None.
+    """
+
+    def __init__(
+        self,
+        model: SentenceTransformer,
+        *,
+        name: str | None = None,
+        bf16: bool = False,
+        store: EmbeddingStore | None = None,
+    ) -> None:
+        self.model, self.name, self.bf16, self.store = model, name or own_name(model), bf16, store
+        self.dimensions = int(model.get_embedding_dimension() or 0)
+        self.max_tokens = token_limit(model)
+
+    def provenance(self, role: Role) -> Provenance:
+        """All that the model's vectors depend on in a role."""
+        *_, last = self.model.children()
+        return Provenance(
+            model=self.name,
+            fingerprint=fingerprint(self.model),
+            prompt=role_prompt(self.model, role),
+            role=role,
+            max_tokens=self.max_tokens,
+            similarity=str(self.model.similarity_fn_name),
+            normalised=isinstance(last, Normalize) and self.model.truncate_dim is None,
+        )
+
+    def encode(self, texts: Sequence[str], role: Role) -> FloatArray:
+        """`(texts, dimensions)`, as `embed` gives them."""
+        return embed(self.model, texts, role, store=self.store, bf16=self.bf16)
+
+    def count_tokens(self, texts: Sequence[str], role: Role) -> list[int]:
+        """Tokens of each text with the role's prompt, before anything is cut; letters by four without a tokenizer."""
+        prompt, tokenizer = role_prompt(self.model, role), getattr(self.model, "tokenizer", None)
+        if not isinstance(tokenizer, PreTrainedTokenizerBase):
+            return [1 + len(prompt + text) // 4 for text in texts]
+        return [len(tokens) for tokens in tokenizer([prompt + text for text in texts], truncation=False)["input_ids"]]
