@@ -27,11 +27,12 @@ from isoglot.evaluation.alignment import alignment_summary
 from isoglot.evaluation.averages import TOP, depth_needed, look_up_pairs, summarise
 from isoglot.evaluation.ranking import PART_PASSAGES, Part, Ranks, rank_in_parts, rank_relevant, scores_of_pairs
 from isoglot.evaluation.results import SCHEMA, TOP_SCHEMA, Results, versions
-from isoglot.models.embed import EmbeddingStore, embed
+from isoglot.models.embed import embed
 from isoglot.models.encoders import own_name, role_prompt
 from isoglot.models.fingerprint import fingerprint
 from isoglot.models.limits import token_limit
 from isoglot.models.similarity import Similarity, prepare, score_block
+from isoglot.runtime.store import EmbeddingStore
 
 STREAM_ABOVE = 1_000_000  # passages above which vectors are not kept, but encoded and counted part by part
 SHOWN_EXAMPLES = 40  # examples whose first passages are kept with their texts, for people to look at

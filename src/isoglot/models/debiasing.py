@@ -19,10 +19,11 @@ from isoglot.benchmarks import RetrievalSet
 from isoglot.common.errors import InputError
 from isoglot.common.progress import progress
 from isoglot.common.roles import Role
-from isoglot.models.embed import EmbeddingStore, embed
+from isoglot.models.embed import embed
 from isoglot.models.encoders import ANY_ROUTE, rebuilt
 from isoglot.models.limits import with_limit
 from isoglot.pairs import ParallelPairs
+from isoglot.runtime.store import EmbeddingStore
 from isoglot.vectors.remedies import (
     DEFAULT_DIRECTIONS,
     AffineMap,
