@@ -14,7 +14,7 @@ class InputError(IsoglotError, ValueError):
 
 
 class TextsError(InputError):
-    """Texts that a model gives no vector for; all others have theirs.
+    """Texts that a model gives no vector for; others have theirs.
 
     Args:
         message: says why.

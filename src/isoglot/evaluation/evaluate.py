@@ -20,6 +20,7 @@ from sentence_transformers import SentenceTransformer
 
 from isoglot.benchmarks.retrieval_set import RetrievalSet
 from isoglot.common.arrays import FloatArray, IntArray
+from isoglot.common.errors import TextsError
 from isoglot.common.progress import progress
 from isoglot.common.roles import Role
 from isoglot.evaluation.agreement import Scores
@@ -296,19 +297,26 @@ def _encoder(
 ) -> Callable[..., FloatArray]:
     """A function that encodes queries or passages of the set by their numbers, into a part of the store if named."""
     tags = np.array(data.languages)
-    sides = {"query": (data.query_texts, data.query_language), "passage": (data.passage_texts, data.passage_language)}
+    sides = {
+        "query": (data.query_texts, data.query_language, data.query_ids),
+        "passage": (data.passage_texts, data.passage_language, data.passage_ids),
+    }
 
     def encode(role: Role, rows: IntArray, on_progress: Callable[[int], None], part: str | None = None) -> FloatArray:
-        texts, language = sides[role]
-        return embed(
-            model,
-            [texts[n] for n in rows.tolist()],
-            role,
-            tasks=tags[language[rows]].tolist(),
-            store=store if store is None or part is None else store.part(part),
-            batch_size=batch_size,
-            bf16=bf16,
-            on_progress=on_progress,
-        )
+        texts, language, ids = sides[role]
+        try:
+            return embed(
+                model,
+                [texts[n] for n in rows.tolist()],
+                role,
+                tasks=tags[language[rows]].tolist(),
+                store=store if store is None or part is None else store.part(part),
+                batch_size=batch_size,
+                bf16=bf16,
+                on_progress=on_progress,
+            )
+        except TextsError as error:
+            error.name({texts[n]: f"{ids[n]} ({tags[language[n]]})" for n in rows.tolist()})
+            raise
 
     return encode

@@ -104,13 +104,14 @@ class ApiClient:
             The places of some texts and their vectors, after each answer.
 
         Raises:
-            TextsError: at the end, if the server gives no vector for some texts.
+            TextsError: at the end, or when they are `most_bad`, if the server gives no vector for some texts.
             InputError: if it cannot be asked, or answers something else.
         """
         rest, bad = range(len(texts)), dict[int, str]()
         while rest and len(bad) < most_bad:
             batch, rest = rest[: self.size], rest[self.size :]
-            for rows, answer in self._answers(batch, [prompt + texts[row] for row in batch], fields or {}, bad):
+            sent = [prompt + texts[row] for row in batch]
+            for rows, answer in self._answers(batch, sent, fields or {}, bad, most_bad):
                 good = {row: vector for row, vector in zip(rows, answer.vectors, strict=True) if vector is not None}
                 bad |= dict.fromkeys(set(rows) - set(good), "what came is no vector of finite numbers, some not zero")
                 if good:
@@ -122,11 +123,11 @@ class ApiClient:
             raise TextsError(message, [texts[row] for row in bad])
 
     def _answers(
-        self, batch: range, texts: list[str], fields: Mapping[str, str], bad: dict[int, str]
+        self, batch: range, texts: list[str], fields: Mapping[str, str], bad: dict[int, str], most_bad: int
     ) -> Iterator[tuple[range, Answer]]:
         """The answers for a batch, in as many parts as it takes; texts that are refused alone are added to the bad."""
         size, parts = self.size, deque([batch])
-        while parts:
+        while parts and len(bad) < most_bad:
             rows = parts.popleft()
             if len(rows) > self.size:
                 parts.appendleft(rows[self.size :])
@@ -216,7 +217,7 @@ class ApiClient:
         if response.has_redirect_location:
             where = response.headers["location"].partition("?")[0].replace(self._key or "\0", "...")
             raise self._error(
-                f"{why}: it redirects to {where}; give that address if it is right, for the key goes to one"
+                f"{why}: it redirects to {where}; give that address if it is right, for a key is sent to no other"
             )
         if status not in _MAY_PASS and status < 500:
             raise self._error(f"{why}; {_ADVICE.get(status, 'is it a server of /v1/embeddings?')}")
