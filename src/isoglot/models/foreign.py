@@ -82,6 +82,7 @@ class ForeignReader(InputModule):
 
     @max_seq_length.setter
     def max_seq_length(self, value: int) -> None:
+        """Refuse: what reads the texts is not here."""
         raise InputError(f"max_tokens: the token limit of {self.encoder.name} cannot be set from here")
 
     def get_embedding_dimension(self) -> int:
