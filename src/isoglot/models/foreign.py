@@ -44,7 +44,9 @@ class ForeignReader(InputModule):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ForeignReader:
         """A module of its own over the same encoder, which may hold a connection."""
-        return type(self)(self.encoder)
+        copy = type(self)(self.encoder)
+        copy.fingerprint = self.fingerprint
+        return copy
 
     def preprocess(self, inputs: list[str], prompt: str | None = None, **_: Any) -> dict[str, Any]:
         """Keep the texts; prompts are the encoder's business."""
