@@ -21,6 +21,11 @@ from .common.errors import MissingExtraError as MissingExtraError
 from .common.errors import TextsError as TextsError
 from .common.languages import language_name as language_name
 from .common.languages import normalize_language as normalize_language
+from .encoding.corpus import Corpus as Corpus
+from .encoding.corpus import open_corpus as open_corpus
+from .encoding.encode import Encoded as Encoded
+from .encoding.encode import encode_corpus as encode_corpus
+from .encoding.local import LocalEngine as LocalEngine
 from .enrich.negatives import mine_negatives as mine_negatives
 from .enrich.translation.engines import Engine as Engine
 from .enrich.translation.engines import load_engine as load_engine
