@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from embeddings_server import Server, running
 
+from embeddings_server import Open, Server, running
 from isoglot.runtime.api import ApiEncoder
 from isoglot.runtime.api_settings import API_KEY_VARIABLE, ApiOptions
 from isoglot.runtime.store import EmbeddingStore
-
-Open = Callable[..., ApiEncoder]
 
 
 @pytest.fixture(autouse=True)

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from embeddings_server import DIMENSIONS, Server, but_for_probes, good, vector_of
 
-from conftest import Open
+from embeddings_server import DIMENSIONS, Open, Server, but_for_probes, good, vector_of
 from isoglot.common.errors import InputError, TextsError
 from isoglot.runtime.api_settings import ApiOptions
 from isoglot.vectors.probes import PROBES, probe_fingerprint, same_weights

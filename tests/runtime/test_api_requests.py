@@ -14,11 +14,10 @@ from unittest.mock import patch
 import httpx2
 import numpy as np
 import pytest
-from embeddings_server import Answer, Day, Server, but_for_probes, good, running, vector_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conftest import Open
+from embeddings_server import Answer, Day, Open, Server, but_for_probes, good, running, vector_of
 from isoglot.common.errors import InputError, TextsError
 from isoglot.runtime.api_requests import ApiClient
 from isoglot.runtime.api_settings import API_KEY_VARIABLE, ApiOptions, parse_name

