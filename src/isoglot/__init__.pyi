@@ -26,6 +26,7 @@ from .encoding.corpus import open_corpus as open_corpus
 from .encoding.encode import Encoded as Encoded
 from .encoding.encode import encode_corpus as encode_corpus
 from .encoding.local import LocalEngine as LocalEngine
+from .encoding.ray import RayEngine as RayEngine
 from .enrich.negatives import mine_negatives as mine_negatives
 from .enrich.translation.engines import Engine as Engine
 from .enrich.translation.engines import load_engine as load_engine
