@@ -31,7 +31,7 @@ from isoglot.common.arrays import FloatArray, IntArray
 from isoglot.common.atomic import lock, write_whole
 from isoglot.common.errors import InputError
 from isoglot.pairs.texts import hashes
-from isoglot.search.segments import Block, read_segment
+from isoglot.search.segments import Block, read_segment, schema
 from isoglot.vectors.columns import row_keys
 from isoglot.vectors.maps import VectorMap, load_map
 from isoglot.vectors.provenance import Provenance, read_manifest, write_manifest
@@ -143,7 +143,7 @@ class Store:
     def column(self, name: str) -> pa.Array:
         """`(rows,)`; a column of the live rows, not the vectors."""
         parts = [_live(block, block.batch[name]) for block in self.blocks]
-        return pa.concat_arrays(parts) if parts else pa.nulls(0, pa.large_string())
+        return pa.concat_arrays([pa.nulls(0, schema(1).field(name).type), *parts])
 
     def keys(self) -> pa.Array:
         """`(rows,)`; the keys of the live rows: id and language."""
@@ -200,6 +200,7 @@ def changing(folder: Path) -> Iterator[None]:
     Raises:
         InputError: if another process is at it.
     """
+    State.read(folder)  # before a folder is made where something else is
     folder.mkdir(parents=True, exist_ok=True)
     held = os.open(folder, os.O_RDONLY)
     try:
@@ -209,6 +210,8 @@ def changing(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(held)
+        if not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def new_name() -> str:
