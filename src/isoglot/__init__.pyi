@@ -73,6 +73,15 @@ from .runtime.encoder import TextEncoder as TextEncoder
 from .runtime.loading import open_encoder as open_encoder
 from .runtime.store import EmbeddingStore as EmbeddingStore
 from .runtime.universal import UniversalEncoder as UniversalEncoder
+from .search.building import Indexed as Indexed
+from .search.building import build_index as build_index
+from .search.building import delete_rows as delete_rows
+from .search.hits import Hit as Hit
+from .search.hits import Hits as Hits
+from .search.mixing import Mix as Mix
+from .search.mixing import load_mix as load_mix
+from .search.opening import open_index as open_index
+from .search.searcher import Searcher as Searcher
 from .sources import load_pairs as load_pairs
 from .sources.registry import Source as Source
 from .statistics.comparison import Comparison as Comparison
