@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize
 from transformers import PreTrainedTokenizerBase
@@ -77,6 +79,14 @@ class ModelEncoder:
     def encode(self, texts: Sequence[str], role: Role) -> FloatArray:
         """`(texts, dimensions)`, as `embed` gives them."""
         return embed(self.model, texts, role, store=self.store, bf16=self.bf16)
+
+    def replicas(self) -> list[ModelEncoder]:
+        """An encoder for each GPU, where the model stands on one; else this one alone."""
+        if self.model.device.type != "cuda":
+            return [self]
+        others = [n for n in range(torch.cuda.device_count()) if n != (self.model.device.index or 0)]
+        models = [deepcopy(self.model).to(f"cuda:{n}") for n in others]
+        return [self, *(ModelEncoder(model, name=self.name, bf16=self.bf16, store=self.store) for model in models)]
 
     def count_tokens(self, texts: Sequence[str], role: Role) -> list[int]:
         """Tokens of each text with the role's prompt, before anything is cut; letters by four without a tokenizer."""
