@@ -36,6 +36,11 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         yield server
 
 
+def swapped(body: dict[str, Any]) -> Any:
+    """Another model under the same name."""
+    return good(body, data=[{"index": n, "embedding": vector_of(text, "x")} for n, text in enumerate(body["input"])])
+
+
 def test_a_local_model_behind_the_protocol_is_measured_as_itself(
     tiny_encoder: SentenceTransformer, pairs: ParallelPairs
 ) -> None:
@@ -68,9 +73,7 @@ def test_a_model_behind_an_api_is_audited_and_debiased_and_asked_once_for_each_t
     assert server.requests[-1]["input"] == ["Q: rot gruen", "Q: ein rotes Haus"]  # the copies are kept, too
     with pytest.raises(InputError, match="prompts of its own"):
         load_encoder(tmp_path / "fair", trust_remote_code=True, query_prompt="q")
-    server.always = lambda body: good(
-        body, data=[{"index": n, "embedding": vector_of(text, "other")} for n, text in enumerate(body["input"])]
-    )
+    server.always = swapped
     with pytest.raises(InputError, match=r"gives other vectors than when this was made"):
         load_encoder(tmp_path / "fair", trust_remote_code=True)
 
@@ -132,6 +135,26 @@ def test_the_command_line_names_texts_by_id_and_language(
     model = json.loads((tmp_path / "out" / "results.json").read_text())["model"] if command == "audit" else None
     assert model is None or model["name"] == server.name
     assert command == "audit" or (tmp_path / "out" / FOREIGN_FILE).exists()
+
+
+def test_a_corpus_is_indexed_and_searched_by_a_model_behind_an_api(
+    server: Server,
+    pairs_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ["--api", "batch_size=50", "--query-prompt", "Q: "]
+    assert run(monkeypatch, "index", pairs_file, "--model", server.name, "--out", tmp_path / "i", *words) == 0
+    asked = len(server.asked())
+    assert run(monkeypatch, "index", pairs_file, "--model", server.name, "--out", tmp_path / "i", *words) == 0
+    assert len(server.asked()) == asked
+    capsys.readouterr()
+    assert run(monkeypatch, "search", tmp_path / "i", "a question", "--json", *words) == 0
+    assert server.asked()[asked:] == ["Q: a question"]
+    server.always = swapped
+    assert run(monkeypatch, "search", tmp_path / "i", "a question", *words) == 2
+    assert "was made with other weights" in capsys.readouterr().err
 
 
 def test_a_dead_server_is_one_line(monkeypatch: pytest.MonkeyPatch, pairs_file: Path, capfd: Any) -> None:
