@@ -13,11 +13,13 @@ from sentence_transformers.sentence_transformer.modules import Normalize
 from transformers import PreTrainedTokenizerBase
 
 from isoglot.common.roles import Role
-from isoglot.models.embed import EmbeddingStore, FloatArray, embed
+from isoglot.models.embed import embed
 from isoglot.models.encoders import load_encoder, own_name, role_prompt
 from isoglot.models.fingerprint import fingerprint
 from isoglot.models.limits import token_limit
 from isoglot.runtime.encoder import TextEncoder
+from isoglot.runtime.loading import open_encoder
+from isoglot.runtime.store import EmbeddingStore, FloatArray
 from isoglot.vectors.provenance import Provenance
 
 
@@ -27,11 +29,15 @@ def load_text_encoder(name: str | Path, *, bf16: bool = False, **options: Any) -
     Args:
         name: any model that `load_encoder` takes.
         bf16: use bfloat16 arithmetic, where the processor has it.
-        options: as `load_encoder` takes them: token limit, prompts, device.
+        options: as `load_encoder` takes them: token limit, prompts, device, how a server is asked.
 
     Raises:
         InputError: as `load_encoder` does.
     """
+    if options.get("max_tokens") is None:
+        opening = {key: options[key] for key in ("query_prompt", "passage_prompt", "api") if key in options}
+        if (encoder := open_encoder(str(name), **opening)) is not None:
+            return encoder
     return ModelEncoder(load_encoder(name, **options), name=str(name), bf16=bf16)
 
 
