@@ -69,7 +69,8 @@ class QdrantIndex:
         with self._told():
             found = self._client.retrieve(self._name, [int(n) for n in numbers], with_payload=False, with_vectors=True)
         by_number = {point.id: point.vector for point in found}
-        return np.array([by_number[int(number)] for number in numbers], np.float32).reshape(len(numbers), -1)
+        dimensions = self.state.dimensions if self.state else 0
+        return np.array([by_number[int(n)] for n in numbers], np.float32).reshape(len(numbers), dimensions)
 
     def translations(self, groups: Sequence[str]) -> IntArray:
         """As `Store.translations`."""
