@@ -131,6 +131,7 @@ def test_extras_that_are_missing_are_named(tmp_path, corpus, monkeypatch):
         monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(MissingExtraError, match=r"isoglot\[edge\]"):
         build_index(corpus, ToyEncoder(), tmp_path / "edge", engine="edge")
+    assert not (tmp_path / "edge").exists()
     with pytest.raises(MissingExtraError, match=r"isoglot\[qdrant\]"):
         open_index(URL)
 
