@@ -18,6 +18,7 @@ from .benchmarks.retrieval_set import RetrievalSet as RetrievalSet
 from .common.errors import InputError as InputError
 from .common.errors import IsoglotError as IsoglotError
 from .common.errors import MissingExtraError as MissingExtraError
+from .common.errors import TextsError as TextsError
 from .common.languages import language_name as language_name
 from .common.languages import normalize_language as normalize_language
 from .encoding.corpus import Corpus as Corpus
@@ -25,6 +26,7 @@ from .encoding.corpus import open_corpus as open_corpus
 from .encoding.encode import Encoded as Encoded
 from .encoding.encode import encode_corpus as encode_corpus
 from .encoding.local import LocalEngine as LocalEngine
+from .encoding.ray import RayEngine as RayEngine
 from .enrich.negatives import mine_negatives as mine_negatives
 from .enrich.translation.engines import Engine as Engine
 from .enrich.translation.engines import load_engine as load_engine
@@ -46,12 +48,12 @@ from .models.debiasing import debias as debias
 from .models.debiasing import passages_of as passages_of
 from .models.debiasing import with_debias_of as with_debias_of
 from .models.debiasing import without_debias as without_debias
-from .models.embed import EmbeddingStore as EmbeddingStore
 from .models.embed import embed as embed
 from .models.encoders import load_encoder as load_encoder
 from .models.encoders import role_prompt as role_prompt
 from .models.encoders import split_head as split_head
 from .models.fingerprint import fingerprint as fingerprint
+from .models.foreign import wrap_text_encoder as wrap_text_encoder
 from .models.merging import MergeReport as MergeReport
 from .models.merging import merge as merge
 from .models.saving import save_model as save_model
@@ -65,6 +67,12 @@ from .pairs.files import write_pairs as write_pairs
 from .pairs.parallel import ParallelPairs as ParallelPairs
 from .report import html_report as html_report
 from .report import save_report as save_report
+from .runtime.api import ApiEncoder as ApiEncoder
+from .runtime.api_settings import ApiOptions as ApiOptions
+from .runtime.encoder import TextEncoder as TextEncoder
+from .runtime.loading import open_encoder as open_encoder
+from .runtime.store import EmbeddingStore as EmbeddingStore
+from .runtime.universal import UniversalEncoder as UniversalEncoder
 from .search.building import Indexed as Indexed
 from .search.building import build_index as build_index
 from .search.building import delete_rows as delete_rows

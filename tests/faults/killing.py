@@ -38,6 +38,8 @@ _CONTEXT.set_forkserver_preload(
             "isoglot.evaluation.evaluate",
             "isoglot.enrich.negatives",
             "isoglot.models.debiasing",
+            "isoglot.models.text_encoder",
+            "isoglot.encoding.encode",
         ),
         *("isoglot.enrich.translation.http_engine", "isoglot.report", "isoglot.evaluation.trec", "pytest"),
     ]
@@ -53,7 +55,7 @@ class Job:
     Attributes:
         folder: the working folder; cache and temporary files are in it too.
         words: after `isoglot`.
-        values: names such as `isoglot.models.embed._SHARD_TEXTS` and what to set them to.
+        values: names such as `isoglot.runtime.store.SHARD_TEXTS` and what to set them to.
         slowed: names of functions and the seconds that each call takes longer.
         file_limit: bytes to which a file may grow.
     """
