@@ -44,7 +44,7 @@ def refuse_others(where: object, made: Provenance, given: Provenance, fields: Se
             shown = (f"{each:.12}" if name == "fingerprint" else repr(each) for each in (one, other))
             own, new = (f"{model} ({value})" for model, value in zip(models, shown, strict=True))
             raise InputError(
-                f"{where}: this index was made with {_NAMES[name]}: {own}, and this is {new}; use what it was made "
+                f"{where}: was made with {_NAMES[name]}: {own}, and this is {new}; use what it was made "
                 "with, or index into a new folder"
             )
 
