@@ -1,147 +1,18 @@
-"""A server in a thread, over the tiny encoder and a small corpus, and a client of the standard library."""
+"""A server for all tests of serving."""
 
 from __future__ import annotations
 
-import http.client
-import json
-import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 
 pytest.importorskip("uvicorn", reason="serving needs an extra")
 
+from service import Client, SmallSearcher, serving
+
 from isoglot.models.text_encoder import load_text_encoder
 from isoglot.runtime.encoder import TextEncoder
-from isoglot.serving.app import build_app
-from isoglot.serving.limits import Limits
-from isoglot.serving.server import _listen, server_of
-
-KEY = "a-key-of-some-letters"
-
-
-@dataclass(frozen=True)
-class Hit:
-    id: str
-    group: str | None
-    language: str | None
-    score: float
-    text: str | None
-    fields: dict[str, Any] = field(default_factory=dict)
-    translations: tuple[Hit, ...] = ()
-
-
-@dataclass(frozen=True)
-class Hits:
-    hits: tuple[Hit, ...]
-    note: str | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-
-TEXTS = {
-    "en": ["red house by the river", "<script>alert(1)</script> green tree", "white bird in winter"],
-    "de": ["rotes haus am fluss", "grüner baum im sommer"],
-    "he": ["בית אדום ליד הנהר (1923)"],
-    "ja": ["川のそばの赤い家"],
-    None: ["..."],
-}
-
-
-class SmallSearcher:
-    def __init__(self, encoder: TextEncoder) -> None:
-        self.encoder = encoder
-        self.rows = [(language, text) for language, texts in TEXTS.items() for text in texts]
-        self.vectors = encoder.encode([text for _, text in self.rows], "passage")
-        self.languages = {language: len(texts) for language, texts in TEXTS.items() if language}
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def mapped(self, vectors, language=None):
-        return vectors
-
-    def search_vectors(self, vectors, *, limit, languages, language, mix, prefer_own_language, collapse):
-        found = []
-        for vector in vectors:
-            scores = self.vectors @ vector
-            rows = [row for row in np.argsort(-scores) if not languages or self.rows[row][0] in languages]
-            hits = [Hit(str(row), None, *self.rows[row][:1], float(scores[row]), self.rows[row][1]) for row in rows]
-            found.append(Hits(tuple(hits[:limit]), "there are no more rows" if limit > len(hits) else None))
-        return found
-
-
-@dataclass(frozen=True)
-class Answer:
-    status: int
-    headers: http.client.HTTPMessage
-    body: bytes
-
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-
-@dataclass(frozen=True)
-class Client:
-    port: int
-    key: str | None = None
-
-    def send(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        own = {"Authorization": f"Bearer {self.key}"} if self.key else {}
-        own |= {"Content-Type": "application/json"} if body is not None else {}
-        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
-        connection.request(method, path, data, {**own, **(headers or {})})
-        answer = connection.getresponse()
-        try:
-            return Answer(answer.status, answer.headers, answer.read())
-        finally:
-            connection.close()
-
-    def get(self, path: str, **headers: str) -> Answer:
-        return self.send("GET", path, headers=headers)
-
-    def embed(self, given: Any, **fields: Any) -> Answer:
-        return self.send("POST", "/v1/embeddings", {"input": given, **fields})
-
-    def search(self, query: Any, **fields: Any) -> Answer:
-        return self.send("POST", "/search", {"query": query, **fields})
-
-    def metric(self, line: str) -> float:
-        (value,) = [
-            each.rpartition(" ")[2]
-            for each in self.get("/metrics").body.decode().splitlines()
-            if each.startswith(line + " ")
-        ]
-        return float(value)
-
-    def with_key(self, key: str | None) -> Client:
-        return replace(self, key=key)
-
-
-@contextmanager
-def serving(
-    encoder: TextEncoder, searcher: Any = None, limits: Limits | None = None, **options: Any
-) -> Iterator[Client]:
-    limits = limits or Limits()
-    server = server_of(build_app(encoder, searcher, limits=limits, **options), limits)
-    with _listen("127.0.0.1", 0) as listening:
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-        thread.start()
-        while not server.started:
-            time.sleep(0.01)
-        try:
-            yield Client(listening.getsockname()[1])
-        finally:
-            server.should_exit = True
-            thread.join(10)
 
 
 @pytest.fixture(scope="session")

@@ -40,6 +40,7 @@ class _Job:
     estimates: list[int]
     done: asyncio.Future[Encoded]
     taken: int = 0
+    left: bool = False
     vectors: list[FloatArray] = field(default_factory=list)
     tokens: list[int] = field(default_factory=list)
 
@@ -110,9 +111,11 @@ class EncodingQueue:
         return min(tokens, self.encoder.max_tokens or tokens)
 
     def _leave(self, job: _Job) -> None:
-        if job in self._jobs:
-            self._jobs.remove(job)
+        if not job.left:
+            job.left = True
             self.waiting -= job.waiting
+            if job in self._jobs:
+                self._jobs.remove(job)
 
     async def _take_turns(self) -> None:
         while self._jobs:
@@ -125,10 +128,12 @@ class EncodingQueue:
                 await self._encode(batch)
             finally:
                 self.in_flight -= tokens
+            # What came meanwhile goes first.
+            self._jobs.extend(piece.job for piece in batch if piece.job.waiting and not piece.job.left)
             self._speed += 0.2 * (tokens / max(time.monotonic() - began, 1e-3) - self._speed)
 
     def _next_batch(self) -> list[_Piece]:
-        """Texts of the first job and of others in its role; a job with more texts goes to the end of the line."""
+        """Texts of the first job and of others in its role, which leave the line."""
         batch: list[_Piece] = []
         room, role = self._batch_tokens, self._jobs[0].role
         for job in [job for job in self._jobs if job.role == role]:
@@ -144,8 +149,6 @@ class EncodingQueue:
             batch.append(_Piece(job, job.texts[start : job.taken], size))
             room -= size
             self._jobs.remove(job)
-            if job.taken < len(job.texts):
-                self._jobs.append(job)
         return batch
 
     async def _encode(self, batch: list[_Piece]) -> None:

@@ -96,4 +96,4 @@ class LanguageMix:
         }
 
     def _mixes(self) -> list[str]:
-        return sorted({each.mix for each in self._shown})
+        return sorted({each.mix for each in self._shown}, key=lambda mix: (mix != "none", mix))

@@ -61,7 +61,7 @@ def serve(
         raise InputError(f"--host {host}: others can reach it, so it wants a key; write one to a file for --key-file")
     keys = read_keys(key_file) if key_file else []
     app = build_app(encoder, searcher, name=name, keys=keys, hosts={host, *allow_hosts}, limits=limits)
-    with _listen(host, port) as listening:
+    with listen(host, port) as listening:
         bound, port = listening.getsockname()[:2]
         if on_start:
             on_start(f"http://[{bound}]:{port}/" if ":" in bound else f"http://{bound}:{port}/")
@@ -75,7 +75,12 @@ def _is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """A socket on an address; port 0 is any that is free.
+
+    Raises:
+        InputError: if it cannot be had.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=2048)

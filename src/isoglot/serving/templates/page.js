@@ -25,6 +25,7 @@ function nameOf(language) {
 }
 
 function coloured(element, language) {
+  element.classList.toggle("none", language === NO_LANGUAGE);
   element.style.setProperty("--hue", hues[language] ?? 0);
   return element;
 }
@@ -55,9 +56,10 @@ function say(text, wrong = false) {
 
 // --- hits
 
+// Always in the order of the corpus, so that bars compare.
 function bar(shares) {
   const whole = make("div", { className: "bar", role: "img" });
-  const parts = Object.entries(shares);
+  const parts = Object.keys(hues).filter((language) => shares[language]).map((language) => [language, shares[language]]);
   for (const [language, share] of parts) {
     const part = make("span", { className: "language", textContent: share > 0.07 ? language : "" });
     part.title = `${nameOf(language)} ${(100 * share).toFixed(1)} %`;
@@ -174,16 +176,17 @@ async function refresh() {
   const title = (mix) => byId("mixes").querySelector(`[value="${CSS.escape(mix)}"]`)?.parentElement.textContent.trim() ?? mix;
   for (const [mix, { questions, shown, bias }] of Object.entries(mixes)) {
     const figure = bias === null ? "" : `, bias ${bias.toFixed(2)}`;
-    panel.push(row(`${title(mix)}: ${questions} questions${figure}`, shown));
+    panel.push(row(`${title(mix)}: ${questions} ${questions === 1 ? "question" : "questions"}${figure}`, shown));
   }
   byId("panel").replaceChildren(...panel);
 }
 
 function prepare(rows, corpus) {
-  const languages = Object.keys(corpus);
+  const languages = Object.keys(corpus).filter((language) => language !== NO_LANGUAGE);
   hues = Object.fromEntries(languages.map((language, n) => [language, Math.round((n * 137.5 + 210) % 360)]));
+  if (NO_LANGUAGE in corpus) hues[NO_LANGUAGE] = 0;
   byId("corpus").textContent = `${rows.toLocaleString("en")} texts in ${languages.length} languages`;
-  for (const language of languages.filter((each) => each !== NO_LANGUAGE)) {
+  for (const language of languages) {
     const box = make("input", { type: "checkbox", value: language, ariaLabel: nameOf(language) });
     byId("languages").append(coloured(make("label", { className: "chip language", title: nameOf(language) }, box, language), language));
     byId("reader").append(make("option", { value: language, textContent: nameOf(language) }));
