@@ -67,12 +67,15 @@ class Page:
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
 
-    def visit(self, address: str, width: int = 1280, height: int = 900) -> None:
+    def visit(self, address: str, width: int = 1280, height: int = 900, wait: bool = True) -> None:
         phone = width < 600
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=phone)
         self.call("Page.navigate", url="about:blank")
         self.call("Page.navigate", url=address)
-        self.wait("document.readyState === 'complete' && document.querySelector('#corpus')?.textContent.trim() !== ''")
+        if wait:
+            self.wait(
+                "document.readyState === 'complete' && document.querySelector('#corpus')?.textContent.trim() !== ''"
+            )
 
     def wait(self, condition: str, seconds: float = 20) -> None:
         end = time.monotonic() + seconds

@@ -218,7 +218,7 @@ def test_the_connection_goes_on_after_a_refused_body_that_was_sent(client: Clien
         b"Content-Length: -13\r\n\r\n{}",
         b"Content-Length: 13\r\nContent-Length: 5\r\n\r\n{}",
         b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}",
-        b"X-Long: " + b"a" * 70_000 + b"\r\n\r\n",
+        b"X-Long: " + b"a" * 140_000 + b"\r\n\r\n",
         b"Host: localhost\r\n\r\n",
     ],
     ids=["negative", "two lengths", "no chunk", "long header", "two hosts"],
