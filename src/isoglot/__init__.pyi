@@ -20,6 +20,11 @@ from .common.errors import IsoglotError as IsoglotError
 from .common.errors import MissingExtraError as MissingExtraError
 from .common.languages import language_name as language_name
 from .common.languages import normalize_language as normalize_language
+from .encoding.corpus import Corpus as Corpus
+from .encoding.corpus import open_corpus as open_corpus
+from .encoding.encode import Encoded as Encoded
+from .encoding.encode import encode_corpus as encode_corpus
+from .encoding.local import LocalEngine as LocalEngine
 from .enrich.negatives import mine_negatives as mine_negatives
 from .enrich.translation.engines import Engine as Engine
 from .enrich.translation.engines import load_engine as load_engine
@@ -50,6 +55,7 @@ from .models.fingerprint import fingerprint as fingerprint
 from .models.merging import MergeReport as MergeReport
 from .models.merging import merge as merge
 from .models.saving import save_model as save_model
+from .models.text_encoder import load_text_encoder as load_text_encoder
 from .models.trimming import TrimReport as TrimReport
 from .models.trimming import trim as trim
 from .pairs.description import Description as Description

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,6 +18,9 @@ from isoglot.common.progress import out, show_table
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+
+    from isoglot.runtime.encoder import TextEncoder
+    from isoglot.vectors.columns import Columns
 
 
 def _not_there(folder: Path) -> Path:
@@ -63,6 +66,10 @@ class Encoding:
         """The model, as the options describe it."""
         return isoglot.load_encoder(model, **{name: value for name, value in asdict(self).items() if name != "bf16"})
 
+    def load_text_encoder(self, model: str) -> TextEncoder:
+        """The same for an index or a search."""
+        return isoglot.load_text_encoder(model, **asdict(self))
+
 
 @dataclass(frozen=True)
 class VectorFiles:
@@ -79,10 +86,38 @@ class VectorFiles:
 
     def settings(self) -> dict[str, Any]:
         """The options as the library takes them."""
-        from isoglot.vectors.columns import Columns
+        return {"columns": _columns(asdict(self)), "skip_bad": self.skip_bad}
 
-        names = {name.removesuffix("_column"): value for name, value in asdict(self).items() if name != "skip_bad"}
-        return {"columns": Columns(**names), "skip_bad": self.skip_bad}
+
+@dataclass(frozen=True)
+class CorpusFiles:
+    """A corpus: the options that `reads_corpus` gives a command."""
+
+    id_column: Annotated[str | None, typer.Option(help="Name of the ids' column, where it is not a usual one")] = None
+    group_column: Annotated[
+        str | None, typer.Option(help="The same of what translations share; the ids' again if it is they")
+    ] = None
+    text_column: Annotated[str | None, typer.Option(help="The same of the texts")] = None
+    language_column: Annotated[str | None, typer.Option(help="The same of the languages")] = None
+    language: Annotated[str | None, typer.Option(help="The language of all rows, if no column says")] = None
+    identify_languages: Annotated[
+        bool, typer.Option("--identify-languages", help="Find out the languages that are missing")
+    ] = False
+    skip_bad: Annotated[Path | None, typer.Option(help="Leave bad rows out, into this file; else they are refused")] = (
+        None
+    )
+
+    def settings(self) -> dict[str, Any]:
+        """The options as the library takes them."""
+        said = asdict(self)
+        return {"columns": _columns(said), **{name: value for name, value in said.items() if "_column" not in name}}
+
+
+def _columns(said: Mapping[str, Any]) -> Columns:
+    """The columns that options name."""
+    from isoglot.vectors.columns import Columns
+
+    return Columns(**{name.removesuffix("_column"): value for name, value in said.items() if name.endswith("_column")})
 
 
 def encodes(command: Callable[..., None]) -> Callable[..., None]:
@@ -93,6 +128,11 @@ def encodes(command: Callable[..., None]) -> Callable[..., None]:
 def reads_vectors(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options of `VectorFiles`; it takes them together, as its argument `files`."""
     return _with_options(command, "files", VectorFiles)
+
+
+def reads_corpus(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of `CorpusFiles`; it takes them together, as its argument `files`."""
+    return _with_options(command, "files", CorpusFiles)
 
 
 def _with_options(command: Callable[..., None], argument: str, kind: type[Any]) -> Callable[..., None]:

@@ -115,6 +115,16 @@ def lock(descriptor: int) -> bool | None:
 
 
 @contextmanager
+def held(folder: Path) -> Iterator[bool]:
+    """Keep the lock of a folder while the block runs; False is given if another process has it."""
+    descriptor = _open(folder)
+    try:
+        yield descriptor is None or lock(descriptor) is not False
+    finally:
+        _close(descriptor)
+
+
+@contextmanager
 def _sibling(target: Path, make: Callable[[Path], None]) -> Iterator[Path]:
     """A new hidden file or folder beside `target`, locked while the block runs and gone if it fails."""
     target.parent.mkdir(parents=True, exist_ok=True)

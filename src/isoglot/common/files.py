@@ -1,7 +1,8 @@
 """Files of lines, read one record at a time with its place, so that a file larger than memory can pass through.
 
-Text is UTF-8, with or without a byte order mark, perhaps gzipped. What is wrong raises an `InputError` that names the
-file and the line; `on_read` is called now and then with the number of bytes of the file just passed.
+Text is UTF-8, with or without a byte order mark, perhaps packed by gzip or zstd, in one piece or in several. What is
+wrong raises an `InputError` that names the file and the line; `on_read` is called now and then with the number of bytes
+of the file just passed.
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ from __future__ import annotations
 import csv
 import gzip
 import hashlib
+import io
 import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,6 +26,8 @@ from isoglot.common.errors import InputError
 from isoglot.common.languages import is_language, normalize_language
 
 Row = dict[str, Any]
+PACKED = (".gz", ".zst")
+"""What names of files end in that are unpacked as they are read."""
 
 _LINES_BETWEEN_REPORTS = 1 << 12
 _CELL_LIMIT = 1 << 24  # characters of one cell; the csv module's own limit is less than a long passage
@@ -35,7 +39,7 @@ def read_lines(path: Path, on_read: Callable[[int], None] | None = None) -> Iter
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     number = seen = 0
-    with path.open("rb") as raw, nullcontext(raw) if path.suffix != ".gz" else gzip.open(raw) as file:
+    with path.open("rb") as raw, _unpacked(path, raw) as file:
         try:
             for number, line in enumerate(file, start=1):
                 if on_read and number % _LINES_BETWEEN_REPORTS == 0:
@@ -178,6 +182,15 @@ def texts_by_id(rows: Iterable[tuple[str, str, str]], what: str) -> dict[str, st
         if found.setdefault(key, text) != text:
             raise InputError(f"{where}: the {what} id {key!r} has another text already; ids must be unique")
     return found
+
+
+def _unpacked(path: Path, raw: BinaryIO) -> Any:
+    """A context that gives the content of an open file, unpacked where its name says that it is packed."""
+    if path.suffix == ".gz":
+        return gzip.open(raw)
+    if path.suffix == ".zst":
+        return io.BufferedReader(pa.input_stream(raw, compression="zstd"))
+    return nullcontext(raw)
 
 
 def _decoded(line: bytes, path: Path, number: int) -> str:

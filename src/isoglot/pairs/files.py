@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from isoglot.common.atomic import write_whole
 from isoglot.common.errors import InputError
-from isoglot.common.files import Row, read_cells, read_json_lines
+from isoglot.common.files import PACKED, Row, read_cells, read_json_lines
 from isoglot.common.languages import is_language
 from isoglot.common.paths import expanded_path
 from isoglot.pairs.parallel import ParallelPairs
@@ -22,9 +22,10 @@ from isoglot.pairs.schema import NEEDS, REQUIRED, ROWS_AT_A_TIME, SCHEMA, batch_
 from isoglot.pairs.texts import identity
 
 FORMATS = ".jsonl, .csv, .tsv or .parquet"
-"""What files of parallel pairs end in; those that are read, but Parquet, may be gzipped."""
+"""What files of parallel pairs end in; those that are read, but Parquet, may be packed by gzip or zstd."""
 
-_DELIMITERS = {".csv": ",", ".tsv": "\t"}
+DELIMITERS = {".csv": ",", ".tsv": "\t"}
+"""What stands between the cells of a file, by what its name ends in."""
 
 
 def read_pairs(path: str | Path) -> ParallelPairs:
@@ -93,17 +94,21 @@ def target_file(path: str | Path) -> Path:
 
 
 def suffix_of(path: Path) -> str:
-    """What a file's name ends in, in lower case and but for `.gz`.
+    """What a file's name ends in, in lower case and but for `.gz` or `.zst`.
 
     >>> suffix_of(Path("a.TMX.gz")), suffix_of(Path("a"))
     ('.tmx', '')
     """
-    return Path(path.name.removesuffix(".gz")).suffix.lower()
+    return _unpacked_name(path).suffix.lower()
 
 
 def stem_of(path: Path) -> str:
-    """A file's name without what it ends in, `.gz` before that included."""
-    return Path(path.name.removesuffix(".gz")).stem
+    """A file's name without what it ends in, `.gz` or `.zst` behind that included."""
+    return _unpacked_name(path).stem
+
+
+def _unpacked_name(path: Path) -> Path:
+    return Path(path.stem if path.suffix in PACKED else path.name)
 
 
 def _parquet_batches(path: Path) -> Iterator[pa.RecordBatch]:
@@ -119,7 +124,7 @@ def _parquet_batches(path: Path) -> Iterator[pa.RecordBatch]:
 
 
 def _rows_of_cells(path: Path, suffix: str) -> Iterator[tuple[int, Row]]:
-    lines = read_cells(path, _DELIMITERS[suffix])
+    lines = read_cells(path, DELIMITERS[suffix])
     _, header = next(lines, (1, []))
     missing = [name for name in REQUIRED if name not in header]
     sentences = len(header) > 1 and all(map(is_language, header))
@@ -175,7 +180,7 @@ def _write_jsonl(rows: Iterator[Row], path: Path, schema: pa.Schema) -> None:
 
 def _write_cells(rows: Iterator[Row], path: Path, schema: pa.Schema) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, schema.names, delimiter=_DELIMITERS[path.suffix.lower()])
+        writer = csv.DictWriter(file, schema.names, delimiter=DELIMITERS[path.suffix.lower()])
         writer.writeheader()
         for row in rows:
             if row["negatives"] is not None:

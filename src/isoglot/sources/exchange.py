@@ -6,7 +6,7 @@ entities of its own are refused. What is not translated is left out.
 
 from __future__ import annotations
 
-import gzip
+import io
 import re
 import struct
 from codecs import BOM_UTF8
@@ -16,6 +16,8 @@ from io import BytesIO
 from itertools import count
 from pathlib import Path
 from typing import Any, BinaryIO
+
+import pyarrow as pa
 
 from isoglot.common.errors import InputError, MissingExtraError
 from isoglot.common.files import Row
@@ -83,7 +85,7 @@ def _extra(module: str) -> Any:
 
 
 def _opened(path: Path) -> BinaryIO:
-    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value]
+    return io.BufferedReader(pa.input_stream(path, "detect"))  # by its name
 
 
 def _xml_units(path: Path) -> Iterator[Unit]:

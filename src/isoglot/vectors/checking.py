@@ -148,10 +148,13 @@ class _Seen:
         for name, kept in ((self.rows.columns.id, self._ids), (self.rows.columns.group, self._groups)):
             if name is not None:
                 kept.append(hashes(part.text(name)))
-        vectors, whole, counts = part.vectors()
-        lengths = lengths_of(vectors)
+        faults, lengths = list(self._other_faults(part)), np.ones(len(part))
+        if self.rows.columns.vector is not None:
+            vectors, whole, counts = part.vectors()
+            lengths = lengths_of(vectors)
+            faults = [*self._vector_faults(whole, counts, lengths), *faults]
         bad = np.zeros(len(part), bool)
-        for faulty, reason in (*self._vector_faults(whole, counts, lengths), *self._other_faults(part)):
+        for faulty, reason in faults:
             for row in np.flatnonzero(faulty & ~bad).tolist():
                 self._note(part, row, reason(row))
             bad |= faulty
@@ -228,8 +231,9 @@ class _Seen:
         else:
             self._bad.append(part.first + row)
         if self._leave_out is not None:
-            place = {"file": str(part.file.path), "row": part.in_file + row + 1}
+            what, _, number = part.file.place(part.in_file + row).partition(" ")
             key, code = part.identity(row)
+            place = {"file": str(part.file.path), what: int(number)}
             self._leave_out({**place, "id": key, "language": code, "reason": reason})
 
     def _note_repeated(self, keys: HashArray, good: IntArray, codes: LanguageCodes) -> None:

@@ -45,10 +45,14 @@ class VectorFile(Protocol):
 
     def writing(self, folder: Path) -> Any:
         """A context in which batches of all columns are written to a file of the same name in a folder."""
-        ...
+        raise InputError(f"{self.path}: files of this format are read, not written")
+
+    def place(self, row: int) -> str:
+        """Where a row stands in the file, for people; rows count from 0."""
+        return f"row {row + 1}"
 
 
-class _Parquet:
+class _Parquet(VectorFile):
     """Read by small buffers: a row group may hold a million rows."""
 
     def __init__(self, path: Path) -> None:
@@ -72,7 +76,7 @@ class _Parquet:
             yield writer.write_batch
 
 
-class _Arrow:
+class _Arrow(VectorFile):
     """Arrow IPC, as a file (Feather) or a stream; mapped."""
 
     def __init__(self, path: Path) -> None:
@@ -108,7 +112,7 @@ class _Arrow:
             yield writer.write_batch
 
 
-class _Npy:
+class _Npy(VectorFile):
     """An array `(rows, dimensions)`, and in the `.jsonl` of the same name, if there is one, an object per row."""
 
     def __init__(self, path: Path) -> None:

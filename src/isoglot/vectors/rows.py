@@ -16,10 +16,12 @@ from isoglot.common.arrays import BoolArray
 from isoglot.common.errors import InputError
 from isoglot.vectors.columns import USUAL, Columns, as_text, find_columns
 from isoglot.vectors.formats import FORMATS, VectorFile
-from isoglot.vectors.provenance import Provenance, read_manifest, refuse_mixing
+from isoglot.vectors.provenance import UNKNOWN, Provenance, read_manifest, refuse_mixing
 from isoglot.vectors.remedies import Vectors
 
 PART_NUMBERS = 1 << 22  # numbers of the vectors read at a time
+PART_TEXTS = 1 << 10  # rows read at a time where there are texts alone
+_FLOAT32 = np.dtype(np.float32)
 _LOOKED_AT = 1 << 10  # rows whose lengths say what length is usual
 
 
@@ -64,8 +66,8 @@ class Part:
         return numbers_of(self.batch[str(self.rows.columns.vector)], self.rows.dimensions)
 
     def where(self, row: int) -> str:
-        """File, number from 1, id and language of a row, for people; the row is counted from the part's first."""
-        place, (key, code) = f"{self.file.path} row {self.in_file + row + 1}", self.identity(row)
+        """File, place, id and language of a row, for people; the row is counted from the part's first."""
+        place, (key, code) = f"{self.file.path} {self.file.place(self.in_file + row)}", self.identity(row)
         about = ([f"id {key}"] if key is not None else []) + ([code] if code else [])
         return f"{place} ({', '.join(about)})" if about else place
 
@@ -77,13 +79,13 @@ class Part:
 
 @dataclass(frozen=True)
 class VectorRows:
-    """Rows with vectors, that can be read part by part as often as wanted.
+    """Rows with vectors, or with texts that are to have some, that can be read part by part as often as wanted.
 
     Attributes:
         path: the file or folder.
         files: the files, in the order of their names.
         columns: which column is what; the same in all files.
-        dimensions: how many numbers a vector has.
+        dimensions: how many numbers a vector has; 0 where there are none yet.
         dtype: their type.
         provenance: what is known of where the vectors come from.
         language: the language of all rows, where no column says.
@@ -92,9 +94,9 @@ class VectorRows:
     path: Path
     files: tuple[VectorFile, ...]
     columns: Columns
-    dimensions: int
-    dtype: np.dtype[Any]
-    provenance: Provenance
+    dimensions: int = 0
+    dtype: np.dtype[Any] = _FLOAT32
+    provenance: Provenance = UNKNOWN
     language: str | None = None
 
     def __len__(self) -> int:  # noqa: D105
@@ -103,7 +105,7 @@ class VectorRows:
     @property
     def part_rows(self) -> int:
         """Rows read at a time."""
-        return int(np.clip(PART_NUMBERS // max(1, self.dimensions), 256, 1 << 16))
+        return int(np.clip(PART_NUMBERS // self.dimensions, 256, 1 << 16)) if self.dimensions else PART_TEXTS
 
     def parts(self, names: Collection[str] | None) -> Iterator[Part]:
         """All rows in order, with these columns, or with all that is to be copied."""
@@ -208,6 +210,11 @@ def _files(path: Path) -> list[Path]:
     if not path.is_dir() or path.suffix in FORMATS:
         return [path]
     found = sorted(each for each in path.iterdir() if each.suffix in FORMATS and not each.name.startswith((".", "_")))
+    listed = (read_manifest(path) or {}).get("files")
+    if listed is not None:  # what stands beside them is left from another state of the folder
+        if gone := sorted(set(listed) - {each.name for each in path.iterdir()}):
+            raise InputError(f"{path / gone[0]}: the manifest lists it, but it is not there; make the vectors again")
+        found = [each for each in found if each.name in listed]
     if not found:
         raise InputError(f"{path}: no vectors here; a folder holds files that end in {', '.join(FORMATS)}")
     if kinds := {each.suffix for each in found} - {found[0].suffix}:

@@ -1,0 +1,62 @@
+"""One document once: translations of one text are found together, and the reader is shown one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+
+from isoglot.common.arrays import FloatArray
+from isoglot.search.mixing import Language
+
+ALIKE = 0.95
+"""Cosine from which rows of two languages are taken for translations where nothing else says so."""
+
+
+def by_document(documents: Sequence[Hashable]) -> list[list[int]]:
+    """Candidates of each document, best first, the document whose best comes first before the others.
+
+    >>> by_document(["a", "b", "a", "c"])
+    [[0, 2], [1], [3]]
+    """
+    found: dict[Hashable, list[int]] = {}
+    for number, document in enumerate(documents):
+        found.setdefault(document, []).append(number)
+    return list(found.values())
+
+
+def by_likeness(vectors: FloatArray, languages: Sequence[Language], alike: float = ALIKE) -> list[int]:
+    """The document of each candidate, named by its first: rows of different languages that are nearly one vector.
+
+    Best first, a candidate joins the first document before it whose first candidate it is alike and which has none
+    in its language yet. Only vectors from which language was taken out bring translations so near to each other; with
+    others hardly anything joins. The rule is isoglot's own; docs/search.md says how often it is right.
+
+    Args:
+        vectors: `(candidates, dimensions)`, of unit length.
+        languages: those of the candidates; one without a language joins nothing.
+        alike: the least cosine.
+
+    >>> x = np.array([[1, 0], [1, 0], [0, 1], [1, 0]], np.float32)
+    >>> by_likeness(x, ["en", "de", "de", "en"])  # the last is in English, which the first document has
+    [0, 0, 2, 3]
+    """
+    near = vectors @ vectors.T >= alike
+    document = list(range(len(vectors)))
+    there: dict[int, set[Language]] = {}
+    for number, language in enumerate(languages):
+        for first in np.flatnonzero(near[number, :number]).tolist():
+            if language is not None and None not in there.get(first, {None}) and language not in there[first]:
+                document[number] = first
+                break
+        there.setdefault(document[number], set()).add(language)
+    return document
+
+
+def in_readers_language(members: Sequence[int], languages: Sequence[Language], reader: Language) -> list[int]:
+    """A document's candidates with the one to show first: the best in the reader's language, else the best.
+
+    >>> in_readers_language([0, 2, 5], ["en", "de", "fi", "en", "en", "de"], "de")
+    [5, 0, 2]
+    """
+    return sorted(members, key=lambda number: reader is None or languages[number] != reader)

@@ -1,0 +1,79 @@
+"""An index is opened: the folder or collection, its engine, and the encoder of questions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from isoglot.common.errors import InputError
+from isoglot.common.paths import expanded_path
+from isoglot.runtime.encoder import TextEncoder
+from isoglot.search.agreement import ASKING, refuse_others
+from isoglot.search.edge import EdgeIndex
+from isoglot.search.exact import ExactIndex
+from isoglot.search.index import Index
+from isoglot.search.qdrant import QdrantIndex, is_url
+from isoglot.search.searcher import Searcher
+from isoglot.search.store import Store
+from isoglot.vectors.maps import VectorMap
+
+
+def open_index(
+    target: str | Path,
+    encoder: TextEncoder | None = None,
+    *,
+    mapping: VectorMap | None = None,
+) -> Searcher:
+    """Open an index for questions.
+
+    Args:
+        target: a folder that `build_index` wrote, or the URL of its collection on a Qdrant server,
+            `http://host:6333/COLLECTION`.
+        encoder: the one that the index was made with; None to ask with vectors alone.
+        mapping: the map that the vectors of a collection went through; a folder has it.
+
+    Raises:
+        InputError: if there is no index, or the encoder is another than that which made its vectors.
+    """
+    searcher = _open(target, mapping)
+    if encoder is not None:
+        refuse_others(target, searcher.provenance, encoder.provenance("query"), ASKING)
+        if encoder.dimensions != searcher.dimensions:
+            raise InputError(
+                f"{target}: holds vectors of {searcher.dimensions} numbers, {encoder.name} gives {encoder.dimensions}"
+            )
+        searcher.encoder = encoder
+    return searcher
+
+
+def _open(target: str | Path, mapping: VectorMap | None) -> Searcher:
+    if is_url(target):
+        collection = QdrantIndex(str(target))
+        state = collection.state
+        if state is None:
+            raise InputError(f"{target}: no such collection; make it with isoglot index --engine qdrant")
+        if state.provenance.map and (mapping is None or mapping.fingerprint != state.provenance.map):
+            raise InputError(
+                f"{target}: its vectors went through the map {state.provenance.map:.12}; give that map, so that "
+                "questions do, too"
+            )
+        return Searcher(collection, collection, state, mapping=mapping)
+    store = Store.open(expanded_path(target))
+    index, note = open_engine(store)
+    return Searcher(store, index, store.state, mapping=store.mapping, note=note)
+
+
+def open_engine(store: Store) -> tuple[Index, str | None]:
+    """The engine of an index folder, and what is to be said of it.
+
+    An engine that does not hold the rows as they stand, because the change was killed, is not asked; the rows are.
+    """
+    engine = store.state.engine
+    if engine == "edge" and EdgeIndex.holds(store):
+        return EdgeIndex(store), None
+    if engine == "qdrant":
+        collection = QdrantIndex(str(store.state.url))
+        if collection.state is not None and collection.state.generation == store.state.generation:
+            return collection, None
+    if engine == "exact":
+        return ExactIndex(store), None
+    return ExactIndex(store), f"The engine {engine} does not hold the latest rows; searched without it. Index again."

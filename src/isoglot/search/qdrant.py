@@ -1,0 +1,202 @@
+"""A collection on a Qdrant server or cluster: rows with all that is shown of them, so that a URL is enough."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from isoglot.common.arrays import FloatArray, IntArray
+from isoglot.common.errors import InputError, MissingExtraError
+from isoglot.search.index import LEAST_DEPTH, Nearest, Wanted, with_equals
+from isoglot.search.store import NO_ROWS, State, Store, group_of
+
+_DISTANCES = {"cosine": "COSINE", "dot": "DOT", "euclidean": "EUCLID", "manhattan": "MANHATTAN"}
+_POINTS = 1 << 8  # rows per request: a few megabytes
+_SHOWN = ("id", "group", "language", "text", "fields")
+
+
+class QdrantIndex:
+    """A collection as an index, and as the rows behind it.
+
+    The key of a server that wants one is taken from the environment, `QDRANT_API_KEY`.
+
+    Args:
+        url: `http://host:6333/COLLECTION`.
+        client: a `qdrant_client.QdrantClient`, in place of one for that URL.
+
+    Raises:
+        InputError: if the server cannot be reached.
+
+    Attributes:
+        state: what is known of the rows, as `State` has it; None while there is no collection.
+    """
+
+    def __init__(self, url: str, *, client: Any = None) -> None:
+        self.url, (server, self._name) = url, _parts(url)
+        self._library, self._client = _library(server, client)
+        with self._told():
+            self.state = self._state() if self._client.collection_exists(self._name) else None
+
+    def nearest(self, queries: FloatArray, depth: int, wanted: Sequence[Wanted]) -> list[list[Nearest]]:
+        """As `Index.nearest`, but for rows that an approximate search misses."""
+        asked = max(depth + 1, LEAST_DEPTH)
+        requests = [self._request(query, each, asked) for query in queries for each in wanted]
+        answers = iter(self._asked(requests))
+
+        def one(query: FloatArray, each: Wanted) -> Nearest:
+            def more(size: int) -> Nearest:
+                return self._found(self._asked([self._request(query, each, size)])[0], size)
+
+            return with_equals(self._found(next(answers), asked), more, depth)
+
+        return [[one(query, each) for each in wanted] for query in queries]
+
+    def rows(self, numbers: Sequence[int] | IntArray, names: Sequence[str]) -> list[dict[str, Any]]:
+        """As `Store.rows`."""
+        with self._told():
+            found = self._client.retrieve(self._name, [int(n) for n in numbers], with_payload=list(names))
+        by_number = {point.id: point.payload for point in found}
+        return [{name: by_number[int(number)].get(name) for name in names} for number in numbers]
+
+    def vectors(self, numbers: Sequence[int] | IntArray) -> FloatArray:
+        """As `Store.vectors`."""
+        with self._told():
+            found = self._client.retrieve(self._name, [int(n) for n in numbers], with_payload=False, with_vectors=True)
+        by_number = {point.id: point.vector for point in found}
+        return np.array([by_number[int(number)] for number in numbers], np.float32).reshape(len(numbers), -1)
+
+    def translations(self, groups: Sequence[str]) -> IntArray:
+        """As `Store.translations`."""
+        models = self._library.models
+        condition = models.FieldCondition(key="document", match=models.MatchAny(any=list(groups)))
+        return self._numbers(models.Filter(must=[condition]))
+
+    def close(self) -> None:
+        """End the connection."""
+        self._client.close()
+
+    def hold(self, store: Store) -> None:
+        """Make the collection hold exactly the rows of a store; after a kill in the middle the same call finishes.
+
+        A server shows rows as they come and go. What it says of them all changes last.
+
+        Raises:
+            InputError: if the collection holds something else, or the server refuses.
+        """
+        models, state = self._library.models, store.state
+        with self._told():
+            if self.state is None:
+                self._create(state)
+            elif self.state.identity != state.identity:
+                raise InputError(f"{self.url}: holds the rows of another index; choose another name")
+            there = self._numbers(None)
+            for block in store.blocks:
+                new = np.flatnonzero(block.live & ~np.isin(block.numbers, there))
+                for start in range(0, len(new), _POINTS):
+                    some = new[start : start + _POINTS]
+                    batch = block.batch.take(some)
+                    document = group_of(batch["group"], batch["id"]).to_pylist()
+                    shown = batch.select(list(_SHOWN)).to_pylist()
+                    payloads = [
+                        {**row, "language": row["language"] or "", "document": group}
+                        for row, group in zip(shown, document, strict=True)
+                    ]
+                    ids, vectors = block.numbers[some].tolist(), block.vectors[some].tolist()
+                    self._client.upsert(self._name, models.Batch(ids=ids, vectors=vectors, payloads=payloads))
+            gone = np.setdiff1d(there, store.numbers).tolist()
+            for start in range(0, len(gone), _POINTS):
+                self._client.delete(self._name, models.PointIdsList(points=gone[start : start + _POINTS]))
+            self._client.update_collection(self._name, metadata={"isoglot": asdict(state)})
+            self.state = self._state()
+
+    def _create(self, state: State) -> None:
+        models = self._library.models
+        distance = getattr(models.Distance, _DISTANCES[state.provenance.similarity or "cosine"])
+        vectors = models.VectorParams(size=state.dimensions, distance=distance)
+        self._client.create_collection(
+            self._name, vectors, metadata={"isoglot": asdict(replace(state, rows=0, languages={}))}
+        )
+        for field in ("language", "document"):
+            self._client.create_payload_index(self._name, field, models.PayloadSchemaType.KEYWORD)
+
+    def _state(self) -> State:
+        said = (self._client.get_collection(self._name).config.metadata or {}).get("isoglot")
+        if said is None:
+            raise InputError(f"{self.url}: a collection that isoglot did not write; choose another name")
+        return State.of(said)
+
+    def _request(self, query: FloatArray, wanted: Wanted, limit: int) -> Any:
+        models, among = self._library.models, None
+        if wanted is not None:
+            tags = models.MatchAny(any=sorted(tag or "" for tag in wanted))
+            among = models.Filter(must=[models.FieldCondition(key="language", match=tags)])
+        depth = models.SearchParams(hnsw_ef=max(limit, LEAST_DEPTH))
+        return models.QueryRequest(query=query.tolist(), filter=among, params=depth, limit=limit, with_payload=False)
+
+    def _asked(self, requests: Sequence[Any]) -> list[Any]:
+        with self._told():
+            return [each.points for each in self._client.query_batch_points(self._name, requests)]
+
+    def _found(self, points: Sequence[Any], asked: int) -> Nearest:
+        similarity = (self.state.provenance.similarity if self.state else None) or "cosine"
+        sign = -1.0 if similarity in ("euclidean", "manhattan") else 1.0
+        numbers = np.array([point.id for point in points], np.int64)
+        return Nearest(numbers, np.array([sign * point.score for point in points], np.float32), len(points) < asked)
+
+    def _numbers(self, among: Any) -> IntArray:
+        """Numbers of the rows that are there, rising."""
+        found, following = [NO_ROWS], None
+        with self._told():
+            while True:
+                points, following = self._client.scroll(
+                    self._name, scroll_filter=among, limit=10_000, offset=following, with_payload=False
+                )
+                found.append(np.array([point.id for point in points], np.int64))
+                if following is None:
+                    return np.concatenate(found)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Say in one line what the server, or the way to it, has against a call."""
+        from qdrant_client.http.exceptions import ApiException
+
+        try:
+            yield
+        except (ApiException, OSError) as error:
+            raise InputError(f"{self.url}: {' '.join(str(error).split())[:300] or 'cannot be reached'}") from None
+
+
+def is_url(target: object) -> bool:
+    """Whether an index is named by a server's address.
+
+    >>> is_url("http://localhost:6333/passages"), is_url("indexes/http")
+    (True, False)
+    """
+    return str(target).startswith(("http://", "https://"))
+
+
+def _parts(url: str) -> tuple[str, str]:
+    """Server and collection."""
+    parts = urlsplit(url)
+    path, _, name = parts.path.rstrip("/").rpartition("/")
+    if not is_url(url) or not parts.hostname or not name or parts.username:
+        raise InputError(f"{url}: an index on a server is named like http://localhost:6333/COLLECTION")
+    return f"{parts.scheme}://{parts.netloc}{path}", name
+
+
+def _library(server: str, client: Any) -> tuple[Any, Any]:
+    try:
+        import qdrant_client
+    except ImportError:
+        raise MissingExtraError('a Qdrant server needs an extra; pip install "isoglot[qdrant]"') from None
+    if client is None:
+        port = urlsplit(server).port or (443 if server.startswith("https") else 80)
+        key = os.environ.get("QDRANT_API_KEY")
+        client = qdrant_client.QdrantClient(url=server, port=port, api_key=key, check_compatibility=False)
+    return qdrant_client, client
