@@ -65,6 +65,12 @@ from .pairs.files import write_pairs as write_pairs
 from .pairs.parallel import ParallelPairs as ParallelPairs
 from .report import html_report as html_report
 from .report import save_report as save_report
+from .search.building import build_index as build_index
+from .search.opening import open_index as open_index
+from .search.searcher import Searcher as Searcher
+from .serving.app import build_app as build_app
+from .serving.limits import Limits as Limits
+from .serving.server import serve as serve
 from .sources import load_pairs as load_pairs
 from .sources.registry import Source as Source
 from .statistics.comparison import Comparison as Comparison

@@ -9,10 +9,11 @@ import pytest
 
 pytest.importorskip("uvicorn", reason="serving needs an extra")
 
-from service import Client, SmallSearcher, serving
+from service import Client, serving, small_index
 
 from isoglot.models.text_encoder import load_text_encoder
 from isoglot.runtime.encoder import TextEncoder
+from isoglot.search.searcher import Searcher
 
 
 @pytest.fixture(scope="session")
@@ -21,11 +22,11 @@ def encoder(tiny_encoder_folder: Path) -> TextEncoder:
 
 
 @pytest.fixture(scope="session")
-def searcher(encoder: TextEncoder) -> SmallSearcher:
-    return SmallSearcher(encoder)
+def searcher(encoder: TextEncoder, tmp_path_factory: pytest.TempPathFactory) -> Searcher:
+    return small_index(encoder, tmp_path_factory.mktemp("small"))
 
 
 @pytest.fixture(scope="session")
-def client(encoder: TextEncoder, searcher: SmallSearcher) -> Iterator[Client]:
+def client(encoder: TextEncoder, searcher: Searcher) -> Iterator[Client]:
     with serving(encoder, searcher, name="tiny") as client:
         yield client

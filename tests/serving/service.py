@@ -8,37 +8,19 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from isoglot.runtime.encoder import TextEncoder
+from isoglot.search.building import build_index
+from isoglot.search.opening import open_index
+from isoglot.search.searcher import Searcher
 from isoglot.serving.app import build_app
 from isoglot.serving.limits import Limits
 from isoglot.serving.server import listen, server_of
 
 KEY = "a-key-of-some-letters"
-
-
-@dataclass(frozen=True)
-class Hit:
-    id: str
-    group: str | None
-    language: str | None
-    score: float
-    text: str | None
-    fields: dict[str, Any] = field(default_factory=dict)
-    translations: tuple[Hit, ...] = ()
-
-
-@dataclass(frozen=True)
-class Hits:
-    hits: tuple[Hit, ...]
-    note: str | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 TEXTS = {
@@ -50,27 +32,14 @@ TEXTS = {
 }
 
 
-class SmallSearcher:
-    def __init__(self, encoder: TextEncoder) -> None:
-        self.encoder = encoder
-        self.rows = [(language, text) for language, texts in TEXTS.items() for text in texts]
-        self.vectors = encoder.encode([text for _, text in self.rows], "passage")
-        self.languages = {language: len(texts) for language, texts in TEXTS.items() if language}
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def mapped(self, vectors, language=None):
-        return vectors
-
-    def search_vectors(self, vectors, *, limit, languages, language, mix, prefer_own_language, collapse):
-        found = []
-        for vector in vectors:
-            scores = self.vectors @ vector
-            rows = [row for row in np.argsort(-scores) if not languages or self.rows[row][0] in languages]
-            hits = [Hit(str(row), None, *self.rows[row][:1], float(scores[row]), self.rows[row][1]) for row in rows]
-            found.append(Hits(tuple(hits[:limit]), "there are no more rows" if limit > len(hits) else None))
-        return found
+def small_index(encoder: TextEncoder, folder: Path) -> Searcher:
+    """An index of the texts; ids are their numbers."""
+    texts = [(language, text) for language, each in TEXTS.items() for text in each]
+    rows = [{"id": str(n), "language": language, "text": text} for n, (language, text) in enumerate(texts)]
+    corpus = folder / "corpus.jsonl"
+    corpus.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    build_index(corpus, encoder, folder / "index")
+    return open_index(folder / "index", encoder)
 
 
 @dataclass(frozen=True)

@@ -188,6 +188,16 @@ def test_a_long_request_is_cut_into_batches_and_lets_others_by(encoder: TextEnco
     assert sum(sizes) == 200
 
 
+def test_a_models_folder_is_not_told(encoder: TextEncoder) -> None:
+    assert "/" in encoder.name
+    with serving(encoder) as client:
+        assert [each["id"] for each in client.get("/v1/models").json()["data"]] == [
+            "model",
+            "model-query",
+            "model-passage",
+        ]
+
+
 def test_models_are_listed_and_paths_that_are_not_there_say_so(client: Client) -> None:
     assert [each["id"] for each in client.get("/v1/models").json()["data"]] == ["tiny", "tiny-query", "tiny-passage"]
     assert message(client.get("/v1/embeddings/"), 404)

@@ -86,7 +86,7 @@ class TestInBrowser:
         page.wait(f"{HITS} === 8")
         page.evaluate("document.querySelector('#languages input[value=de]').click()")
         page.wait(f"{HITS} === 2")
-        assert "no more rows" in page.evaluate("document.querySelector('.note').textContent")
+        assert "2 of 10 hits" in page.evaluate("document.querySelector('.note').textContent")
 
     def test_nothing_is_cut_off_on_a_phone(self, page: Page, address: str) -> None:
         page.visit(f"{address}#q=red&mix=none,cap:3,round-robin", width=360, height=740)
@@ -98,7 +98,7 @@ class TestInBrowser:
     def test_a_key_is_asked_for_and_kept_by_the_page_alone(self, page: Page, encoder, searcher) -> None:
         with serving(encoder, searcher, keys=[b"secret"]) as client:
             page.visit(f"http://127.0.0.1:{client.port}/", wait=False)
-            page.wait("document.activeElement.id === 'key'")
+            page.wait("document.activeElement?.id === 'key'")
             page.write("secret")
             page.press("Enter")
             page.wait("document.querySelector('#corpus').textContent.includes('8 texts')")

@@ -8,17 +8,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from service import TEXTS, Client, Hit, Hits, serving
+from service import TEXTS, Client, serving
 
-from isoglot.common.errors import InputError
+from isoglot.search.hits import Hit, Hits
 from isoglot.serving.embeddings import as_json
 from isoglot.serving.language_mix import LanguageMix, one_language_bias, shares
 
 
 def test_hits_are_the_searchers_own(client: Client, searcher) -> None:
     vectors = searcher.encoder.encode(["red river"], "query")
-    options = {"languages": ["de", "en"], "language": "de", "mix": "none", "prefer_own_language": None}
-    (expected,) = searcher.search_vectors(vectors, limit=3, collapse=False, **options)
+    (expected,) = searcher.search_vectors(vectors, limit=3, languages=["de", "en"])
     answer = client.search("red river", limit=3, languages=["de", "en"], language="de")
     assert answer.headers["Content-Type"] == "application/json"
     found = answer.json()
@@ -29,7 +28,7 @@ def test_hits_are_the_searchers_own(client: Client, searcher) -> None:
 
 
 def test_notes_and_cut_questions_are_said(client: Client) -> None:
-    assert "no more rows" in client.search("red", limit=50).json()["note"]
+    assert "8 of 50" in client.search("red", limit=50).json()["note"]
     assert client.search("river " * 500).json()["query_truncated"] is True
 
 
@@ -58,21 +57,20 @@ def test_what_is_no_question_is_refused(client: Client, fields: dict) -> None:
     assert answer.json()["error"]["message"]
 
 
-def test_what_the_searcher_refuses_is_refused_in_its_words(encoder, searcher) -> None:
-    class Strict:
-        encoder, languages = searcher.encoder, searcher.languages
-        mapped = staticmethod(searcher.mapped)
-
-        def search_vectors(self, vectors, **options):
-            raise InputError(f"mix {options['mix']!r}: none, cap:N")
-
-        def __len__(self):
-            return len(searcher)
-
-    with serving(encoder, Strict()) as client:
-        answer = client.search("a", mix="cap:\ud83d")
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"mix": "cap:\ud83d"}, "mix"),
+        ({"languages": ["no language"]}, "no language"),
+        ({"languages": []}, "languages"),
+        ({"prefer_own_language": 0.1}, "language"),
+    ],
+    ids=str,
+)
+def test_what_the_searcher_refuses_is_refused_in_its_words(client: Client, fields: dict, words: str) -> None:
+    answer = client.search("a", **fields)
     assert answer.status == 400
-    assert "none, cap:N" in answer.json()["error"]["message"]
+    assert words in answer.json()["error"]["message"]
 
 
 def test_without_an_index_there_is_no_search(encoder) -> None:
@@ -82,14 +80,15 @@ def test_without_an_index_there_is_no_search(encoder) -> None:
         assert "/search" not in client.get("/openapi.json").json()["paths"]
 
 
-def test_questions_go_through_the_map_of_the_index(encoder, searcher) -> None:
-    class Mapped(type(searcher)):
-        def mapped(self, vectors, language=None):
-            assert language == "de"
-            return self.vectors[[3]]
+def test_questions_go_through_the_map_of_the_index(encoder, searcher, monkeypatch: pytest.MonkeyPatch) -> None:
+    def mapped(vectors, language):
+        assert language == "de"
+        return encoder.encode(["川のそばの赤い家"], "query")
 
-    with serving(encoder, Mapped(encoder)) as client:
-        assert client.search("anything", language="de", limit=1).json()["hits"][0]["id"] == "3"
+    monkeypatch.setattr(searcher, "mapped", mapped)
+    expected = searcher.search_vectors(mapped(None, "de"), limit=1)[0].hits[0].id
+    with serving(encoder, searcher) as client:
+        assert client.search("anything", language="de", limit=1).json()["hits"][0]["id"] == expected
 
 
 def test_columns_of_any_kind_become_json() -> None:

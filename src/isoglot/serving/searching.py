@@ -19,7 +19,8 @@ from isoglot.serving.refusals import RefusalError
 from isoglot.serving.requests import Bodies, SearchRequest, check_length, while_connected
 
 if TYPE_CHECKING:
-    from isoglot.search.searcher import Hits, Searcher
+    from isoglot.search.hits import Hits
+    from isoglot.search.searcher import Searcher
 
 
 class Searching:
