@@ -203,4 +203,5 @@ def test_models_are_listed_and_paths_that_are_not_there_say_so(client: Client) -
     assert message(client.get("/v1/embeddings/"), 404)
     assert client.send("DELETE", "/v1/embeddings").headers["Allow"] == "POST"
     assert message(client.send("DELETE", "/v1/embeddings"), 405)
+    assert message(client.send("POST", "/v1/models"), 405)
     assert client.get("/health").json() == {"status": "ok"}

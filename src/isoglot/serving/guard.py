@@ -19,6 +19,7 @@ from isoglot.serving.refusals import RefusalError
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _WITHOUT_KEY = frozenset({"/", "/health"})  # the bare page, and what probes ask
+_WITH_BODY = frozenset({"/v1/embeddings", "/search"})
 _JSON = "application/json"
 
 
@@ -72,7 +73,7 @@ class Guard:
         self._check_site(method, path, headers)
         if path not in _WITHOUT_KEY:
             self._check_key(headers)
-        if method == "POST":
+        if method == "POST" and path in _WITH_BODY:
             self._check_body(headers)
 
     def _check_host(self, headers: Headers) -> None:
