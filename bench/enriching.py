@@ -18,9 +18,9 @@ import numpy as np
 from isoglot.common.errors import InputError
 from isoglot.enrich.negatives import mine_negatives
 from isoglot.enrich.translation import Engine, load_engine, translate
-from isoglot.models.embed import EmbeddingStore
 from isoglot.models.encoders import load_encoder
 from isoglot.pairs import ParallelPairs, write_pairs
+from isoglot.runtime.store import EmbeddingStore
 from isoglot.sources import load_pairs
 
 ROWS_TRANSLATED, ROWS_MINED = 500, 1000

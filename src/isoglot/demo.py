@@ -23,11 +23,11 @@ from isoglot.evaluation.audit import verdict
 from isoglot.evaluation.evaluate import evaluate
 from isoglot.evaluation.results import Results
 from isoglot.models.debiasing import with_debias_of, without_debias
-from isoglot.models.embed import embedding_store
 from isoglot.models.encoders import load_encoder
 from isoglot.pairs import ParallelPairs, write_pairs
 from isoglot.report import grid_table, save_report, text_table
 from isoglot.report.page import plot_library
+from isoglot.runtime.store import embedding_store
 from isoglot.sources import load_pairs
 from isoglot.training import TrainConfig, train
 

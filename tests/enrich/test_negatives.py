@@ -22,8 +22,9 @@ from isoglot.common.errors import InputError
 from isoglot.enrich import negatives as negatives_module
 from isoglot.enrich.negatives import mine_negatives
 from isoglot.models import embed as embed_module
-from isoglot.models.embed import EmbeddingStore, embed
+from isoglot.models.embed import embed
 from isoglot.pairs import ParallelPairs
+from isoglot.runtime.store import EmbeddingStore
 from isoglot.training import losses
 from isoglot.training.losses import Objective
 

@@ -22,8 +22,8 @@ from isoglot.evaluation.averages import SECTIONS, summarise
 from isoglot.evaluation.evaluate import EncodedSet, encode_set, evaluate, rank_set, rank_while_encoding
 from isoglot.evaluation.results import load_results
 from isoglot.evaluation.trec import write_trec
-from isoglot.models.embed import EmbeddingStore
 from isoglot.pairs import ParallelPairs
+from isoglot.runtime.store import EmbeddingStore
 from shared_data import SHARED_DATA
 
 REFERENCE = SHARED_DATA.parent / "reference" / "xquad_r_me5_small.json"

@@ -16,8 +16,8 @@ import isoglot
 from isoglot.common.errors import InputError
 from isoglot.evaluation import frontier as frontier_module
 from isoglot.evaluation.frontier import _grid, search_weights
-from isoglot.models.embed import EmbeddingStore
 from isoglot.pairs import ParallelPairs
+from isoglot.runtime.store import EmbeddingStore
 
 
 @given(st.integers(2, 4), st.sampled_from([0.5, 0.25, 0.2, 0.1]))

@@ -53,7 +53,7 @@ class Job:
     Attributes:
         folder: the working folder; cache and temporary files are in it too.
         words: after `isoglot`.
-        values: names such as `isoglot.models.embed._SHARD_TEXTS` and what to set them to.
+        values: names such as `isoglot.runtime.store.SHARD_TEXTS` and what to set them to.
         slowed: names of functions and the seconds that each call takes longer.
         file_limit: bytes to which a file may grow.
     """

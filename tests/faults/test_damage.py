@@ -20,9 +20,10 @@ from isoglot.common.errors import InputError
 from isoglot.enrich import negatives as negatives_module
 from isoglot.enrich.negatives import mine_negatives
 from isoglot.enrich.translation.work import WorkFile
-from isoglot.models.embed import EmbeddingStore, embed
+from isoglot.models.embed import embed
 from isoglot.models.encoders import load_encoder
 from isoglot.pairs import ParallelPairs
+from isoglot.runtime.store import EmbeddingStore
 from isoglot.training.trainer import last_checkpoint
 
 KEYS = [bytes([number]) * 32 for number in range(4)]

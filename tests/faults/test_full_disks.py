@@ -46,7 +46,7 @@ CASES = {
     "evaluate": Small("evaluate MODEL --benchmark parallel --data PAIRS --out results", 9_000, "per_query.parquet: "),
     "debias": Small("debias MODEL --pairs PAIRS --directions 2 --out debiased", 90_000, "debiased: File too large"),
 }
-SHARDS = {"isoglot.models.embed._SHARD_TEXTS": 32, "isoglot.enrich.negatives._CHUNK_ROWS": 16}
+SHARDS = {"isoglot.runtime.store.SHARD_TEXTS": 32, "isoglot.enrich.negatives._CHUNK_ROWS": 16}
 
 
 @pytest.mark.parametrize("name", CASES)

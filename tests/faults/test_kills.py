@@ -54,7 +54,7 @@ def cases(
     config, resumed = tmp_path / "config.yaml", lambda job: with_resume(job) if begun(job.folder) else job
     config.write_text(yaml.safe_dump(training))
     encoder, whole = str(tiny_encoder_folder), tmp_path / "whole"
-    shards = {"isoglot.models.embed._SHARD_TEXTS": 32}
+    shards = {"isoglot.runtime.store.SHARD_TEXTS": 32}
     slow_encoding = {"isoglot.models.embed._encode": 0.05}
     fetch = Job(whole, ["data", "fetch", str(sentences), "--out", "pairs.jsonl"])
     return {

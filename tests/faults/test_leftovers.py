@@ -15,7 +15,7 @@ from isoglot.common import atomic
 from isoglot.common.atomic import lock, sweep, write_text, write_whole, write_whole_folder
 from isoglot.enrich import negatives as negatives_module
 from isoglot.enrich.translation import translating
-from isoglot.models import embed
+from isoglot.runtime import store
 
 Writer = Callable[[Path], AbstractContextManager[Path]]
 WRITERS = [write_whole, write_whole_folder]
@@ -101,6 +101,6 @@ def test_the_page_says_how_much_is_in_hand() -> None:
     page = (Path(__file__).parents[2] / "docs" / "faults.md").read_text(encoding="utf-8")
     assert f"the {translating._ROWS_AT_A_TIME:,} rows in hand" in page
     assert (
-        f"the {embed._SHARD_TEXTS:,} texts being encoded or the {negatives_module._CHUNK_ROWS:,} rows being mined"
+        f"the {store.SHARD_TEXTS:,} texts being encoded or the {negatives_module._CHUNK_ROWS:,} rows being mined"
         in page
     )

@@ -12,10 +12,11 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Router, StaticEmbedding
 
 from isoglot.common.errors import InputError
-from isoglot.models import embed as embed_module
 from isoglot.models.debiasing import debias
-from isoglot.models.embed import EmbeddingStore, embed
+from isoglot.models.embed import embed
 from isoglot.pairs import ParallelPairs
+from isoglot.runtime import store as store_module
+from isoglot.runtime.store import EmbeddingStore
 
 TEXTS = ["rot gruen", "red green blue", "rot gruen", "casa", "haus am fluss 7"]
 
@@ -189,7 +190,7 @@ def test_the_store_gives_what_was_asked_for_and_holds_no_files_open(tmp_path: Pa
 
 
 @pytest.mark.parametrize("error", [OSError(errno.EMFILE, "too many"), OSError(errno.ENOMEM, "full"), MemoryError()])
-@pytest.mark.parametrize("where", ["numpy.load", "isoglot.models.embed.checksum"])
+@pytest.mark.parametrize("where", ["numpy.load", "isoglot.runtime.store.checksum"])
 def test_a_sound_shard_outlives_trouble_in_reading_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, where: str
 ) -> None:
@@ -206,8 +207,8 @@ def test_a_sound_shard_outlives_trouble_in_reading_it(
 
 def test_a_shard_is_checked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = filled(tmp_path, 3)
-    checked, original = [], embed_module.checksum
-    monkeypatch.setattr(embed_module, "checksum", lambda files: checked.append(1) or original(files))
+    checked, original = [], store_module.checksum
+    monkeypatch.setattr(store_module, "checksum", lambda files: checked.append(1) or original(files))
     for _ in range(3):
         assert len(store.read("space", KEYS[1:])) == 2
     assert len(checked) == 2  # the first shard holds nothing that was asked for

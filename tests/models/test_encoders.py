@@ -209,7 +209,7 @@ def test_a_model_has_a_name(tiny_encoder_folder: Path, tiny_encoder: SentenceTra
     ("name", "message"),
     [
         ("./no/such/folder", "no such folder"),
-        ("builtin:nope", "the built-in encoder is builtin:multilingual-e5-small"),
+        ("builtin:nope", "the built-in encoders are builtin:multilingual-e5-small and builtin:universal"),
         ("nobody/none-such-model", "Name a folder, a hub id that can be reached"),
     ],
 )

@@ -13,10 +13,11 @@ from sentence_transformers import SentenceTransformer
 from isoglot.benchmarks import retrieval_set_of
 from isoglot.common.errors import InputError
 from isoglot.evaluation.evaluate import evaluate
-from isoglot.models.embed import EmbeddingStore, embed
+from isoglot.models.embed import embed
 from isoglot.models.encoders import load_encoder
 from isoglot.models.mteb import wrap_mteb_encoder
 from isoglot.pairs import ParallelPairs
+from isoglot.runtime.store import EmbeddingStore
 
 
 @pytest.fixture

@@ -12,9 +12,10 @@ from sentence_transformers import SentenceTransformer
 
 from isoglot.batching.plan import Strategy, plan_batches
 from isoglot.common.errors import InputError
-from isoglot.models.embed import EmbeddingStore, embed
+from isoglot.models.embed import embed
 from isoglot.models.limits import with_limit
 from isoglot.pairs import ParallelPairs
+from isoglot.runtime.store import EmbeddingStore
 from isoglot.training.config import DataSource, Distillation
 from isoglot.training.data import (
     Collator,

@@ -53,9 +53,8 @@ def serve(
     if model is None:
         raise InputError(f"{index or 'serve'}: nothing says which model; name it with --model")
     encoder = encoding.load_text_encoder(model)
-    if index is not None and searcher is not None:
-        searcher.close()
-        searcher = isoglot.open_index(index, encoder, mapping=mapping)
+    if searcher is not None:
+        searcher.ask_with(encoder)
     isoglot.serve(
         encoder,
         searcher,

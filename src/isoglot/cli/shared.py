@@ -61,10 +61,18 @@ class Encoding:
     passage_prompt: Annotated[str | None, typer.Option(help="The same for passages")] = None
     bf16: Annotated[bool, typer.Option("--bf16", help="Encode in bfloat16: faster where the processor has it")] = False
     trust_remote_code: RemoteCode = False
+    api: Annotated[
+        list[str] | None, typer.Option(help="How the server of api:URL#MODEL is asked: key=value, such as batch_size=8")
+    ] = None
+
+    def options(self) -> dict[str, Any]:
+        """The options as `load_encoder` and `load_text_encoder` take them."""
+        options = {name: value for name, value in asdict(self).items() if name != "bf16"}
+        return options | {"api": isoglot.ApiOptions.parse(self.api) if self.api else None}
 
     def load(self, model: str) -> SentenceTransformer:
         """The model, as the options describe it."""
-        return isoglot.load_encoder(model, **{name: value for name, value in asdict(self).items() if name != "bf16"})
+        return isoglot.load_encoder(model, **self.options())
 
     def load_text_encoder(self, model: str) -> TextEncoder:
         """The same for an index or a search."""
@@ -189,7 +197,7 @@ def listed(languages: str | None) -> list[str] | None:
 
 def store() -> isoglot.EmbeddingStore:
     """Where vectors are kept between runs."""
-    from isoglot.models.embed import embedding_store
+    from isoglot.runtime.store import embedding_store
 
     return embedding_store()
 

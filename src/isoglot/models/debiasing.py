@@ -7,6 +7,7 @@ language in use, `means`, which does, and `shift` (arXiv 2606.18801), which need
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -16,13 +17,14 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Router
 
 from isoglot.benchmarks import RetrievalSet
-from isoglot.common.errors import InputError
+from isoglot.common.errors import InputError, TextsError
 from isoglot.common.progress import progress
 from isoglot.common.roles import Role
-from isoglot.models.embed import EmbeddingStore, embed
+from isoglot.models.embed import embed
 from isoglot.models.encoders import ANY_ROUTE, rebuilt
 from isoglot.models.limits import with_limit
 from isoglot.pairs import ParallelPairs
+from isoglot.runtime.store import EmbeddingStore
 from isoglot.vectors.remedies import (
     DEFAULT_DIRECTIONS,
     AffineMap,
@@ -98,9 +100,7 @@ def debias(
     with progress("Encoding text for the remedy", len(rows)) as advance:
         reader = model if max_tokens is None else with_limit(model, max_tokens)
         encode = partial(embed, reader, store=store, bf16=bf16, on_progress=advance)
-        vectors = np.concatenate(
-            [encode([str(text) for text in pairs.texts(role, some)], role) for role, some in sides if len(some)]
-        )
+        vectors = np.concatenate([_encoded(encode, pairs, role, some) for role, some in sides if len(some)])
     languages = np.array(pairs.languages)[pairs.language[rows]]
     if remedy == "lir":
         groups = np.char.add(languages, np.repeat(["/query", "/passage"], [len(asked), len(found)]))
@@ -159,6 +159,20 @@ def split_remedy(model: SentenceTransformer) -> tuple[dict[str, torch.nn.Module]
     modules = dict(model.named_children())
     remedy = {name: module for name, module in modules.items() if name.startswith(_MARK)}
     return {name: module for name, module in modules.items() if name not in remedy}, remedy
+
+
+def _encoded(
+    encode: Callable[[list[str], Role], npt.NDArray[np.float32]], pairs: ParallelPairs, role: Role, rows: IntArray
+) -> npt.NDArray[np.float32]:
+    """The vectors of the rows' texts; a text that gets none is named by its id and language."""
+    texts = [str(text) for text in pairs.texts(role, rows)]
+    try:
+        return encode(texts, role)
+    except TextsError as error:
+        examples, languages = pairs.example[rows].tolist(), pairs.language[rows].tolist()
+        ids = (f"{pairs.example_ids[n]} ({pairs.languages[m]})" for n, m in zip(examples, languages, strict=True))
+        error.name(dict(zip(texts, ids, strict=True)))
+        raise
 
 
 def _first_of_each(pairs: ParallelPairs, order: IntArray, count: int) -> IntArray:

@@ -24,9 +24,12 @@ from isoglot.common.errors import InputError
 from isoglot.common.progress import console
 from isoglot.common.roles import Role
 from isoglot.models.builtin import BUILTIN_PREFIX, builtin_folder, quiet_transformers
+from isoglot.models.foreign import FOREIGN_FILE, ForeignReader, wrap_text_encoder
 from isoglot.models.limits import set_token_limit
 from isoglot.models.mteb import MTEB_PREFIX, MtebReader, load_mteb_encoder
 from isoglot.models.saving import remember_tokenizers
+from isoglot.runtime.api_settings import ApiOptions
+from isoglot.runtime.loading import open_encoder
 
 TASKS: dict[Role, str] = {"query": "query", "passage": "document"}
 """sentence-transformers' names for the roles, by which a model with routes chooses."""
@@ -56,12 +59,14 @@ def load_encoder(
     device: str | None = None,
     dtype: torch.dtype | None = torch.float32,
     trust_remote_code: bool = False,
+    api: ApiOptions | None = None,
 ) -> SentenceTransformer:
     """Load a model.
 
     Args:
-        name: a folder, a Hugging Face hub id, `builtin:multilingual-e5-small`, which needs no network, or `mteb:NAME`
-            for any model that MTEB can load. A plain transformer gets mean pooling, as in sentence-transformers.
+        name: a folder, a Hugging Face hub id, `builtin:multilingual-e5-small` or `builtin:universal-sentence-encoder`,
+            which need no network, `api:URL#MODEL` for a model behind an API, or `mteb:NAME` for any model that MTEB can
+            load. A plain transformer gets mean pooling, as in sentence-transformers.
         max_tokens: longer texts are cut, at most where the architecture ends; the model's own limit where None.
         query_prompt: put before queries: a text, or the name of one of the model's prompts. The model's own where None.
         passage_prompt: the same for passages.
@@ -69,13 +74,20 @@ def load_encoder(
         dtype: of the weights in memory, whatever the files have; as the files have it where None.
         trust_remote_code: run code that comes with the model. Weights are read from safetensors only, so that without
             it loading a model runs nothing.
+        api: how the server of a model behind an API is asked.
 
     Raises:
-        InputError: if the model is not there, is none that gives one vector per text, or has no safetensors weights.
+        InputError: if the model is not there, is none that gives one vector per text, or has no safetensors weights; or
+            if the server cannot be reached or gives no vectors.
         MissingExtraError: if the built-in source or MTEB is asked for and not installed.
     """
     source = str(name)
     given: dict[Role, str | None] = {"query": query_prompt, "passage": passage_prompt}
+    foreign = open_encoder(source, query_prompt=query_prompt, passage_prompt=passage_prompt, api=api)
+    if foreign is not None:
+        if not any(foreign.provenance(role).prompt for role in given) and _E5.search(source.lower()):
+            _say_once(f"{source}: texts go as they are; E5 wants --query-prompt 'query: ' --passage-prompt 'passage: '")
+        return _ready(wrap_text_encoder(foreign), max_tokens)
     if source.startswith(MTEB_PREFIX):
         if any(prompt is not None for prompt in given.values()):
             raise InputError(f"{source}: MTEB puts its own prompts before texts; none can be given here")
@@ -86,6 +98,7 @@ def load_encoder(
     elif _is_path(source):
         source = str(Path(source).expanduser())
         _check_folder(Path(source))
+        _check_foreign(Path(source), any(prompt is not None for prompt in given.values()), trust_remote_code)
     offline = not Path(source).exists() and not _hub_is_reachable()
     try:
         _refuse_other_kinds(source, offline)
@@ -124,6 +137,8 @@ def own_name(model: SentenceTransformer) -> str:
     """What a model is called where nobody says: its hub id, the name of its folder, or its kind."""
     if isinstance(model[0], MtebReader):
         return f"{MTEB_PREFIX}{model[0].name}"
+    if isinstance(model[0], ForeignReader):
+        return model[0].encoder.name
     name = model.model_card_data.base_model or getattr(model.transformers_model, "name_or_path", None)
     return (_own_names(name)[0] if Path(name).exists() else name) if name else type(model).__name__
 
@@ -279,3 +294,14 @@ def _check_folder(folder: Path) -> None:
         raise InputError(f"{folder}: not a model folder; it has neither modules.json nor config.json")
     if not any(folder.rglob("*.safetensors")):
         raise InputError(f"{folder}: no weights (*.safetensors) in this model folder; pickled weights are not read")
+
+
+def _check_foreign(folder: Path, prompts_given: bool, trusted: bool) -> None:
+    """Refuse a model over a server that nobody allowed: it is sent texts, and the key of the environment."""
+    if not (folder / FOREIGN_FILE).exists():
+        return
+    if not trusted:
+        name = json.loads((folder / FOREIGN_FILE).read_text("utf-8"))["name"]
+        raise InputError(f"{folder}: its vectors come from {name}; if you trust that, add --trust-remote-code")
+    if prompts_given:
+        raise InputError(f"{folder}: was made with prompts of its own; none can be given here")

@@ -10,6 +10,7 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Router, Transformer
 
 from isoglot.common.errors import InputError
+from isoglot.models.foreign import ForeignReader
 from isoglot.models.mteb import MtebReader
 
 FEWEST_TOKENS = 3
@@ -53,6 +54,8 @@ def with_limit(model: SentenceTransformer, tokens: int | None) -> SentenceTransf
     """
     copy = deepcopy(model, {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())})
     for module in copy.modules():
+        if tokens is not None and isinstance(module, ForeignReader):
+            module.max_seq_length = tokens  # refused
         if tokens is not None and isinstance(module, Transformer):
             module.max_seq_length = min(tokens, module.max_seq_length or tokens)
     return copy

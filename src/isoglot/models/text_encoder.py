@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize
 from transformers import PreTrainedTokenizerBase
 
 from isoglot.common.roles import Role
-from isoglot.models.embed import EmbeddingStore, FloatArray, embed
+from isoglot.models.embed import embed
 from isoglot.models.encoders import load_encoder, own_name, role_prompt
 from isoglot.models.fingerprint import fingerprint
 from isoglot.models.limits import token_limit
 from isoglot.runtime.encoder import TextEncoder
+from isoglot.runtime.loading import open_encoder
+from isoglot.runtime.store import EmbeddingStore, FloatArray
 from isoglot.vectors.provenance import Provenance
 
 
@@ -25,11 +29,15 @@ def load_text_encoder(name: str | Path, *, bf16: bool = False, **options: Any) -
     Args:
         name: any model that `load_encoder` takes.
         bf16: use bfloat16 arithmetic, where the processor has it.
-        options: as `load_encoder` takes them: token limit, prompts, device.
+        options: as `load_encoder` takes them: token limit, prompts, device, how a server is asked.
 
     Raises:
         InputError: as `load_encoder` does.
     """
+    if options.get("max_tokens") is None:
+        opening = {key: options[key] for key in ("query_prompt", "passage_prompt", "api") if key in options}
+        if (encoder := open_encoder(str(name), **opening)) is not None:
+            return encoder
     return ModelEncoder(load_encoder(name, **options), name=str(name), bf16=bf16)
 
 
@@ -71,6 +79,14 @@ class ModelEncoder:
     def encode(self, texts: Sequence[str], role: Role) -> FloatArray:
         """`(texts, dimensions)`, as `embed` gives them."""
         return embed(self.model, texts, role, store=self.store, bf16=self.bf16)
+
+    def replicas(self) -> list[ModelEncoder]:
+        """An encoder for each GPU, where the model stands on one; else this one alone."""
+        if self.model.device.type != "cuda":
+            return [self]
+        others = [n for n in range(torch.cuda.device_count()) if n != (self.model.device.index or 0)]
+        models = [deepcopy(self.model).to(f"cuda:{n}") for n in others]
+        return [self, *(ModelEncoder(model, name=self.name, bf16=self.bf16, store=self.store) for model in models)]
 
     def count_tokens(self, texts: Sequence[str], role: Role) -> list[int]:
         """Tokens of each text with the role's prompt, before anything is cut; letters by four without a tokenizer."""

@@ -7,7 +7,6 @@ from pathlib import Path
 from isoglot.common.errors import InputError
 from isoglot.common.paths import expanded_path
 from isoglot.runtime.encoder import TextEncoder
-from isoglot.search.agreement import ASKING, refuse_others
 from isoglot.search.edge import EdgeIndex
 from isoglot.search.exact import ExactIndex
 from isoglot.search.index import Index
@@ -36,12 +35,7 @@ def open_index(
     """
     searcher = _open(target, mapping)
     if encoder is not None:
-        refuse_others(target, searcher.provenance, encoder.provenance("query"), ASKING)
-        if encoder.dimensions != searcher.dimensions:
-            raise InputError(
-                f"{target}: holds vectors of {searcher.dimensions} numbers, {encoder.name} gives {encoder.dimensions}"
-            )
-        searcher.encoder = encoder
+        searcher.ask_with(encoder)
     return searcher
 
 
@@ -56,10 +50,10 @@ def _open(target: str | Path, mapping: VectorMap | None) -> Searcher:
                 f"{target}: its vectors went through the map {state.provenance.map:.12}; give that map, so that "
                 "questions do, too"
             )
-        return Searcher(collection, collection, state, mapping=mapping)
+        return Searcher(str(target), collection, collection, state, mapping=mapping)
     store = Store.open(expanded_path(target))
     index, note = open_engine(store)
-    return Searcher(store, index, store.state, mapping=store.mapping, note=note)
+    return Searcher(str(target), store, index, store.state, mapping=store.mapping, note=note)
 
 
 def open_engine(store: Store) -> tuple[Index, str | None]:

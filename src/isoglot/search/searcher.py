@@ -15,6 +15,7 @@ from isoglot.common.arrays import FloatArray, IntArray
 from isoglot.common.errors import InputError
 from isoglot.common.languages import shortest_language
 from isoglot.runtime.encoder import TextEncoder
+from isoglot.search.agreement import ASKING, refuse_others
 from isoglot.search.collapsing import by_document, by_likeness, in_readers_language
 from isoglot.search.exact import score
 from isoglot.search.hits import Hit, Hits
@@ -66,9 +67,10 @@ class _Candidate:
 
 
 class Searcher:
-    """An index that is open for questions. Opened by `open_index`.
+    """An index that is open for questions, as `open_index` gives it.
 
     Attributes:
+        name: the folder or URL.
         encoder: turns questions into vectors; None if only vectors are asked with.
         provenance: of the vectors in the index.
         languages: rows of each language.
@@ -78,22 +80,36 @@ class Searcher:
 
     def __init__(
         self,
+        name: str,
         rows: Rows,
         index: Index,
         state: State,
         *,
-        encoder: TextEncoder | None = None,
         mapping: VectorMap | None = None,
         note: str | None = None,
     ) -> None:
         self._rows, self._index, self._state, self._mapping = rows, index, state, mapping
-        self.encoder, self.note = encoder, note
+        self.encoder: TextEncoder | None = None
+        self.name, self.note = name, note
         self.provenance: Provenance = state.provenance
         self.languages, self.dimensions = dict(state.languages), state.dimensions
 
     def __len__(self) -> int:
         """How many rows there are."""
         return self._state.rows
+
+    def ask_with(self, encoder: TextEncoder) -> None:
+        """Take an encoder for questions.
+
+        Raises:
+            InputError: if it is another than that which made the vectors in the index.
+        """
+        refuse_others(self.name, self.provenance, encoder.provenance("query"), ASKING)
+        if encoder.dimensions != self.dimensions:
+            raise InputError(
+                f"{self.name}: holds vectors of {self.dimensions} numbers, {encoder.name} gives {encoder.dimensions}"
+            )
+        self.encoder = encoder
 
     def search(
         self,

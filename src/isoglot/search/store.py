@@ -13,7 +13,6 @@ Files that the manifest does not name are left over; the next change takes them 
 
 from __future__ import annotations
 
-import os
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +27,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from isoglot.common.arrays import FloatArray, IntArray
-from isoglot.common.atomic import lock, write_whole
+from isoglot.common.atomic import held, write_whole
 from isoglot.common.errors import InputError
 from isoglot.pairs.texts import hashes
 from isoglot.search.segments import Block, read_segment, schema
@@ -202,16 +201,15 @@ def changing(folder: Path) -> Iterator[None]:
     """
     State.read(folder)  # before a folder is made where something else is
     folder.mkdir(parents=True, exist_ok=True)
-    held = os.open(folder, os.O_RDONLY)
-    try:
-        if lock(held) is False:
+    with held(folder) as mine:
+        if not mine:
             raise InputError(f"{folder}: another process is changing this index; wait for its end")
         _sweep(folder, State.read(folder))
-        yield
-    finally:
-        os.close(held)
-        if not any(folder.iterdir()):
-            folder.rmdir()
+        try:
+            yield
+        finally:
+            if not any(folder.iterdir()):
+                folder.rmdir()
 
 
 def new_name() -> str:

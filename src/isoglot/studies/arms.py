@@ -26,11 +26,11 @@ from isoglot.common.settings import first_problem
 from isoglot.evaluation.evaluate import evaluate
 from isoglot.evaluation.results import RESULTS_FILE, Results, load_results
 from isoglot.models.debiasing import debias
-from isoglot.models.embed import embedding_store
 from isoglot.models.encoders import load_encoder
 from isoglot.models.fingerprint import fingerprint
 from isoglot.models.limits import set_token_limit, token_limits
 from isoglot.report.runs import LOG_FILE, LossLog, read_log
+from isoglot.runtime.store import embedding_store
 from isoglot.sources import load_pairs
 from isoglot.studies.material import Cleaned, cleaned, digest, fingerprint_of, searched, thinned
 from isoglot.studies.reading import sources_of

@@ -24,11 +24,12 @@ from isoglot.batching.plan import BatchPlan
 from isoglot.common.errors import InputError
 from isoglot.common.progress import progress
 from isoglot.common.roles import Role
-from isoglot.models.embed import EmbeddingStore, embed
+from isoglot.models.embed import embed
 from isoglot.models.encoders import TASKS, role_prompt
 from isoglot.models.limits import with_limit
 from isoglot.pairs import ParallelPairs
 from isoglot.pairs.duplicates import key_numbers, passage_key
+from isoglot.runtime.store import EmbeddingStore
 from isoglot.sources import load_pairs
 from isoglot.training.config import DataSource, Distillation
 

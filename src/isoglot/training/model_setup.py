@@ -12,10 +12,10 @@ from torch import nn
 
 from isoglot.common.errors import InputError, MissingExtraError
 from isoglot.models.debiasing import debias
-from isoglot.models.embed import embedding_store
 from isoglot.models.encoders import blocks_of, load_encoder, split_head
 from isoglot.models.merging import between
 from isoglot.pairs import ParallelPairs
+from isoglot.runtime.store import embedding_store
 from isoglot.sources import load_pairs
 from isoglot.training.config import Freeze, Lora, TrainConfig
 from isoglot.training.losses import Objective

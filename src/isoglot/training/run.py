@@ -27,10 +27,10 @@ from isoglot.common.errors import InputError
 from isoglot.common.progress import console
 from isoglot.evaluation.evaluate import evaluate
 from isoglot.evaluation.results import Results, versions
-from isoglot.models.embed import embedding_store
 from isoglot.models.fingerprint import fingerprint
 from isoglot.models.limits import with_limit
 from isoglot.models.saving import save_model
+from isoglot.runtime.store import embedding_store
 from isoglot.training import processes
 from isoglot.training.card import model_card
 from isoglot.training.config import TrainConfig

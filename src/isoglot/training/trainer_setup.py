@@ -19,8 +19,8 @@ from transformers.integrations.integration_utils import (
 from isoglot.common.errors import InputError
 from isoglot.common.roles import Role
 from isoglot.models.builtin import quiet_transformers
-from isoglot.models.embed import EmbeddingStore, embedding_store
 from isoglot.models.limits import with_limit
+from isoglot.runtime.store import EmbeddingStore, embedding_store
 from isoglot.training import processes
 from isoglot.training.config import TrainConfig
 from isoglot.training.data import Collator, Targets, make_targets, planned_dataset

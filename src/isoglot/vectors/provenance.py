@@ -10,6 +10,7 @@ from typing import Any
 
 from isoglot.common.atomic import write_json
 from isoglot.common.errors import InputError
+from isoglot.vectors.probes import same_weights
 
 MANIFEST = "manifest.json"
 SCHEMA = 1
@@ -21,7 +22,8 @@ class Provenance:
 
     Attributes:
         model: its name, for people; never compared.
-        fingerprint: of its weights, as `isoglot.fingerprint` takes it; path and dimensions tell no model from another.
+        fingerprint: of its weights, as `isoglot.fingerprint` takes it, or as `isoglot.vectors.probes` does of a model
+            behind an API; path and dimensions tell no model from another.
         prompt: what was put before the texts.
         role: `query` or `passage`.
         max_tokens: where longer texts were cut.
@@ -65,7 +67,7 @@ def refuse_mixing(one: Provenance, other: Provenance, names: tuple[str, str]) ->
         ("weights", one.fingerprint, other.fingerprint),
         ("similarity", one.similarity, other.similarity),
     ):
-        if a is not None and b is not None and a != b:
+        if a is not None and b is not None and not same_weights(a, b):
             raise InputError(
                 f"{names[0]} and {names[1]}: made with different {what} ({a:.12} and {b:.12}); encode one of them anew"
             )
