@@ -14,7 +14,18 @@ from sentence_transformers import SentenceTransformer
 
 from command import run
 from embeddings_server import Server, good, running, vector_of
-from isoglot import audit, debias, evaluate, load_encoder, load_text_encoder, save_model
+from isoglot import (
+    TrainConfig,
+    audit,
+    debias,
+    evaluate,
+    load_encoder,
+    load_text_encoder,
+    merge,
+    save_model,
+    train,
+    trim,
+)
 from isoglot.benchmarks import retrieval_set_of
 from isoglot.common.errors import InputError, MissingExtraError
 from isoglot.models.embed import embed
@@ -102,6 +113,17 @@ def test_prompts_that_a_model_was_trained_with_are_named(
     assert "E5 wants --query-prompt 'query: '" in capsys.readouterr().err
     load_encoder(name, query_prompt="query: ", passage_prompt="passage: ")
     assert "E5 wants" not in capsys.readouterr().err
+
+
+def test_what_needs_weights_is_refused(server: Server, pairs: ParallelPairs, pairs_file: Path, tmp_path: Path) -> None:
+    model = load_encoder(server.name)
+    with pytest.raises(InputError, match="cannot be merged: its weights are not here"):
+        merge([model, model])
+    with pytest.raises(InputError, match="cannot be trimmed"):
+        trim(model, pairs)
+    config = {"model": server.name, "data": [{"source": str(pairs_file)}], "output": str(tmp_path / "run"), "steps": 1}
+    with pytest.raises(InputError, match="cannot be trained: its weights are not here"):
+        train(TrainConfig.model_validate({**config, "validation": {"examples": 0}}))
 
 
 def test_options_of_an_api_are_refused_elsewhere(tiny_encoder_folder: Path) -> None:

@@ -206,5 +206,8 @@ def store() -> isoglot.EmbeddingStore:
 
 def save_model(model: SentenceTransformer, folder: Path, card: str | None = None) -> str:
     """Write a model whole or not at all; returns where it is, in words."""
+    from isoglot.models.foreign import FOREIGN_FILE
+
     isoglot.save_model(model, folder, card=card)
-    return f"The model is in {folder}; it loads with SentenceTransformer({str(folder)!r})"
+    trust = ", trust_remote_code=True" if (folder / FOREIGN_FILE).exists() else ""
+    return f"The model is in {folder}; it loads with SentenceTransformer({str(folder)!r}{trust})"

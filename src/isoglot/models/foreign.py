@@ -121,6 +121,20 @@ class ForeignReader(InputModule):
         return reader
 
 
+def needs_weights(model: SentenceTransformer, done: str) -> None:
+    """Refuse a model whose weights are not here.
+
+    Args:
+        model: any.
+        done: what was to be done with it, as `trained`.
+
+    Raises:
+        InputError: if it begins with a `ForeignReader`.
+    """
+    if isinstance(model[0], ForeignReader):
+        raise InputError(f"{model[0].encoder.name} cannot be {done}: its weights are not here")
+
+
 def wrap_text_encoder(encoder: TextEncoder) -> SentenceTransformer:
     """A `TextEncoder` as a model that can be evaluated, audited and debiased.
 

@@ -23,6 +23,7 @@ from isoglot.common.errors import InputError
 from isoglot.models.debiasing import debias, split_remedy
 from isoglot.models.encoders import blocks_of, own_name, rebuilt
 from isoglot.models.fingerprint import fingerprint, settings_of
+from isoglot.models.foreign import needs_weights
 from isoglot.pairs import ParallelPairs
 from isoglot.vectors.remedies import DEFAULT_DIRECTIONS
 
@@ -127,6 +128,8 @@ def merge(
     called = tuple(names or (own_name(model) for model in models))
     first_shares = _shares(weights, len(models))
     last_shares = first_shares if last_weights is None else _shares(last_weights, len(models))
+    for model in models:
+        needs_weights(model, "merged")
     _check(models, called, method)
     parts = [split_remedy(model) for model in models]
     remedies = {fingerprint(remedy.values()): remedy for _, remedy in parts if remedy}

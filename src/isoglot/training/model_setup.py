@@ -13,6 +13,7 @@ from torch import nn
 from isoglot.common.errors import InputError, MissingExtraError
 from isoglot.models.debiasing import debias
 from isoglot.models.encoders import blocks_of, load_encoder, split_head
+from isoglot.models.foreign import needs_weights
 from isoglot.models.merging import between
 from isoglot.pairs import ParallelPairs
 from isoglot.runtime.store import embedding_store
@@ -31,8 +32,14 @@ def in_bf16(wanted: bool | None, device: torch.device) -> bool:
 
 
 def loaded(config: TrainConfig) -> SentenceTransformer:
-    """The model that a run starts from, with the token limit that the finished one is to have."""
-    return load_encoder(config.model, max_tokens=config.model_max_tokens)
+    """The model that a run starts from, with the token limit that the finished one is to have.
+
+    Raises:
+        InputError: if it cannot be loaded, or its weights are not here.
+    """
+    model = load_encoder(config.model, max_tokens=config.model_max_tokens)
+    needs_weights(model, "trained")
+    return model
 
 
 def initial_model(config: TrainConfig, pairs: ParallelPairs) -> SentenceTransformer:
