@@ -8,10 +8,9 @@ import json
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from counting import some_rows
+from counting import rows_of, some_rows
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_encode import rows_of
 
 from isoglot import encode_corpus, open_corpus, read_pairs, write_pairs
 from isoglot.common.errors import InputError, MissingExtraError

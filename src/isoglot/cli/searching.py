@@ -65,7 +65,9 @@ def encode(
 def _on_ray(model: str, encoding: Encoding, workers: int | None, cpus: int | None) -> isoglot.RayEngine:
     """Workers that load the same model; they may run in other folders."""
     where = str(Path(model).resolve()) if Path(model).is_dir() else model
-    return isoglot.RayEngine(partial(isoglot.load_text_encoder, where, **asdict(encoding)), workers, cpus)
+    return isoglot.RayEngine(
+        partial(isoglot.load_text_encoder, where, bf16=encoding.bf16, **encoding.options()), workers, cpus
+    )
 
 
 @encodes

@@ -76,7 +76,7 @@ class Encoding:
 
     def load_text_encoder(self, model: str) -> TextEncoder:
         """The same for an index or a search."""
-        return isoglot.load_text_encoder(model, **asdict(self))
+        return isoglot.load_text_encoder(model, bf16=self.bf16, **self.options())
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,9 @@ from typing import Any
 
 from isoglot.common.errors import InputError, MissingExtraError
 from isoglot.common.roles import Role
-from isoglot.encoding.shards import Shard, encode_shard, space_of
+from isoglot.encoding.shards import Shard, encode_shard
 from isoglot.runtime.encoder import TextEncoder
+from isoglot.vectors.provenance import Provenance
 
 DEFAULT_CPUS = 2
 """CPUs, and so threads, of a worker."""
@@ -59,7 +60,7 @@ class RayEngine:
             ]
             made = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
                 _Worker,
-                fn_constructor_args=(self.load, space_of(encoder.provenance(role)), role),
+                fn_constructor_args=(self.load, encoder.provenance(role), role),
                 batch_size=1,
                 compute=ray.data.ActorPoolStrategy(size=min(workers, len(items)), max_tasks_in_flight_per_actor=1),
                 **needs,
@@ -90,14 +91,14 @@ class RayEngine:
 class _Worker:
     """Makes shards with an encoder of its own, loaded once."""
 
-    def __init__(self, load: Callable[[], TextEncoder], space: str, role: Role) -> None:
-        self._load, self._space, self._role = load, space, role
+    def __init__(self, load: Callable[[], TextEncoder], provenance: Provenance, role: Role) -> None:
+        self._load, self._provenance, self._role = load, provenance, role
 
     @cached_property
     def _encoder(self) -> TextEncoder:
         """Loaded in the first call, so that what is wrong with it is told as what is wrong with a shard."""
         encoder = self._load()
-        if space_of(encoder.provenance(self._role)) != self._space:
+        if encoder.provenance(self._role).unlike(self._provenance):
             raise InputError(
                 f"{platform.node()}: the model {encoder.name} is another one than where the work was begun; "
                 "all machines must see the same files"
