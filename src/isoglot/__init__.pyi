@@ -82,6 +82,9 @@ from .search.mixing import Mix as Mix
 from .search.mixing import load_mix as load_mix
 from .search.opening import open_index as open_index
 from .search.searcher import Searcher as Searcher
+from .serving.app import build_app as build_app
+from .serving.limits import Limits as Limits
+from .serving.server import serve as serve
 from .sources import load_pairs as load_pairs
 from .sources.registry import Source as Source
 from .statistics.comparison import Comparison as Comparison

@@ -15,6 +15,7 @@ from isoglot.cli.data import data_app
 from isoglot.cli.making import debias, demo, merge, train, trim
 from isoglot.cli.measuring import audit, compare, evaluate, report
 from isoglot.cli.searching import encode, index, search
+from isoglot.cli.serving import serve
 from isoglot.cli.studying import study
 from isoglot.common.errors import IsoglotError
 from isoglot.common.progress import console, out
@@ -26,7 +27,11 @@ app = typer.Typer(
     help="Train and audit multilingual retrievers that rank by meaning, not by language.",
 )
 app.add_typer(data_app, name="data")
-for command in (demo, train, debias, trim, merge, evaluate, compare, audit, report, study, encode, index, search):
+for command in (
+    *(demo, train, debias, trim, merge),
+    *(evaluate, compare, audit, report, study),
+    *(encode, index, search, serve),
+):
     app.command()(command)
 
 

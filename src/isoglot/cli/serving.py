@@ -1,0 +1,68 @@
+"""The command that serves an index, or a model alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import isoglot
+from isoglot.cli.shared import Encoding, encodes, refuse, say
+from isoglot.common.errors import InputError, MissingExtraError
+
+
+@encodes
+def serve(
+    encoding: Encoding,
+    index: Annotated[
+        str | None,
+        typer.Argument(
+            help="Folder of an index, or URL of its collection; none for a model alone",
+            show_default=False,
+            metavar="[INDEX]",
+        ),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Hub id or folder, where there is no index or its model is elsewhere now")
+    ] = None,
+    map_file: Annotated[Path | None, typer.Option("--map", help="For a URL whose vectors went through one")] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 for any that is free")] = 8000,
+    key_file: Annotated[
+        Path | None, typer.Option(help="Keys, one a line, of which clients must send one; wanted beyond this machine")
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None, typer.Option(help="A name by which clients call the server; may be given several times")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="What to call the model", show_default="its own name")] = None,
+    queue_tokens: Annotated[
+        int, typer.Option(min=1, help="Tokens that may wait to be encoded; what comes then is told to come again")
+    ] = 1_000_000,
+) -> None:
+    """Serve an index: search, a page, and an embeddings endpoint that client libraries know; or the last alone."""
+    try:
+        import uvicorn  # noqa: F401
+    except ImportError:
+        raise MissingExtraError('serving needs an extra; pip install "isoglot[serve]"') from None
+    if index is None:
+        refuse("goes with an index", map=map_file)
+    mapping = None if map_file is None else isoglot.load_map(map_file)
+    searcher = None if index is None else isoglot.open_index(index, mapping=mapping)
+    model = model or (searcher.provenance.model if searcher is not None else None)
+    if model is None:
+        raise InputError(f"{index or 'serve'}: nothing says which model; name it with --model")
+    encoder = encoding.load_text_encoder(model)
+    if searcher is not None:
+        searcher.ask_with(encoder)
+    isoglot.serve(
+        encoder,
+        searcher,
+        host=host,
+        port=port,
+        key_file=key_file,
+        allow_hosts=allow_host or (),
+        name=name,
+        limits=isoglot.Limits(queue_tokens=queue_tokens),
+        on_start=lambda address: say(f"Serving at {address} (interrupt to end)"),
+    )
