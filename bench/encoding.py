@@ -2,7 +2,7 @@
 
     python bench/encoding.py [--texts 20000] [--model MODEL] [--workers 2] [--shard-rows 1024] [--folder DIR]
 
-Without --model a small BERT of random weights is made (6 layers of 192, a word of the text a token), so that the
+Without --model a small BERT of random weights is made (4 layers of 128, a word of the text a token), so that the
 work is that of an encoder and fits any machine. Texts have 4 to 40 words. Says texts per second of each way, what Ray
 takes until the first shard is there, whether the shards are the same to the byte, and that a second call makes none.
 """
@@ -45,12 +45,12 @@ def make_model(folder: Path) -> None:
     vocabulary = {name: n for n, name in enumerate(["[PAD]", "[UNK]", *(f"word{n}" for n in range(WORDS))])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    shape: dict[str, Any] = {"hidden_size": 192, "num_hidden_layers": 6, "num_attention_heads": 6}
-    BertModel(BertConfig(vocab_size=len(vocabulary), intermediate_size=768, **shape)).save_pretrained(folder / "bare")
+    shape: dict[str, Any] = {"hidden_size": 128, "num_hidden_layers": 4, "num_attention_heads": 4}
+    BertModel(BertConfig(vocab_size=len(vocabulary), intermediate_size=512, **shape)).save_pretrained(folder / "bare")
     PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", model_max_length=128
     ).save_pretrained(folder / "bare")
-    modules = [Transformer(str(folder / "bare")), Pooling(192, "mean"), Normalize()]
+    modules = [Transformer(str(folder / "bare")), Pooling(128, "mean"), Normalize()]
     SentenceTransformer(modules=modules, device="cpu").save_pretrained(str(folder / "model"))
 
 

@@ -114,6 +114,28 @@ def test_a_run_that_was_stopped_goes_on(write, encoder, tmp_path, monkeypatch, a
     assert shards(tmp_path / "v") == shards(tmp_path / "other")
 
 
+def test_a_damaged_shard_of_an_unfinished_run_is_taken_away_before_it_is_made_again(write, encoder, tmp_path):
+    """A worker takes a shard that is there for one that was written before it was lost."""
+    corpus = write(some_rows(7))
+
+    class Elsewhere:
+        def run(self, missing, encoder, role, advance):
+            assert [shard.target.exists() for shard in missing] == [False]
+            raise Stop
+
+    encode_corpus(corpus, encoder, tmp_path / "whole")
+    (name,) = shards(tmp_path / "whole")
+    (tmp_path / "v" / ".encoding").mkdir(parents=True)
+    (tmp_path / "v" / ".encoding" / name).write_bytes(shards(tmp_path / "whole")[name][:-50])
+    with pytest.raises(Stop):
+        encode_corpus(corpus, encoder, tmp_path / "v", engine=Elsewhere())
+
+
+def test_a_shard_has_rows(write, encoder, tmp_path):
+    with pytest.raises(InputError, match="shard_rows is 0"):
+        encode_corpus(write(some_rows()), encoder, tmp_path / "v", shard_rows=0)
+
+
 @pytest.mark.parametrize("listed", [True, False])
 def test_a_damaged_shard_is_made_again(write, encoder, tmp_path, listed):
     corpus = write(some_rows())

@@ -214,10 +214,11 @@ def _stage(
             further = [each for path in reuse for each in sorted(path.glob("*.parquet"))]
             known = KnownVectors([*folder.all(), *further], folder.space, dimensions)
         vectors, there = known.of(rows["text"].combine_chunks())
-        staged = (folder.hidden if there.all() else folder.texts) / name
-        write_shard(staged, rows, fixed_lists(vectors, there), folder.space)
+        staged, target = folder.texts / name, folder.hidden / name
+        target.unlink(missing_ok=True)  # a damaged one
+        write_shard(target if there.all() else staged, rows, fixed_lists(vectors, there), folder.space)
         if not there.all():
-            missing.append(Shard(staged, folder.hidden / name, int((~there).sum())))
+            missing.append(Shard(staged, target, int((~there).sum())))
     return names, missing
 
 

@@ -75,14 +75,15 @@ class RayEngine:
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         room = [int(node.get("CPU", 0)) for node in nodes]
         room[room.index(max(room))] -= 1
-        cpus = self.cpus or max(1, min(DEFAULT_CPUS, *room, DEFAULT_CPUS))
+        cpus = self.cpus or max(1, min(DEFAULT_CPUS, max(room)))
         gpus = int(sum(node.get("GPU", 0) for node in nodes))
         most = sum(each // cpus for each in room)
-        workers = self.workers or (min(gpus, most) if gpus else most)
+        most = min(most, gpus) if gpus else most
+        workers = self.workers or most
         if not 0 < workers <= most:
             raise InputError(
-                f"the cluster has {sum(room) + 1} CPUs, room for {most} workers of {cpus} beside one CPU that must be "
-                f"left free; {workers or 1} do not fit"
+                f"the cluster has {sum(room) + 1} CPUs and {gpus} GPUs, room for {most} workers of {cpus} CPUs beside "
+                f"one CPU that must be left free; {workers or 1} do not fit"
             )
         threads = {"env_vars": {"OMP_NUM_THREADS": str(cpus), "TOKENIZERS_PARALLELISM": "false"}}
         return workers, {"num_cpus": cpus, "num_gpus": 1 if gpus else 0, "runtime_env": threads}
@@ -131,6 +132,7 @@ def _cluster(engine: RayEngine) -> Iterator[Any]:
         try:
             ray.init(address="auto", **quiet)
         except ConnectionError:
+            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anyone unasked
             wanted = (engine.workers or 0) * (engine.cpus or 1) + 1
             ray.init(num_cpus=max(os.cpu_count() or 1, wanted, 2), include_dashboard=False, **quiet)
     ray.data.DataContext.get_current().enable_progress_bars = False

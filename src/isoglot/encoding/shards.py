@@ -173,7 +173,8 @@ class ShardFolder:
 
     def clear(self, names: Sequence[str]) -> None:
         """Take away what is in the making, and shards of other names."""
+        kept = set(names)
         for path in self.all():
-            if path.parent == self.path and path.name not in names:
+            if path.parent == self.path and path.name not in kept:
                 path.unlink()
         shutil.rmtree(self.hidden)
