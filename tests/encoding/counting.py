@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 
 from isoglot.common.roles import Role
 from isoglot.vectors.provenance import Provenance
@@ -43,3 +46,9 @@ def some_rows(count: int = 20, languages: Sequence[str] = ("de", "en")) -> list[
         {"id": f"d{n}", "language": languages[n % len(languages)], "text": f"text {n}", "url": f"/{n}", "rank": n}
         for n in range(count)
     ]
+
+
+def rows_of(folder: Path) -> list[Row]:
+    """The rows in order, by other means than isoglot's."""
+    files = json.loads((folder / "manifest.json").read_text())["files"]
+    return [row for name in sorted(files) for row in pq.read_table(folder / name).to_pylist()]

@@ -8,15 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
-from counting import CountingEncoder, some_rows, vector_of
+from counting import CountingEncoder, rows_of, some_rows, vector_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from isoglot import encode_corpus
 from isoglot.common.errors import InputError
 from isoglot.encoding import encode
+from isoglot.vectors.probes import probe_fingerprint
 from isoglot.vectors.provenance import read_manifest
 from isoglot.vectors.rows import open_vectors
 
@@ -25,12 +25,6 @@ Write = Callable[..., Path]
 
 def shards(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.glob("*.parquet"))}
-
-
-def rows_of(folder: Path) -> list[dict]:
-    """The rows in order, by other means than isoglot's."""
-    files = json.loads((folder / "manifest.json").read_text())["files"]
-    return [row for name in sorted(files) for row in pq.read_table(folder / name).to_pylist()]
 
 
 def test_rows_come_out_in_order_with_their_columns_and_vectors(write, encoder, tmp_path):
@@ -120,6 +114,28 @@ def test_a_run_that_was_stopped_goes_on(write, encoder, tmp_path, monkeypatch, a
     assert shards(tmp_path / "v") == shards(tmp_path / "other")
 
 
+def test_a_damaged_shard_of_an_unfinished_run_is_taken_away_before_it_is_made_again(write, encoder, tmp_path):
+    """A worker takes a shard that is there for one that was written before it was lost."""
+    corpus = write(some_rows(7))
+
+    class Elsewhere:
+        def run(self, missing, encoder, role, advance):
+            assert [shard.target.exists() for shard in missing] == [False]
+            raise Stop
+
+    encode_corpus(corpus, encoder, tmp_path / "whole")
+    (name,) = shards(tmp_path / "whole")
+    (tmp_path / "v" / ".encoding").mkdir(parents=True)
+    (tmp_path / "v" / ".encoding" / name).write_bytes(shards(tmp_path / "whole")[name][:-50])
+    with pytest.raises(Stop):
+        encode_corpus(corpus, encoder, tmp_path / "v", engine=Elsewhere())
+
+
+def test_a_shard_has_rows(write, encoder, tmp_path):
+    with pytest.raises(InputError, match="shard_rows is 0"):
+        encode_corpus(write(some_rows()), encoder, tmp_path / "v", shard_rows=0)
+
+
 @pytest.mark.parametrize("listed", [True, False])
 def test_a_damaged_shard_is_made_again(write, encoder, tmp_path, listed):
     corpus = write(some_rows())
@@ -140,15 +156,26 @@ def test_another_encoder_or_role_is_refused_and_nothing_changes(write, encoder, 
     corpus = write(some_rows())
     encode_corpus(corpus, encoder, tmp_path / "v")
     before = shards(tmp_path / "v")
-    with pytest.raises(InputError, match=r"holds vectors of counting.*fingerprint w in place of x.*another folder"):
+    with pytest.raises(InputError, match=r'holds vectors of counting.*fingerprint "w" in place of "x".*another folder'):
         encode_corpus(corpus, CountingEncoder("x"), tmp_path / "v")
-    with pytest.raises(InputError, match="role passage in place of query"):
+    with pytest.raises(InputError, match='role "passage" in place of "query"'):
         encode_corpus(corpus, encoder, tmp_path / "v", role="query")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "photo.png").touch()
     with pytest.raises(InputError, match=r"there is something else here \(photo.png\)"):
         encode_corpus(corpus, encoder, tmp_path / "full")
     assert shards(tmp_path / "v") == before
+
+
+def test_a_server_whose_vectors_move_a_little_goes_on(write, encoder, tmp_path):
+    """The fingerprint of a model behind an API is made of vectors, and compared with room."""
+    day = probe_fingerprint("m", np.eye(4, 64, dtype="f"))
+    next_day = f"{day[0]}{int(day[1:3], 16) ^ 1:02x}{day[3:]}"
+    encode_corpus(write(some_rows(10)), CountingEncoder(day), tmp_path / "v")
+    later = CountingEncoder(next_day)
+    encode_corpus(write(some_rows(12)), later, tmp_path / "v")
+    assert later.seen == ["text 10", "text 11"]
+    assert read_manifest(tmp_path / "v")["provenance"]["fingerprint"] == day
 
 
 def test_vectors_of_other_folders_are_taken_where_the_text_is_the_same(write, encoder, tmp_path):

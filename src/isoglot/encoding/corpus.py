@@ -53,7 +53,7 @@ class CorpusFile(VectorFile):
     def __init__(
         self, path: Path, asked: Columns, *, language: str | None = None, role: Role = "passage", identify: bool = False
     ) -> None:
-        self.path, self._identify = path, identify
+        self.path, self._identify, asked = path, identify, replace(asked, vector=None)
         opens: Any = ObjectFile if suffix_of(path) in _OBJECTS else FORMATS[path.suffix]
         self._reader = opens(path)
         there, usual = self._reader.names, asked.text is None

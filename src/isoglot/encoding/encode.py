@@ -27,10 +27,10 @@ from isoglot.encoding.shards import (
     fixed_lists,
     is_shard,
     shard_name,
-    space_of,
     write_shard,
 )
 from isoglot.runtime.encoder import TextEncoder
+from isoglot.runtime.store import space_of
 from isoglot.vectors.checking import Survey, leaving_out, survey
 from isoglot.vectors.columns import USUAL, Columns, row_keys
 from isoglot.vectors.provenance import Provenance, read_manifest, write_manifest
@@ -111,51 +111,52 @@ def encode_corpus(
         InputError: if a row is bad, the folder is another encoder's or holds other things, or another process writes.
     """
     out = expanded_path(out)
-    _state_of(out, encoder, role)
+    if shard_rows < 1:
+        raise InputError(f"shard_rows is {shard_rows}; a shard has at least one row")
+    _state_of(out, encoder.provenance(role))
     with leaving_out(None if skip_bad is None else Path(skip_bad)) as leave_out:
         texts = open_corpus(corpus, columns, language=language, role=role, identify_languages=identify_languages)
         surveyed = survey(texts.rows, leave_out, needs=("id", "text"))
         with _alone(out):
-            known = _state_of(out, encoder, role)
+            known, provenance = _state_of(out, encoder.provenance(role))
             shared = shared_ids or texts.ids_shared or surveyed.ids_shared or known.get("ids_shared", False)
-            folder = ShardFolder(out, known.get("files", {}), space_of(encoder.provenance(role)))
+            folder = ShardFolder(out, known.get("files", {}), space_of(provenance, str(provenance.arithmetic)))
             shards = _cut(_tables(texts, surveyed, shared), shard_rows)
             names, missing = _stage(shards, folder, encoder.dimensions, [expanded_path(each) for each in reuse])
             made = sum(shard.missing for shard in missing)
             with progress(f"Encoding {texts.rows.path.name}", made) as advance:
                 (engine or LocalEngine()).run(missing, encoder, role, advance)
-            _write_manifest(
-                folder, names, surveyed, encoder.provenance(role), dimensions=encoder.dimensions, ids_shared=shared
-            )
+            _write_manifest(folder, names, surveyed, provenance, dimensions=encoder.dimensions, ids_shared=shared)
             folder.clear(names)
     notes = (*texts.notes(), *surveyed.notes)
     return Encoded(out, len(texts.rows), len(surveyed.bad), made, surveyed.rows_per_language(), notes)
 
 
-def _state_of(out: Path, encoder: TextEncoder, role: Role) -> dict[str, Any]:
-    """What the manifest says of a folder that shards may be written to, nothing if there is none.
+def _state_of(out: Path, new: Provenance) -> tuple[dict[str, Any], Provenance]:
+    """What the manifest says of a folder that shards may be written to, and where its vectors are said to come from.
 
     Raises:
-        InputError: if it holds something else, or vectors that cannot stand beside the encoder's.
+        InputError: if it holds something else, or vectors that cannot stand beside the new ones.
     """
     known = read_manifest(out) if out.is_dir() else None
     if known is None:
         there = sorted(each.name for each in out.iterdir()) if out.is_dir() else [out.name] if out.exists() else []
         if others := [name for name in there if not name.startswith(".") and not is_shard(name)]:
             raise InputError(f"{out}: there is something else here ({others[0]}); choose another folder")
-        return {}
-    old, new = Provenance.of(known["provenance"]).as_dict(), encoder.provenance(role).as_dict()
-    if other := [name for name in new if name != "model" and old[name] != new[name]]:
-        said = ", ".join(f"{name} {_shown(old[name])} in place of {_shown(new[name])}" for name in other)
+        return {}, new
+    old = Provenance.of(known["provenance"])
+    if unlike := old.unlike(new):
+        said = [f"{name} {_shown(old, name)} in place of {_shown(new, name)}" for name in unlike]
         raise InputError(
-            f"{out}: holds vectors of {old['model']}, which cannot stand beside those of {new['model']} ({said}); "
+            f"{out}: holds vectors of {old.model}, which cannot stand beside those of {new.model} ({', '.join(said)}); "
             "choose another folder"
         )
-    return known
+    return known, old
 
 
-def _shown(value: object) -> str:
-    return f"{value!s:.12}" if isinstance(value, str) else str(value)
+def _shown(provenance: Provenance, name: str) -> str:
+    value = getattr(provenance, name)
+    return f'"{value:.12}"' if isinstance(value, str) else str(value)
 
 
 @contextmanager
@@ -213,10 +214,11 @@ def _stage(
             further = [each for path in reuse for each in sorted(path.glob("*.parquet"))]
             known = KnownVectors([*folder.all(), *further], folder.space, dimensions)
         vectors, there = known.of(rows["text"].combine_chunks())
-        staged = (folder.hidden if there.all() else folder.texts) / name
-        write_shard(staged, rows, fixed_lists(vectors, there), folder.space)
+        staged, target = folder.texts / name, folder.hidden / name
+        target.unlink(missing_ok=True)  # a damaged one
+        write_shard(target if there.all() else staged, rows, fixed_lists(vectors, there), folder.space)
         if not there.all():
-            missing.append(Shard(staged, folder.hidden / name, int((~there).sum())))
+            missing.append(Shard(staged, target, int((~there).sum())))
     return names, missing
 
 

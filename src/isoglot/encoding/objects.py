@@ -68,7 +68,9 @@ class ObjectFile(VectorFile):
         values = [row.get(name) for row in block]
         if self._types[name] != TEXT:
             return pa.array(values, self._types[name])
-        return _texts(each if each is None or type(each) is str else json.dumps(each) for each in values)
+        return _texts(
+            each if each is None or type(each) is str else json.dumps(each, ensure_ascii=False) for each in values
+        )
 
     def _numbered(self) -> Iterator[tuple[int, Row]]:
         suffix = suffix_of(self.path)

@@ -20,8 +20,9 @@ from typing import Any
 
 from isoglot.common.errors import InputError, MissingExtraError
 from isoglot.common.roles import Role
-from isoglot.encoding.shards import Shard, encode_shard, space_of
+from isoglot.encoding.shards import Shard, encode_shard
 from isoglot.runtime.encoder import TextEncoder
+from isoglot.vectors.provenance import Provenance
 
 DEFAULT_CPUS = 2
 """CPUs, and so threads, of a worker."""
@@ -59,7 +60,7 @@ class RayEngine:
             ]
             made = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
                 _Worker,
-                fn_constructor_args=(self.load, space_of(encoder.provenance(role)), role),
+                fn_constructor_args=(self.load, encoder.provenance(role), role),
                 batch_size=1,
                 compute=ray.data.ActorPoolStrategy(size=min(workers, len(items)), max_tasks_in_flight_per_actor=1),
                 **needs,
@@ -74,14 +75,15 @@ class RayEngine:
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         room = [int(node.get("CPU", 0)) for node in nodes]
         room[room.index(max(room))] -= 1
-        cpus = self.cpus or max(1, min(DEFAULT_CPUS, *room, DEFAULT_CPUS))
+        cpus = self.cpus or max(1, min(DEFAULT_CPUS, max(room)))
         gpus = int(sum(node.get("GPU", 0) for node in nodes))
         most = sum(each // cpus for each in room)
-        workers = self.workers or (min(gpus, most) if gpus else most)
+        most = min(most, gpus) if gpus else most
+        workers = self.workers or most
         if not 0 < workers <= most:
             raise InputError(
-                f"the cluster has {sum(room) + 1} CPUs, room for {most} workers of {cpus} beside one CPU that must be "
-                f"left free; {workers or 1} do not fit"
+                f"the cluster has {sum(room) + 1} CPUs and {gpus} GPUs, room for {most} workers of {cpus} CPUs beside "
+                f"one CPU that must be left free; {workers or 1} do not fit"
             )
         threads = {"env_vars": {"OMP_NUM_THREADS": str(cpus), "TOKENIZERS_PARALLELISM": "false"}}
         return workers, {"num_cpus": cpus, "num_gpus": 1 if gpus else 0, "runtime_env": threads}
@@ -90,14 +92,14 @@ class RayEngine:
 class _Worker:
     """Makes shards with an encoder of its own, loaded once."""
 
-    def __init__(self, load: Callable[[], TextEncoder], space: str, role: Role) -> None:
-        self._load, self._space, self._role = load, space, role
+    def __init__(self, load: Callable[[], TextEncoder], provenance: Provenance, role: Role) -> None:
+        self._load, self._provenance, self._role = load, provenance, role
 
     @cached_property
     def _encoder(self) -> TextEncoder:
         """Loaded in the first call, so that what is wrong with it is told as what is wrong with a shard."""
         encoder = self._load()
-        if space_of(encoder.provenance(self._role)) != self._space:
+        if encoder.provenance(self._role).unlike(self._provenance):
             raise InputError(
                 f"{platform.node()}: the model {encoder.name} is another one than where the work was begun; "
                 "all machines must see the same files"
@@ -130,6 +132,7 @@ def _cluster(engine: RayEngine) -> Iterator[Any]:
         try:
             ray.init(address="auto", **quiet)
         except ConnectionError:
+            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anyone unasked
             wanted = (engine.workers or 0) * (engine.cpus or 1) + 1
             ray.init(num_cpus=max(os.cpu_count() or 1, wanted, 2), include_dashboard=False, **quiet)
     ray.data.DataContext.get_current().enable_progress_bars = False

@@ -7,7 +7,7 @@ missing shards and shards of an unfinished run, stands in a hidden folder within
 
 from __future__ import annotations
 
-import json
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,6 @@ from isoglot.common.atomic import checksum, write_whole
 from isoglot.common.errors import InputError
 from isoglot.common.roles import Role
 from isoglot.runtime.encoder import FloatArray, TextEncoder
-from isoglot.vectors.provenance import Provenance
 from isoglot.vectors.rows import numbers_of
 
 HIDDEN = ".encoding"
@@ -33,6 +32,7 @@ SHARD_ROWS = 1 << 13
 TEXTS_AT_A_TIME = 1 << 11
 """Texts that are handed to an encoder at once, which sorts them by length."""
 _SPACE = b"isoglot.space"
+_NAME = re.compile(r"part-\d{6,}-[0-9a-f]{16}\.parquet")
 
 
 @dataclass(frozen=True)
@@ -50,16 +50,6 @@ class Shard:
     missing: int
 
 
-def space_of(provenance: Provenance) -> str:
-    """A hash of all that vectors depend on but the text: those of one space can be compared.
-
-    >>> space_of(Provenance(model="a", fingerprint="f")) == space_of(Provenance(model="b", fingerprint="f"))
-    True
-    """
-    said = {name: value for name, value in provenance.as_dict().items() if name != "model"}
-    return xxh3_128_hexdigest(json.dumps(said, sort_keys=True).encode())
-
-
 def shard_name(number: int, rows: pa.Table, space: str) -> str:
     """The name of the shard that holds these rows, without vectors, in a place."""
     sink = pa.BufferOutputStream()
@@ -70,8 +60,12 @@ def shard_name(number: int, rows: pa.Table, space: str) -> str:
 
 
 def is_shard(name: str) -> bool:
-    """Whether a file is called as shards are."""
-    return name.startswith("part-") and name.endswith(".parquet")
+    """Whether a file is called as shards are; other programs' parts are not.
+
+    >>> is_shard("part-000001-0123456789abcdef.parquet"), is_shard("part-00001-c000.snappy.parquet")
+    (True, False)
+    """
+    return _NAME.fullmatch(name) is not None
 
 
 def write_shard(path: Path, rows: pa.Table, vectors: pa.Array, space: str) -> None:
@@ -179,7 +173,8 @@ class ShardFolder:
 
     def clear(self, names: Sequence[str]) -> None:
         """Take away what is in the making, and shards of other names."""
+        kept = set(names)
         for path in self.all():
-            if path.parent == self.path and path.name not in names:
+            if path.parent == self.path and path.name not in kept:
                 path.unlink()
         shutil.rmtree(self.hidden)

@@ -74,6 +74,7 @@ class ModelEncoder:
             max_tokens=self.max_tokens,
             similarity=str(self.model.similarity_fn_name),
             normalised=isinstance(last, Normalize) and self.model.truncate_dim is None,
+            arithmetic="bfloat16" if self.bf16 else "float32",
         )
 
     def encode(self, texts: Sequence[str], role: Role) -> FloatArray:

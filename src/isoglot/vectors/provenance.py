@@ -31,6 +31,7 @@ class Provenance:
         normalised: whether vectors are of unit length.
         map: the fingerprint of the map that was applied to them; None of a bare vector, and where none was.
         map_sides: `both`, or `passages` for a map that leaves queries as they are.
+        arithmetic: the type of numbers it was computed in, such as float32; what differs in that can be compared.
     """
 
     model: str | None = None
@@ -42,6 +43,7 @@ class Provenance:
     normalised: bool | None = None
     map: str | None = None
     map_sides: str | None = None
+    arithmetic: str | None = None
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Provenance:
@@ -51,6 +53,18 @@ class Provenance:
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self)
+
+    def unlike(self, other: Provenance) -> list[str]:
+        """What differs, but for the names; vectors that do not differ can stand in one file.
+
+        >>> Provenance(model="a", prompt="query: ").unlike(Provenance(model="b", role="query"))
+        ['prompt', 'role']
+        """
+        one, two = self.as_dict(), other.as_dict()
+        same = {"model"}
+        if self.fingerprint and other.fingerprint and same_weights(self.fingerprint, other.fingerprint):
+            same.add("fingerprint")
+        return [name for name in one if name not in same and one[name] != two[name]]
 
 
 UNKNOWN = Provenance()
