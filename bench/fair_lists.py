@@ -19,6 +19,7 @@ import numpy as np
 import isoglot
 from isoglot.evaluation.mixed import MixedCorpora
 from isoglot.models.text_encoder import ModelEncoder
+from isoglot.runtime.store import embedding_store
 from isoglot.search.mixing import load_mix, prefer_own
 
 LANGUAGES = ["ar", "de", "en", "es", "ru", "zh"]
@@ -33,7 +34,7 @@ def main() -> None:
     parser.add_argument("--questions", type=int, default=100)
     arguments = parser.parse_args()
     data = some(isoglot.load_benchmark("xquad-r", arguments.data, languages=LANGUAGES), arguments.questions)
-    store = isoglot.models.embed.embedding_store()
+    store = embedding_store()
     model = isoglot.load_encoder(arguments.model)
     remedy = isoglot.debias(model, isoglot.passages_of(data), remedy="lir", store=store)
     print(f"{len(data.query_texts)} questions, {len(data.passage_texts)} sentences, {', '.join(LANGUAGES)}")
