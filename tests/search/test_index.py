@@ -183,6 +183,11 @@ def test_vectors_give_the_index_that_their_corpus_gives(tmp_path, corpus):
     isoglot.encode_corpus(parallel, encoder, tmp_path / "parallel")
     build_index(tmp_path / "parallel", None, tmp_path / "third")
     assert set(texts(tmp_path / "third")) == {("e", "de"), ("e", "en")}
+    rows = [row(f"e{n}", tag, f"word{n} {tag}") for n in range(20) for tag in ("de", "en")]
+    isoglot.encode_corpus(write(tmp_path / "more.jsonl", rows), encoder, tmp_path / "more")
+    isoglot.debias_vectors(tmp_path / "more", tmp_path / "fair", directions=1)
+    build_index(tmp_path / "fair", None, tmp_path / "fourth")
+    assert set(texts(tmp_path / "fourth")) == {(f"e{n}", tag) for n in range(20) for tag in ("de", "en")}
 
 
 def test_a_map_goes_over_both_sides_or_none(tmp_path):

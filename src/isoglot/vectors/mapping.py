@@ -19,7 +19,7 @@ from isoglot.vectors.checking import Survey, leaving_out, survey
 from isoglot.vectors.columns import USUAL, Columns
 from isoglot.vectors.fitting import DEFAULT_ROWS, LEAST_ROWS, fit_map
 from isoglot.vectors.maps import VectorMap, load_map
-from isoglot.vectors.provenance import refuse_mixing, write_manifest
+from isoglot.vectors.provenance import read_manifest, refuse_mixing, write_manifest
 from isoglot.vectors.remedies import DEFAULT_DIRECTIONS, Remedy, Vectors, check_remedy
 from isoglot.vectors.rows import Part, VectorRows, lists_of, open_vectors, refuse_other_space
 
@@ -186,7 +186,9 @@ def _write(surveyed: Survey, mapping: VectorMap, out: Path, notes: Sequence[str]
             map_sides=mapping.sides,
             normalised=mapping.normalise or None,
         )
+        said = read_manifest(rows.path) or {}
         more: dict[str, Any] = {"dimensions": rows.dimensions, "languages": surveyed.rows_per_language()}
+        more |= {name: said[name] for name in ("ids_shared",) if name in said}  # what ids are does not change
         total = len(rows) - len(surveyed.bad)
         write_manifest(folder, made, rows=total, left_out=len(surveyed.bad), files=files, **more)
     return Mapped(mapping, out, len(rows), total, tuple(notes))
