@@ -38,6 +38,8 @@ _CONTEXT.set_forkserver_preload(
             "isoglot.evaluation.evaluate",
             "isoglot.enrich.negatives",
             "isoglot.models.debiasing",
+            "isoglot.models.text_encoder",
+            "isoglot.encoding.encode",
         ),
         *("isoglot.enrich.translation.http_engine", "isoglot.report", "isoglot.evaluation.trec", "pytest"),
     ]

@@ -96,6 +96,13 @@ def cases(
                 slow_encoding,
             )
         ),
+        "encode": Case(
+            Job(
+                whole,
+                ["encode", str(pairs_file), "--model", encoder, "--out", "vectors", "--shard-rows", "40"],
+                slowed=slow_encoding,
+            )
+        ),
         "train": Case(
             Job(whole, ["train", str(config)], shards, SLOW_TRAINING),
             goes_on=resumed,
@@ -115,14 +122,14 @@ def begun(folder: Path) -> bool:
     return (folder / "run" / "run.json").exists()
 
 
-@pytest.mark.parametrize("name", ["fetch", "translate", "evaluate"])
+@pytest.mark.parametrize("name", ["fetch", "translate", "evaluate", "encode"])
 def test_a_command_killed_twice_ends_as_if_nothing_had_been(name: str, cases: dict[str, Case], tmp_path: Path) -> None:
     check_random_kills(cases[name], tmp_path, kills=2, seed=1)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("name", ["fetch", "fetch-parquet", "translate", "negatives", "evaluate", "train"])
+@pytest.mark.parametrize("name", ["fetch", "fetch-parquet", "translate", "negatives", "evaluate", "encode", "train"])
 def test_a_command_killed_again_and_again_ends_as_if_nothing_had_been(
     name: str, cases: dict[str, Case], tmp_path: Path, seed: int
 ) -> None:
@@ -141,7 +148,10 @@ def check_random_kills(case: Case, tmp_path: Path, kills: int, seed: int) -> Non
     ("name", "step"),
     [
         pytest.param("fetch", 1, id="fetch"),
-        *(pytest.param(name, 1, id=name, marks=pytest.mark.slow) for name in ("translate", "negatives", "evaluate")),
+        *(
+            pytest.param(name, 1, id=name, marks=pytest.mark.slow)
+            for name in ("translate", "negatives", "evaluate", "encode")
+        ),
         pytest.param("train-briefly", 4, id="train", marks=pytest.mark.slow),
     ],
 )

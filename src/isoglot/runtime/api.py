@@ -76,7 +76,14 @@ class ApiEncoder:
 
     def provenance(self, role: Role) -> Provenance:
         """All that is known of what its vectors depend on in a role; they are taken to be compared by cosine."""
-        return Provenance(self.name, self.fingerprint, self.prompts[role], role, None, "cosine", self.normalised)
+        return Provenance(
+            model=self.name,
+            fingerprint=self.fingerprint,
+            prompt=self.prompts[role],
+            role=role,
+            similarity="cosine",
+            normalised=self.normalised,
+        )
 
     def encode(self, texts: Sequence[str], role: Role) -> FloatArray:
         """`(texts, dimensions)`, float32; texts in the store are not asked for.

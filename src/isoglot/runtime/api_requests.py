@@ -133,16 +133,18 @@ class ApiClient:
                 parts.appendleft(rows[self.size :])
                 rows = rows[: self.size]
             try:
-                yield rows, self._answer([texts[row - batch.start] for row in rows], fields)
+                answer = self._answer([texts[row - batch.start] for row in rows], fields)
             except _RefusedError as refusal:
                 if len(rows) > 1:
                     self.size = len(rows) // 2
                     parts.appendleft(rows)
-                    continue
-                if refusal.status == 500:
-                    self._expect_an_answer(fields)
-                bad[rows[0]] = str(refusal)
-                self.size = size  # it was the text
+                else:
+                    if refusal.status == 500:
+                        self._expect_an_answer(fields)
+                    bad[rows[0]] = str(refusal)
+                    self.size = size  # it was the text
+            else:
+                yield rows, answer
 
     def _expect_an_answer(self, fields: Mapping[str, str]) -> None:
         """Raise if nothing is answered at all, so that no text is at fault."""
@@ -171,9 +173,8 @@ class ApiClient:
             answer = read_answer(content, len(texts))
         except WrongAnswerError as error:
             said = self._said(content) if error.no_vectors else ""
-            raise self._error(
-                f"{len(texts)} texts were sent, and {error}" + (f", but: {said}" if said else "")
-            ) from None
+            what = f"{len(texts)} texts were sent, and {error}"
+            raise self._error(f"{what}, but: {said}" if said else what) from None
         self.tokens += sum(self.tokens_in(texts)) if answer.tokens is None else answer.tokens
         if answer.tokens:
             self._counted_tokens += answer.tokens

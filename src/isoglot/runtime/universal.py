@@ -46,7 +46,14 @@ class UniversalEncoder:
 
     def provenance(self, role: Role) -> Provenance:
         """All that its vectors depend on in a role."""
-        return Provenance(self.name, _fingerprint(), self.prompts[role], role, None, "cosine", normalised=True)
+        return Provenance(
+            model=self.name,
+            fingerprint=_fingerprint(),
+            prompt=self.prompts[role],
+            role=role,
+            similarity="cosine",
+            normalised=True,
+        )
 
     def encode(self, texts: Sequence[str], role: Role) -> FloatArray:
         """`(texts, 512)`, float32, of unit length."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from operator import eq
 
 from isoglot.common.errors import InputError
 from isoglot.search.store import Store
 from isoglot.vectors.maps import VectorMap
+from isoglot.vectors.probes import same_weights
 from isoglot.vectors.provenance import Provenance, refuse_mixing
 
 ASKING = ("fingerprint", "similarity")
@@ -36,12 +38,13 @@ def refuse_others(where: object, made: Provenance, given: Provenance, fields: Se
     """
     for name in fields:
         one, other = getattr(made, name), getattr(given, name)
-        if one is not None and other is not None and one != other:
+        same = same_weights if name == "fingerprint" else eq
+        if one is not None and other is not None and not same(one, other):
             models = (each.model or "an unnamed model" for each in (made, given))
             shown = (f"{each:.12}" if name == "fingerprint" else repr(each) for each in (one, other))
             own, new = (f"{model} ({value})" for model, value in zip(models, shown, strict=True))
             raise InputError(
-                f"{where}: this index was made with {_NAMES[name]}: {own}, and this is {new}; use what it was made "
+                f"{where}: was made with {_NAMES[name]}: {own}, and this is {new}; use what it was made "
                 "with, or index into a new folder"
             )
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,8 +16,8 @@ from isoglot.common.errors import InputError
 from isoglot.common.paths import expanded_path
 from isoglot.encoding.corpus import open_corpus
 from isoglot.runtime.encoder import TextEncoder
-from isoglot.search.agreement import joined
-from isoglot.search.committing import commit, follow, numbered
+from isoglot.search.agreement import MAKING, joined, refuse_others
+from isoglot.search.committing import commit, follow, numbered, refuse_engine
 from isoglot.search.incoming import Incoming, compare
 from isoglot.search.index import ENGINES
 from isoglot.search.staging import FOLDER as STAGED
@@ -25,7 +26,7 @@ from isoglot.search.store import MAP_FILE, NO_ROWS, State, Store, changing, new_
 from isoglot.vectors.checking import leaving_out, survey
 from isoglot.vectors.columns import USUAL, Columns
 from isoglot.vectors.maps import VectorMap, load_map
-from isoglot.vectors.provenance import UNKNOWN, read_manifest
+from isoglot.vectors.provenance import UNKNOWN, Provenance, read_manifest
 from isoglot.vectors.rows import VectorRows, open_vectors
 
 
@@ -107,40 +108,31 @@ def build_index(
     """
     folder = expanded_path(out)
     with leaving_out(None if skip_bad is None else Path(skip_bad)) as leave_out, changing(folder):
-        store, base = _opened(folder, engine, url)
-        encodes = encoder is not None and read_manifest(Path(source)) is None
-        if encoder is not None and encodes:
-            corpus = open_corpus(source, columns, language=language, identify_languages=identify_languages)
-            rows, notes = corpus.rows, corpus.notes()
-            made, dimensions = encoder.provenance("passage"), encoder.dimensions
-        else:
-            rows, notes = open_vectors(source, columns, required=["id"], language=language), []
-            made, dimensions = rows.provenance, rows.dimensions
-            mapping = mapping or _map_beside(rows)
-        made, mapping, apply = joined(store, folder, made, dimensions, mapping)
-        surveyed = survey(rows, leave_out, needs=("id", "text") if encodes else ("id",))
-        keyed = bool(not encodes and (read_manifest(Path(source)) or {}).get("ids_shared"))
-        incoming = Incoming(surveyed, keyed)
+        store, state = _opened(folder, engine, url)
+        given = _given(source, encoder, columns, language=language, identify_languages=identify_languages)
+        mapping = mapping or given.mapping
+        made, mapping, unmapped = joined(store, folder, given.made, given.dimensions, mapping)
+        surveyed = survey(given.rows, leave_out, needs=("id", "text") if given.encoder else ("id",))
+        incoming = Incoming(surveyed, given.keyed)
         change = compare(store, incoming)
-        wanted, added = change.wanted, int(change.wanted.sum())
+        added = int(change.wanted.sum())
         gone = np.union1d(change.replaced, change.absent if sync else NO_ROWS)
-        if encoder is not None and encodes and added:
-            incoming = encoded(incoming, wanted, encoder, folder / STAGED)
-            wanted = np.ones(added, bool)
         if store is None:
-            base = replace(base, provenance=made, dimensions=dimensions)
+            state = replace(state, provenance=made, dimensions=given.dimensions)
             if mapping is not None:
                 mapping.save(folder / MAP_FILE)
-        if store is None or added or len(gone) or base != store.state:
+        if store is None or added or len(gone) or state != store.state:
+            if given.encoder is not None and added:
+                incoming = encoded(incoming, change.wanted, given.encoder, folder / STAGED)
+            wanted = change.wanted if given.encoder is None else np.ones(added, bool)
             unit = (made.similarity or "cosine") == "cosine"
-            new = numbered(incoming, wanted, base.following, mapping if apply else None, unit) if added else ()
+            new = numbered(incoming, wanted, state.following, mapping if unmapped else None, unit) if added else ()
             dead = gone if store is None else np.union1d(store.dead, gone)
-            store = commit(folder, replace(base, following=base.following + added), new, added, dead)
+            store = commit(folder, replace(state, following=state.following + added), new, added, dead)
         follow(store)
         shutil.rmtree(folder / STAGED, ignore_errors=True)
-        absent = 0 if sync else len(change.absent)
-        if absent:
-            notes = [*notes, f"{absent:,} rows of the index are not in {rows.path.name}; --sync takes such away."]
+        kept = 0 if sync else len(change.absent)
+        name = given.rows.path.name
         return Indexed(
             folder,
             store.state.rows,
@@ -150,9 +142,52 @@ def build_index(
             added=added - len(change.replaced),
             replaced=len(change.replaced),
             unchanged=len(change.wanted) - added,
-            deleted=len(change.absent) if sync else 0,
-            notes=(*notes, *surveyed.notes),
+            deleted=len(change.absent) - kept,
+            notes=(
+                *given.notes,
+                *surveyed.notes,
+                *([f"{kept:,} rows of the index are not in {name}; --sync takes such away."] if kept else []),
+            ),
         )
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What is to be indexed.
+
+    Attributes:
+        rows: of a corpus, or with vectors.
+        encoder: of a corpus; None where there are vectors.
+        made: what is known of the vectors.
+        dimensions: of these.
+        keyed: whether ids are keys.
+        mapping: the map that lies beside vectors that went through it.
+        notes: what people should know.
+    """
+
+    rows: VectorRows
+    encoder: TextEncoder | None
+    made: Provenance
+    dimensions: int
+    keyed: bool = False
+    mapping: VectorMap | None = None
+    notes: Sequence[str] = ()
+
+
+def _given(source: str | Path, encoder: TextEncoder | None, columns: Columns, **settings: Any) -> _Given:
+    """Open a corpus, or vectors."""
+    said = read_manifest(path) if (path := expanded_path(source)).exists() else None
+    if encoder is not None and said is None:
+        corpus = open_corpus(source, columns, **settings)
+        made = encoder.provenance("passage")
+        return _Given(corpus.rows, encoder, made, encoder.dimensions, notes=corpus.notes())
+    rows = open_vectors(path, columns, required=["id"], language=settings["language"])
+    if encoder is not None:
+        refuse_others(path, rows.provenance, encoder.provenance("passage"), MAKING)
+    beside = path / MAP_FILE
+    mapping = load_map(beside) if rows.provenance.map and beside.is_file() else None
+    keyed = bool((said or {}).get("ids_shared"))
+    return _Given(rows, None, rows.provenance, rows.dimensions, keyed, mapping)
 
 
 def delete_rows(
@@ -201,10 +236,6 @@ def _opened(folder: Path, engine: str | None, url: str | None) -> tuple[Store | 
     url = url or base.url if engine == "qdrant" else url
     if (engine == "qdrant") != (url is not None):
         raise InputError("the engine qdrant and a URL go together: --engine qdrant --url http://localhost:6333/NAME")
-    return None if state is None else Store(folder, state), replace(base, engine=engine, url=url)
-
-
-def _map_beside(rows: VectorRows) -> VectorMap | None:
-    """The map that `debias_vectors` put beside the vectors that it mapped."""
-    path = rows.path / MAP_FILE
-    return load_map(path) if rows.provenance.map and path.is_file() else None
+    base = replace(base, engine=engine, url=url)
+    refuse_engine(base)
+    return None if state is None else Store(folder, state), base

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from isoglot.common.arrays import BoolArray, FloatArray, IntArray
 from isoglot.search.edge import FOLDER as EDGE
-from isoglot.search.edge import EdgeIndex
+from isoglot.search.edge import EdgeIndex, library
 from isoglot.search.incoming import Incoming
 from isoglot.search.qdrant import QdrantIndex
 from isoglot.search.segments import schema, write_segment
@@ -49,6 +49,21 @@ def commit(folder: Path, state: State, new: Iterable[pa.RecordBatch], rows: int,
     changed = _counted(Store(folder, changed))
     changed.write(folder)
     return Store(folder, changed)
+
+
+def refuse_engine(state: State) -> None:
+    """Refuse an engine that could not follow, before any work is done.
+
+    Raises:
+        MissingExtraError: if its package is not installed.
+        InputError: if a server cannot be reached, or its collection holds something else.
+    """
+    if state.engine == "edge":
+        library()
+    if state.engine == "qdrant":
+        collection = QdrantIndex(str(state.url))
+        collection.refuse_other(state)
+        collection.close()
 
 
 def follow(store: Store) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from isoglot.common.arrays import FloatArray, IntArray
 from isoglot.common.atomic import write_text, write_whole_folder
 from isoglot.common.errors import InputError, MissingExtraError
-from isoglot.search.index import LEAST_DEPTH, Nearest, Wanted, with_equals
+from isoglot.search.index import LEAST_LOOKED_AT, Nearest, Wanted, with_equals
 from isoglot.search.store import NO_ROWS, Store
 
 FOLDER = "edge"
@@ -39,7 +39,7 @@ class EdgeIndex:
         self._folder = store.folder / FOLDER
         similarity = store.state.provenance.similarity or "cosine"
         self._sign = -1.0 if similarity in ("euclidean", "manhattan") else 1.0
-        self._engine = engine = _library()
+        self._engine = engine = library()
         if change and not (self._folder / _SHARD).exists():
             self._create(store.state.dimensions, _DISTANCES[similarity])
         with _told(self._folder):
@@ -55,7 +55,7 @@ class EdgeIndex:
 
     def nearest(self, queries: FloatArray, depth: int, wanted: Sequence[Wanted]) -> list[list[Nearest]]:
         """As `Index.nearest`, but for rows that an approximate search misses."""
-        engine, asked = self._engine, max(depth + 1, LEAST_DEPTH)
+        engine, asked = self._engine, depth + 1
         requests = [self._request(query, each, asked) for query in queries for each in wanted]
         answers = iter(self._shard.query_batch(engine.QueryBatchRequest(requests)))
 
@@ -80,7 +80,7 @@ class EdgeIndex:
             limit=limit,
             query=engine.Query.Nearest(query.tolist()),
             filter=among,
-            params=engine.SearchParams(hnsw_ef=max(limit, LEAST_DEPTH)),
+            params=engine.SearchParams(hnsw_ef=max(limit, LEAST_LOOKED_AT)),
         )
 
     def _found(self, points: Sequence[Any], asked: int) -> Nearest:
@@ -129,7 +129,12 @@ class EdgeIndex:
         return np.concatenate(found)
 
 
-def _library() -> Any:
+def library() -> Any:
+    """The engine's package.
+
+    Raises:
+        MissingExtraError: if it is not installed.
+    """
     try:
         import qdrant_edge
     except ImportError:

@@ -14,8 +14,8 @@ from isoglot.search.mixing import Language
 Wanted = frozenset[Language] | None
 """Languages to look in, None among them for rows without one; all rows where it is None itself."""
 ENGINES = ("exact", "edge", "qdrant")
-LEAST_DEPTH = 128
-"""Approximate engines look for so many rows at least, that shorter lists be beginnings of longer ones."""
+LEAST_LOOKED_AT = 128
+"""Approximate engines look at so many rows at least, so that lists up to this length are beginnings of each other."""
 
 
 @dataclass(frozen=True)

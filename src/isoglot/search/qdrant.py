@@ -13,7 +13,7 @@ import numpy as np
 
 from isoglot.common.arrays import FloatArray, IntArray
 from isoglot.common.errors import InputError, MissingExtraError
-from isoglot.search.index import LEAST_DEPTH, Nearest, Wanted, with_equals
+from isoglot.search.index import LEAST_LOOKED_AT, Nearest, Wanted, with_equals
 from isoglot.search.store import NO_ROWS, State, Store, group_of
 
 _DISTANCES = {"cosine": "COSINE", "dot": "DOT", "euclidean": "EUCLID", "manhattan": "MANHATTAN"}
@@ -45,7 +45,7 @@ class QdrantIndex:
 
     def nearest(self, queries: FloatArray, depth: int, wanted: Sequence[Wanted]) -> list[list[Nearest]]:
         """As `Index.nearest`, but for rows that an approximate search misses."""
-        asked = max(depth + 1, LEAST_DEPTH)
+        asked = depth + 1
         requests = [self._request(query, each, asked) for query in queries for each in wanted]
         answers = iter(self._asked(requests))
 
@@ -69,7 +69,8 @@ class QdrantIndex:
         with self._told():
             found = self._client.retrieve(self._name, [int(n) for n in numbers], with_payload=False, with_vectors=True)
         by_number = {point.id: point.vector for point in found}
-        return np.array([by_number[int(number)] for number in numbers], np.float32).reshape(len(numbers), -1)
+        dimensions = self.state.dimensions if self.state else 0
+        return np.array([by_number[int(n)] for n in numbers], np.float32).reshape(len(numbers), dimensions)
 
     def translations(self, groups: Sequence[str]) -> IntArray:
         """As `Store.translations`."""
@@ -80,6 +81,15 @@ class QdrantIndex:
     def close(self) -> None:
         """End the connection."""
         self._client.close()
+
+    def refuse_other(self, state: State) -> None:
+        """Refuse to be the engine of an index while it is that of another.
+
+        Raises:
+            InputError: if it is.
+        """
+        if self.state is not None and self.state.identity != state.identity:
+            raise InputError(f"{self.url}: holds the rows of another index; choose another name")
 
     def hold(self, store: Store) -> None:
         """Make the collection hold exactly the rows of a store; after a kill in the middle the same call finishes.
@@ -93,8 +103,6 @@ class QdrantIndex:
         with self._told():
             if self.state is None:
                 self._create(state)
-            elif self.state.identity != state.identity:
-                raise InputError(f"{self.url}: holds the rows of another index; choose another name")
             there = self._numbers(None)
             for block in store.blocks:
                 new = np.flatnonzero(block.live & ~np.isin(block.numbers, there))
@@ -136,7 +144,7 @@ class QdrantIndex:
         if wanted is not None:
             tags = models.MatchAny(any=sorted(tag or "" for tag in wanted))
             among = models.Filter(must=[models.FieldCondition(key="language", match=tags)])
-        depth = models.SearchParams(hnsw_ef=max(limit, LEAST_DEPTH))
+        depth = models.SearchParams(hnsw_ef=max(limit, LEAST_LOOKED_AT))
         return models.QueryRequest(query=query.tolist(), filter=among, params=depth, limit=limit, with_payload=False)
 
     def _asked(self, requests: Sequence[Any]) -> list[Any]:

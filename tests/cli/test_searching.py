@@ -1,0 +1,64 @@
+"""encode, as a shell calls it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from sentence_transformers import SentenceTransformer
+
+from command import run
+
+
+def test_from_a_corpus_to_an_audit_of_its_shards(
+    pairs_file: Path,
+    tiny_encoder_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for role in ("passage", "query"):
+        words = ["encode", pairs_file, "--model", tiny_encoder_folder, "--out", tmp_path / role, "--role", role]
+        assert run(monkeypatch, *words, "--shard-rows", 50) == 0
+    said = capsys.readouterr().out
+    assert "Rows by language: de 60, en 60, es 60." in said
+    assert "Rows: 180 in, 180 out, 0 left out. Vectors: 180 made, 0 there already." in said
+    table = pq.read_table(sorted((tmp_path / "passage").glob("*.parquet"))[0])
+    model = SentenceTransformer(str(tiny_encoder_folder), device="cpu")
+    expected = model.encode_document(table["text"].to_pylist())
+    assert abs(expected - [row.as_py() for row in table["vector"]]).max() < 1e-5
+    words = ["audit", "--vectors", tmp_path / "passage", "--query-vectors", tmp_path / "query", "--out", tmp_path / "r"]
+    assert run(monkeypatch, *words) == 0
+    assert "assumed" not in capsys.readouterr().out
+    of_vectors = json.loads((tmp_path / "r" / "results.json").read_text())
+    assert run(monkeypatch, "audit", tiny_encoder_folder, "--pairs", pairs_file, "--out", tmp_path / "m") == 0
+    of_model = json.loads((tmp_path / "m" / "results.json").read_text())
+    for name in ("monolingual", "cross_lingual", "multilingual"):
+        assert of_vectors["settings"][name] == pytest.approx(of_model["settings"][name])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--workers", "2"], "--workers goes with --engine ray"),
+        (["--worker-cpus", "2"], "--worker-cpus goes with --engine ray"),
+        (["--engine", "spark"], "'spark' is not one of 'local', 'ray'"),
+        (["--role", "title"], "'title' is not one of"),
+        (["--language-column", "tongue"], 'no column "tongue"; it has id, language, query, passage'),
+    ],
+)
+def test_options_that_cannot_be_are_refused(
+    words: list[str],
+    message: str,
+    pairs_file: Path,
+    tiny_encoder_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    command = ["encode", pairs_file, "--model", tiny_encoder_folder, "--out", tmp_path / "v"]
+    assert run(monkeypatch, *command, *words) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "v").exists()

@@ -1,0 +1,144 @@
+"""Engines find what the exact search finds, hold what the index holds, and say what they cannot do."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from test_searcher import MIXES, WORDS, rows
+from toy_index import ToyEncoder, keys, row, write
+
+from isoglot import InputError, MissingExtraError, build_index, delete_rows, open_index
+from isoglot.search import committing, opening
+from isoglot.search.edge import EdgeIndex
+from isoglot.search.qdrant import QdrantIndex
+from isoglot.search.store import Store
+
+edge = pytest.importorskip("qdrant_edge")
+qdrant_client = pytest.importorskip("qdrant_client")
+URL = "http://localhost:6333/passages"
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    return write(tmp_path / "corpus.jsonl", rows())
+
+
+@pytest.fixture
+def client(monkeypatch):
+    """The client's own imitation of a server, in place of a server."""
+    client = qdrant_client.QdrantClient(":memory:")
+    monkeypatch.setattr(client, "close", lambda: None)
+    for module in (committing, opening):
+        monkeypatch.setattr(module, "QdrantIndex", lambda url: QdrantIndex(url, client=client))
+    return client
+
+
+def lists(searcher):
+    """Many kinds of lists that an index gives."""
+    return {
+        (word, mix, collapse, tags): [
+            (hit.id, hit.language, round(hit.score, 4), hit.text, hit.fields, len(hit.translations))
+            for hit in searcher.search(word, mix=mix, collapse=collapse, languages=tags, language="de", limit=15).hits
+        ]
+        for word in WORDS[:2]
+        for mix in MIXES
+        for collapse in (False, True)
+        for tags in (None, ("sw",), ("en", "de"))
+    }
+
+
+@pytest.mark.parametrize("similarity", ["cosine", "euclidean"])
+def test_edge_finds_what_exact_finds(tmp_path, corpus, similarity):
+    encoder = ToyEncoder(similarity=similarity)
+    build_index(corpus, encoder, tmp_path / "exact")
+    build_index(corpus, encoder, tmp_path / "edge", engine="edge")
+    searcher = open_index(tmp_path / "edge", encoder)
+    assert searcher.note is None
+    assert lists(searcher) == lists(open_index(tmp_path / "exact", encoder))
+    searcher.close()
+
+
+@pytest.mark.filterwarnings("ignore:Payload indexes", "ignore:Local mode")
+def test_a_collection_finds_what_exact_finds_from_folder_and_url(tmp_path, corpus, client):
+    encoder = ToyEncoder()
+    build_index(corpus, encoder, tmp_path / "exact")
+    build_index(corpus, encoder, tmp_path / "index", engine="qdrant", url=URL)
+    expected = lists(open_index(tmp_path / "exact", encoder))
+    for target in (tmp_path / "index", URL):
+        searcher = open_index(target, encoder)
+        assert len(searcher) == len(Store.open(tmp_path / "index").numbers)
+        assert lists(searcher) == expected
+        with pytest.raises(InputError, match="other weights"):
+            open_index(target, ToyEncoder(weights="two"))
+    delete_rows(tmp_path / "index", ["d0", "d1"])
+    assert client.count("passages").count == len(open_index(URL)) == len(Store.open(tmp_path / "index").numbers)
+    with pytest.raises(InputError, match="another index"):
+        build_index(corpus, encoder, tmp_path / "other", engine="qdrant", url=URL)
+    client.create_collection("foreign", qdrant_client.models.VectorParams(size=3, distance="Cosine"))
+    with pytest.raises(InputError, match="a collection that isoglot did not write"):
+        open_index("http://localhost:6333/foreign")
+
+
+@pytest.mark.filterwarnings("ignore:Payload indexes", "ignore:Local mode")
+def test_an_engine_that_is_behind_is_not_asked_and_the_next_call_brings_it_up(tmp_path, corpus, client):
+    encoder, more = ToyEncoder(), write(tmp_path / "more.jsonl", [row("new", "en", "tree tree")])
+    for engine, url in (("edge", None), ("qdrant", URL)):
+        index = tmp_path / engine
+        build_index(corpus, encoder, index, engine=engine, url=url)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("isoglot.search.building.follow", lambda store: None)  # as a kill behind the swap
+            build_index(more, encoder, index)
+        searcher = open_index(index, encoder)
+        assert "searched without it" in str(searcher.note)
+        assert ("new", "en") in keys(searcher.search("tree tree", limit=50))
+        searcher.close()
+        build_index(more, encoder, index)
+        searcher = open_index(index, encoder)
+        assert searcher.note is None
+        assert ("new", "en") in keys(searcher.search("tree tree", limit=50))
+        searcher.close()
+
+
+def test_a_second_process_is_told_that_edge_is_for_one(tmp_path, corpus):
+    build_index(corpus, ToyEncoder(), tmp_path / "index", engine="edge")
+    searcher = open_index(tmp_path / "index", ToyEncoder())
+    script = f"""if True:
+        from isoglot import InputError, open_index
+        try:
+            open_index({str(tmp_path / "index")!r})
+        except InputError as error:
+            print(error)
+    """
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "in use; an edge index is for one process at a time" in done.stdout
+    searcher.close()
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == ""
+
+
+def test_a_damaged_edge_is_named(tmp_path, corpus):
+    build_index(corpus, ToyEncoder(), tmp_path / "index", engine="edge")
+    for path in (tmp_path / "index" / "edge").rglob("*.json"):
+        path.write_text("{")
+    with pytest.raises(InputError, match=r"edge: cannot be opened .* delete it and index again, nothing is lost"):
+        EdgeIndex(Store.open(tmp_path / "index"))
+
+
+def test_extras_that_are_missing_are_named(tmp_path, corpus, monkeypatch):
+    for module in ("qdrant_edge", "qdrant_client"):
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MissingExtraError, match=r"isoglot\[edge\]"):
+        build_index(corpus, ToyEncoder(), tmp_path / "edge", engine="edge")
+    assert not (tmp_path / "edge").exists()
+    with pytest.raises(MissingExtraError, match=r"isoglot\[qdrant\]"):
+        open_index(URL)
+
+
+def test_a_server_that_is_not_there_and_an_address_that_is_none_are_named():
+    with pytest.raises(InputError, match=r"http://localhost:1/passages: "):
+        open_index("http://localhost:1/passages")
+    for url in ("http://localhost:6333", "http://key@localhost:6333/passages", "http:///passages"):
+        with pytest.raises(InputError, match="is named like http"):
+            open_index(url)
