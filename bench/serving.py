@@ -17,6 +17,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -30,14 +31,14 @@ LANGUAGES = ["ar", "de", "el", "en", "es", "hi", "ru", "th", "tr", "vi", "zh"]
 WORDS = ["river", "stone", "lamp", "winter", "bread", "music", "garden", "paper", "silver", "window", "house", "bird"]
 
 
-def questions(count: int, seed: int) -> list[str]:
+def questions(count: int, seed: int) -> Iterator[str]:
     rng = np.random.default_rng(seed)
-    return [" ".join(rng.choice(WORDS, rng.integers(4, 12))) + f" {n}" for n in range(count)]
+    return (" ".join(rng.choice(WORDS, rng.integers(4, 12))) + f" {n}" for n in range(count))
 
 
 def make_index(encoder: isoglot.TextEncoder, folder: Path, rows: int) -> Path:
     rng = np.random.default_rng(0)
-    texts = questions(rows, 0)
+    texts = list(questions(rows, 0))
     some = encoder.encode(texts[:200], "passage")
     vectors = some[rng.integers(len(some), size=rows)] + 0.03 * rng.standard_normal((rows, some.shape[1]), np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
