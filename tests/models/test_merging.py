@@ -179,6 +179,15 @@ def with_other_heads(model: SentenceTransformer) -> SentenceTransformer:
     return other
 
 
+def test_special_tokens_that_a_trainer_wrote_into_the_configuration_keep_no_models_apart(
+    tiny_encoder: SentenceTransformer,
+) -> None:
+    tuned = moved(tiny_encoder, 1)
+    tuned[0].model.config.bos_token_id, tuned[0].model.config.eos_token_id = 0, 2
+    merged, _ = isoglot.merge([tuned, tiny_encoder])
+    assert np.isfinite(merged.encode(TEXTS)).all()
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

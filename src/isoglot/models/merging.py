@@ -257,7 +257,7 @@ def _difference(model: SentenceTransformer, other: SentenceTransformer) -> str |
     for mine, its in zip(*(side.values() for side in sides), strict=True):
         if _vocabularies(mine) != _vocabularies(its):
             return "vocabulary"
-        if settings_of(mine) != settings_of(its) or _shapes(mine) != _shapes(its):
+        if _architecture(mine) != _architecture(its) or _shapes(mine) != _shapes(its):
             return f"the architecture of the {type(mine).__name__}"
     return None
 
@@ -265,6 +265,17 @@ def _difference(model: SentenceTransformer, other: SentenceTransformer) -> str |
 def _vocabularies(module: torch.nn.Module) -> list[dict[str, int]]:
     tokenizers = [getattr(each, "tokenizer", None) for each in module.modules()]
     return [tokenizer.get_vocab() for tokenizer in tokenizers if tokenizer is not None]
+
+
+def _architecture(module: torch.nn.Module) -> list[Any]:
+    """A module's settings, but for the special tokens that a trainer writes into a configuration that has none."""
+    return [
+        {name: value for name, value in part.items() if name not in ("bos_token_id", "eos_token_id")}
+        if isinstance(part, dict)
+        else part
+        for each in settings_of(module)
+        for part in each
+    ]
 
 
 def _shapes(module: torch.nn.Module) -> dict[str, torch.Size]:
