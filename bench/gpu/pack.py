@@ -5,8 +5,8 @@
 - wheels/: isoglot, and of what it needs whatever is not in FILE, the output of `pip list` there. Without FILE that is
   present.txt, what stands beside a CUDA build of torch with sentence-transformers. Versions are those installed here.
 - encoder.tar.xz: the model without the vocabulary that the packed text does not use, in 4 bits where that is exact.
-- text/, align.yaml, hybrid.yaml: the recipe, and as much of its sources as there is room for (EXAMPLES); none of their
-  texts is in the recipe's evaluation sets.
+- text/, align.yaml, hybrid.yaml: the recipe, and as much of its sources as there is room for (LANGUAGES, EXAMPLES),
+  each text as far as it is read in training; none is in the recipe's evaluation sets.
 - development/: the parallel files of a folder, on which the model is to be scored.
 """
 
@@ -16,18 +16,30 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PathDistribution, requires, version
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packing import pack_model
+from sentence_transformers import SentenceTransformer
+from tokenizers import Tokenizer
 
-from isoglot import ParallelPairs, check_no_overlap, load_benchmark, load_config, load_encoder, read_pairs, save_model
-from isoglot import trim, write_pairs
+from isoglot import (
+    ParallelPairs,
+    check_no_overlap,
+    load_benchmark,
+    load_config,
+    load_encoder,
+    read_pairs,
+    save_model,
+    trim,
+    write_pairs,
+)
 from isoglot.common.atomic import write_whole_folder
 from isoglot.common.errors import InputError
 from isoglot.training.config import DataSource, TrainConfig
@@ -37,12 +49,15 @@ HERE = Path(__file__).parent
 PROJECT = HERE.parents[1]
 STAGES = ("align", "hybrid")  # of the recipe; each starts from the model of the one before
 MOST_BYTES = 60_000_000
-EXAMPLES = {"help": 8000, "messages": 5000, "paragraphs": 4500, "debian": 4500, "questions": 30_000}
+LANGUAGES = frozenset(["ar", "de", "el", "en", "es", "fr", "hi", "ja", "ru", "th", "tr", "vi", "zh"])
+"""Those of which training text is packed: every language takes room twice, as text and as vocabulary."""
+EXAMPLES = {"help": 8000, "messages": 5000, "paragraphs": 4500, "debian": 4500, "questions": 20_000}
 """Of each source, by its file's name, so many; of any other all. A batch needs as many of one source as it is large."""
+NOT_NEEDED = {"language-data"}  # names of languages, which stand in for tags in what people read
 
 
 def pack_wheels(folder: Path, present: Path, python: str) -> None:
-    """isoglot's wheel, and those of what it needs that is not there."""
+    """The wheel of isoglot, and those of what it needs that is not there."""
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, "wheel", "--no-deps", "--wheel-dir", folder, PROJECT], check=True)
     platforms = [f"--platform=manylinux{name}_x86_64" for name in ("_2_28", "_2_27", "_2_17", "2014", "1")]
@@ -74,35 +89,81 @@ def missing(needed: Iterable[str], present: set[str], python: str) -> set[str]:
         requirement = Requirement(waiting.pop())
         name = canonicalize_name(requirement.name)
         there = {"extra": "", "python_version": python, "sys_platform": "linux", "platform_system": "Linux"}
-        if name in present | found or (requirement.marker and not requirement.marker.evaluate(there)):
+        if name in present | found | NOT_NEEDED or (requirement.marker and not requirement.marker.evaluate(there)):
             continue
         found.add(name)
         waiting += requires(name) or []
     return found
 
 
-def pack_pairs(pairs: ParallelPairs, path: Path) -> ParallelPairs:
-    """Write pairs in few bytes, and say how many there are."""
+class Reader:
+    """Reads texts as the model's tokenizer does, and keeps those in which a piece is met for the first time.
+
+    Trimming needs to see no others: of a text the pieces that fit best still do when those in no text are gone.
+    """
+
+    def __init__(self, model: SentenceTransformer) -> None:
+        self.tokenizer = Tokenizer.from_str(model.tokenizer.backend_tokenizer.to_str())
+        self.tokenizer.no_padding()
+        self.pieces: set[int] = set()
+        self.telling: list[str] = []
+
+    def cut(self, texts: Sequence[str | None], tokens: int | None) -> list[str | None]:
+        """The texts up to so many tokens; None stays None."""
+        self.tokenizer.no_truncation()
+        if tokens is not None:
+            self.tokenizer.enable_truncation(tokens)
+        cut: list[str | None] = list(texts)
+        for at in range(0, len(texts), 2000):
+            there = [n for n in range(at, min(at + 2000, len(texts))) if texts[n]]
+            for n, read in zip(there, self.tokenizer.encode_batch([texts[n] for n in there]), strict=True):
+                cut[n] = texts[n][: max(end for _, end in read.offsets)]
+                if not self.pieces.issuperset(read.ids):
+                    self.pieces.update(self.tokenizer.encode(cut[n]).ids)  # at the cut they may be others
+                    self.telling.append(cut[n])
+        return cut
+
+
+def pack_pairs(pairs: ParallelPairs, path: Path, reader: Reader, limits: Mapping[str, int | None]) -> None:
+    """Write pairs in few bytes, queries and passages up to so many tokens, and say how many there are."""
     with tempfile.TemporaryDirectory() as temporary:
         plain = Path(temporary, path.name)
         write_pairs(pairs, plain)
-        pq.write_table(pq.read_table(plain), path, compression="zstd", compression_level=19)
+        table = pq.read_table(plain)
+    for name, tokens in limits.items():
+        texts = pa.array(reader.cut(table[name].to_pylist(), tokens), table.schema.field(name).type)
+        table = table.set_column(table.column_names.index(name), name, texts)
+    pq.write_table(table, path, compression="zstd", compression_level=19)
     size = path.stat().st_size / 1e6
     print(f"{path.name}: {pairs.example_count:,} examples, {len(pairs):,} rows, {size:.1f} MB", flush=True)
-    return pairs
 
 
-def pack_sources(stages: dict[str, TrainConfig], folder: Path) -> Iterator[ParallelPairs]:
-    """Write the sources of all stages, each once; refuses text that the recipe will be measured on."""
-    seed = next(iter(stages.values())).seed
-    sets = {each for stage in stages.values() for each in stage.evaluation_sets}
+def pack_sources(stages: Iterable[TrainConfig], folder: Path, reader: Reader) -> None:
+    """Write the sources of all stages, each once; refuses text that the recipe will be measured on.
+
+    A little more than training reads is left of each text: its limits count prompts and the marks of both ends.
+    """
+    stages = list(stages)
+    sets = {each for stage in stages for each in stage.evaluation_sets}
     measured = [load_benchmark(each.benchmark, each.data, languages=each.languages) for each in sets]
-    for source in dict.fromkeys(source for stage in stages.values() for source in stage.data):
-        few = source.model_copy(update={"examples": EXAMPLES.get(Path(source.source).stem)})
-        pairs = read_sources([few], seed)
+    limits = {
+        "query": longest(stage.query_tokens or stage.max_tokens for stage in stages),
+        "passage": longest(stage.passage_tokens or stage.max_tokens for stage in stages),
+    }
+    for source in dict.fromkeys(source for stage in stages for source in stage.data):
+        pairs = read_sources([source.model_copy(update={"examples": None})], stages[0].seed)
+        pairs = pairs.filter_languages([tag for tag in pairs.languages if tag.partition("-")[0] in LANGUAGES])
+        most = EXAMPLES.get(Path(source.source).stem, pairs.example_count)
+        pairs = pairs.sample(min(most, pairs.example_count), stages[0].seed)
         for each in measured:
             check_no_overlap(pairs, each)
-        yield pack_pairs(pairs, folder / packed_name(source))
+        pack_pairs(pairs, folder / packed_name(source), reader, limits)
+
+
+def longest(limits: Iterable[int | None]) -> int | None:
+    """The largest limit; None if one of them is none."""
+    found = list(limits)
+    return None if None in found else max(limit for limit in found if limit)
 
 
 def packed_name(source: DataSource) -> str:
@@ -120,18 +181,13 @@ def pack_stage(stage: TrainConfig, path: Path) -> None:
     path.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
 
 
-def pack_encoder(name: str, pairs: Iterable[ParallelPairs], archive: Path) -> None:
-    """Write the model with the vocabulary of these pairs."""
-
-    def texts() -> Iterator[str]:
-        for row in (row for each in pairs for row in each.rows()):
-            yield from (text for text in (row["query"], row["passage"]) if text)
-
-    model, report = trim(load_encoder(name, device="cpu"), texts(), spare=0)
-    for line in report.sentences():
+def pack_encoder(model: SentenceTransformer, texts: Sequence[str], archive: Path) -> None:
+    """Write the model with the vocabulary of these texts."""
+    trimmed, report = trim(model, texts, spare=0)
+    for line in report.sentences()[:2]:
         print(line, flush=True)
     with tempfile.TemporaryDirectory() as temporary:
-        save_model(model, Path(temporary, "model"))
+        save_model(trimmed, Path(temporary, "model"))
         pack_model(Path(temporary, "model"), archive)
 
 
@@ -156,16 +212,18 @@ def main() -> None:
     given = parser.parse_args()
     development = given.development or Path(os.environ["DATA"], "prepared", "development")
     stages = {name: load_config(given.recipe / f"{name}.yaml") for name in STAGES}
+    model = load_encoder(given.model or stages[STAGES[0]].model, device="cpu")
+    reader = Reader(model)
     with write_whole_folder(given.bundle) as bundle:
         for name in ("text", "development"):
             (bundle / name).mkdir()
         pack_wheels(bundle / "wheels", given.present, given.python)
-        pairs = [*pack_sources(stages, bundle / "text")]
         for file in sorted(development.glob("*.parquet")):
-            pairs.append(pack_pairs(read_pairs(file), bundle / "development" / file.name))
+            pack_pairs(read_pairs(file), bundle / "development" / file.name, reader, {"query": None, "passage": None})
+        pack_sources(stages.values(), bundle / "text", reader)
         for name, stage in stages.items():
             pack_stage(stage, bundle / f"{name}.yaml")
-        pack_encoder(given.model or stages[STAGES[0]].model, pairs, bundle / "encoder.tar.xz")
+        pack_encoder(model, reader.telling, bundle / "encoder.tar.xz")
         check_size(bundle)
 
 

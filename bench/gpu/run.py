@@ -44,6 +44,7 @@ class Figures:
     utilisation: float  # the same, as a share of the peak rate
 
     def __str__(self) -> str:
+        """For people, a line."""
         memory = f"{self.peak_memory / 2**30:.1f} GiB" if self.peak_memory else "memory not known"
         return (
             f"{self.steps} of {self.recipe_steps} steps, {self.pairs_per_second:,.0f} pairs/s, {memory}, "

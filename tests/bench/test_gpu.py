@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from conftest import parallel_rows
 from hypothesis import given
 from hypothesis import strategies as st
 from sentence_transformers import SentenceTransformer
 
+from conftest import parallel_rows
 from isoglot import ParallelPairs, save_model, write_pairs
 from isoglot.common.errors import InputError
 
@@ -48,7 +48,7 @@ def test_of_other_weights_an_eighth_of_the_largest_is_lost_at_most(seed: int, si
 
 def in_blocks(model: SentenceTransformer) -> SentenceTransformer:
     """The model as 4-bit blocks would have it."""
-    for name, weights in model.state_dict().items():
+    for weights in model.state_dict().values():
         if weights.dim() == 2:
             weights.copy_(packing.restored(*packing.quantised(weights, torch.float16)))
     return model
@@ -96,6 +96,22 @@ def test_packages_that_are_not_there_are_taken_along_with_what_they_need(tmp_pat
     found = pack.missing(needed, present, "3.12")
     assert {"pydantic", "pydantic-core", "annotated-types"} <= found
     assert not found & {"torch", "tomli", "pytest", "typing-extensions"}
+
+
+@given(st.lists(st.text("abcdehortu ", max_size=40), min_size=1, max_size=20), st.sampled_from([None, 3, 8]))
+def test_telling_texts_hold_every_piece(tiny_encoder_folder: Path, texts: list[str], limit: int | None) -> None:
+    reader = pack.Reader(SentenceTransformer(str(tiny_encoder_folder), device="cpu"))
+    cut = reader.cut([None, *texts], limit)
+    assert cut[0] is None
+    assert all(text.startswith(part) for text, part in zip(texts, cut[1:], strict=True))
+    if limit is None:
+        assert cut[1:] == [text.rstrip() for text in texts]
+    reader.tokenizer.no_truncation()
+    told, all_pieces = (
+        {piece for part in parts if part for piece in reader.tokenizer.encode(part).ids}
+        for parts in (reader.telling, cut)
+    )
+    assert told == all_pieces
 
 
 def test_stages_share_the_time_by_their_steps(monkeypatch: pytest.MonkeyPatch) -> None:
