@@ -51,7 +51,7 @@ STAGES = ("align", "hybrid")  # of the recipe; each starts from the model of the
 MOST_BYTES = 60_000_000
 LANGUAGES = frozenset(["ar", "de", "el", "en", "es", "fr", "hi", "ja", "ru", "th", "tr", "vi", "zh"])
 """Those of which training text is packed: every language takes room twice, as text and as vocabulary."""
-EXAMPLES = {"help": 8000, "messages": 5000, "paragraphs": 4500, "debian": 4500, "questions": 20_000}
+EXAMPLES = {"messages": 5000, "paragraphs": 4500, "debian": 4500, "questions": 20_000}
 """Of each source, by its file's name, so many; of any other all. A batch needs as many of one source as it is large."""
 NOT_NEEDED = {"language-data"}  # names of languages, which stand in for tags in what people read
 
@@ -138,8 +138,10 @@ def pack_pairs(pairs: ParallelPairs, path: Path, reader: Reader, limits: Mapping
     print(f"{path.name}: {pairs.example_count:,} examples, {len(pairs):,} rows, {size:.1f} MB", flush=True)
 
 
-def pack_sources(stages: Iterable[TrainConfig], folder: Path, reader: Reader) -> None:
-    """Write the sources of all stages, each once; refuses text that the recipe will be measured on.
+def pack_sources(stages: Iterable[TrainConfig], folder: Path, reader: Reader) -> set[str]:
+    """Write the sources of all stages, each once, and give the names of the data sets in them.
+
+    Text that the recipe will be measured on is refused.
 
     A little more than training reads is left of each text: its limits count prompts and the marks of both ends.
     """
@@ -150,6 +152,7 @@ def pack_sources(stages: Iterable[TrainConfig], folder: Path, reader: Reader) ->
         "query": longest(stage.query_tokens or stage.max_tokens for stage in stages),
         "passage": longest(stage.passage_tokens or stage.max_tokens for stage in stages),
     }
+    names: set[str] = set()
     for source in dict.fromkeys(source for stage in stages for source in stage.data):
         pairs = read_sources([source.model_copy(update={"examples": None})], stages[0].seed)
         pairs = pairs.filter_languages([tag for tag in pairs.languages if tag.partition("-")[0] in LANGUAGES])
@@ -158,6 +161,8 @@ def pack_sources(stages: Iterable[TrainConfig], folder: Path, reader: Reader) ->
         for each in measured:
             check_no_overlap(pairs, each)
         pack_pairs(pairs, folder / packed_name(source), reader, limits)
+        names.update(pairs.translations().datasets)
+    return names
 
 
 def longest(limits: Iterable[int | None]) -> int | None:
@@ -171,13 +176,18 @@ def packed_name(source: DataSource) -> str:
     return f"{Path(source.source).stem}.parquet"
 
 
-def pack_stage(stage: TrainConfig, path: Path) -> None:
-    """Write a stage's configuration with `$BUNDLE` for the bundle and `$ENCODER` for the unpacked model."""
+def pack_stage(stage: TrainConfig, names: set[str], path: Path) -> None:
+    """Write a stage's configuration with `$BUNDLE` for the bundle and `$ENCODER` for the unpacked model.
+
+    Data sets of which nothing was packed, for their languages, have no weight there.
+    """
     settings = stage.model_dump(mode="json", exclude_defaults=True)
     settings |= {"model": "$ENCODER", "data": [{"source": f"$BUNDLE/text/{packed_name(each)}"} for each in stage.data]}
     settings.pop("evaluation_sets", None)
     if stage.loss.distillation and stage.loss.distillation.teacher:
         settings["loss"]["distillation"]["teacher"] = "$ENCODER"
+    if isinstance(weights := stage.batches.dataset_weights, dict):
+        settings["batches"]["dataset_weights"] = {name: each for name, each in weights.items() if name in names}
     path.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
 
 
@@ -220,9 +230,9 @@ def main() -> None:
         pack_wheels(bundle / "wheels", given.present, given.python)
         for file in sorted(development.glob("*.parquet")):
             pack_pairs(read_pairs(file), bundle / "development" / file.name, reader, {"query": None, "passage": None})
-        pack_sources(stages.values(), bundle / "text", reader)
+        names = pack_sources(stages.values(), bundle / "text", reader)
         for name, stage in stages.items():
-            pack_stage(stage, bundle / f"{name}.yaml")
+            pack_stage(stage, names, bundle / f"{name}.yaml")
         pack_encoder(model, reader.telling, bundle / "encoder.tar.xz")
         check_size(bundle)
 

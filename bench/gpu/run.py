@@ -1,7 +1,7 @@
 """Train a packed recipe with large batches, and say what that cost and what it changed; run.sh calls it.
 
 For each size of batches both stages of the recipe are trained, from the packed model on. A few steps of each stage are
-timed first; where the recipe's do not fit into the time that is left, as many are made as do. OUT gets results.json,
+timed first; where not all fit into the time that is left, as many are made as do. OUT gets results.json,
 written anew after each size, and what training changed, 4 bits a weight: change-1024.safetensors, ...
 """
 
@@ -27,6 +27,7 @@ from isoglot.training.model_setup import in_bf16
 STAGES = ("align", "hybrid")
 MARGIN = 0.85  # of the time that is left is planned for: a few steps tell it roughly
 WARM_UP = 2  # steps that do not count
+TRIED = 32  # steps of the plan that a forecast is made of
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Figures:
     """What a stage cost."""
 
     steps: int
-    recipe_steps: int
+    wanted_steps: int
     seconds: float  # preparation and targets included
     seconds_per_step: float
     pairs_per_second: float
@@ -47,7 +48,7 @@ class Figures:
         """For people, a line."""
         memory = f"{self.peak_memory / 2**30:.1f} GiB" if self.peak_memory else "memory not known"
         return (
-            f"{self.steps} of {self.recipe_steps} steps, {self.pairs_per_second:,.0f} pairs/s, {memory}, "
+            f"{self.steps} of {self.wanted_steps} steps, {self.pairs_per_second:,.0f} pairs/s, {memory}, "
             f"{self.operations_per_second / 1e12:.2f} TFLOP/s, {self.utilisation:.1%} of a matrix product's"
         )
 
@@ -65,23 +66,23 @@ class Budget:
         return MARGIN * (self.end - time.monotonic()) * steps / (steps + sum(self.coming))
 
 
-def train_stage(settings: Path, overrides: list[str], seconds: float, peak: float) -> tuple[Path, Figures]:
-    """Train one stage in about so many seconds; the model's folder, and what it cost."""
+def train_stage(settings: Path, overrides: list[str], wanted: int, seconds: float, peak: float) -> tuple[Path, Figures]:
+    """Train one stage, in about so many seconds at most; the model's folder, and what it cost."""
     start = time.monotonic()
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
-    expected = estimate(load_config(settings, overrides))
+    expected = estimate(load_config(settings, [*overrides, f"steps={min(TRIED, wanted)}"]))
     preparing = time.monotonic() - start  # which training does once more
-    wanted, size = expected.plan["steps"], expected.plan["batch_size"]
-    affordable = (seconds - 2 * preparing) * wanted / sum(expected.seconds.values())
+    tried, size = expected.plan["steps"], expected.plan["batch_size"]
+    affordable = (seconds - 2 * preparing) * tried / sum(expected.seconds.values())
     steps = max(WARM_UP + 2, min(wanted, int(affordable)))
     folder = train(load_config(settings, [*overrides, f"steps={steps}"]))
     log = [json.loads(line)["seconds"] for line in (folder.parent / "log.jsonl").read_text().splitlines()]
     per_step = (log[-1] - log[WARM_UP - 1]) / (len(log) - WARM_UP)
-    rate = operations(load_encoder(folder, device="cpu"), expected.tokens, 2 * expected.pairs) / wanted / per_step
+    rate = operations(load_encoder(folder, device="cpu"), expected.tokens, 2 * expected.pairs) / tried / per_step
     return folder, Figures(
         steps=steps,
-        recipe_steps=wanted,
+        wanted_steps=wanted,
         seconds=round(time.monotonic() - start, 1),
         seconds_per_step=round(per_step, 4),
         pairs_per_second=round(size / per_step, 1),
@@ -93,7 +94,10 @@ def train_stage(settings: Path, overrides: list[str], seconds: float, peak: floa
 
 
 def train_recipe(given: argparse.Namespace, size: int, budget: Budget, peak: float, work: Path) -> tuple[Path, Any]:
-    """All stages with batches of one size; the last model's folder, and figures by stage."""
+    """All stages with batches of one size; the last model's folder, and figures by stage.
+
+    All sizes are to see as many pairs as the smallest does in the recipe's steps.
+    """
     folder, figures = work / "encoder", {}
     for name in STAGES:
         overrides = [
@@ -104,7 +108,9 @@ def train_recipe(given: argparse.Namespace, size: int, budget: Budget, peak: flo
             "checkpoint_every=1000000",
             *given.set,
         ]
-        folder, cost = train_stage(given.bundle / f"{name}.yaml", overrides, budget.share(), peak)
+        settings = given.bundle / f"{name}.yaml"
+        wanted = (load_config(settings, given.set).steps or 1) * min(given.batches) // size
+        folder, cost = train_stage(settings, overrides, wanted, budget.share(), peak)
         print(f"{name}, batches of {size}: {cost}", flush=True)
         figures[name] = asdict(cost)
     return folder, figures
