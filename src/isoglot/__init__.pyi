@@ -46,6 +46,7 @@ from .models.embed import embed as embed
 from .models.encoders import load_encoder as load_encoder
 from .models.encoders import role_prompt as role_prompt
 from .models.encoders import split_head as split_head
+from .models.exporting import export as export
 from .models.fingerprint import fingerprint as fingerprint
 from .models.merging import MergeReport as MergeReport
 from .models.merging import merge as merge
@@ -59,6 +60,8 @@ from .pairs.files import write_pairs as write_pairs
 from .pairs.parallel import ParallelPairs as ParallelPairs
 from .report import html_report as html_report
 from .report import save_report as save_report
+from .runtime.exported import ExportedEncoder as ExportedEncoder
+from .runtime.exported import ExportManifest as ExportManifest
 from .sources import load_pairs as load_pairs
 from .sources.registry import Source as Source
 from .statistics.comparison import Comparison as Comparison

@@ -12,7 +12,7 @@ import typer
 
 from isoglot._version import __version__
 from isoglot.cli.data import data_app
-from isoglot.cli.making import debias, demo, merge, train, trim
+from isoglot.cli.making import debias, demo, export, merge, train, trim
 from isoglot.cli.measuring import audit, compare, evaluate, report
 from isoglot.cli.studying import study
 from isoglot.common.errors import IsoglotError
@@ -25,7 +25,7 @@ app = typer.Typer(
     help="Train and audit multilingual retrievers that rank by meaning, not by language.",
 )
 app.add_typer(data_app, name="data")
-for command in (demo, train, debias, trim, merge, evaluate, compare, audit, report, study):
+for command in (demo, train, debias, trim, merge, export, evaluate, compare, audit, report, study):
     app.command()(command)
 
 

@@ -59,9 +59,10 @@ class Encoding:
     bf16: Annotated[bool, typer.Option("--bf16", help="Encode in bfloat16: faster where the processor has it")] = False
     trust_remote_code: RemoteCode = False
 
-    def load(self, model: str) -> SentenceTransformer:
-        """The model, as the options describe it."""
-        return isoglot.load_encoder(model, **{name: value for name, value in asdict(self).items() if name != "bf16"})
+    def load(self, model: str, **more: Any) -> SentenceTransformer:
+        """The model, as the options describe it; `more` goes to `load_encoder`."""
+        options = {name: value for name, value in asdict(self).items() if name != "bf16"}
+        return isoglot.load_encoder(model, **options, **more)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from isoglot.common.atomic import checksum, write_whole_folder
 from isoglot.common.cache import cache_folder
 from isoglot.common.errors import InputError
 from isoglot.common.roles import Role
+from isoglot.models.arithmetic import arithmetic
 from isoglot.models.encoders import TASKS, has_routes, role_prompt, split_head, task_of
 from isoglot.models.fingerprint import fingerprint
 from isoglot.models.limits import token_limit, token_limits
@@ -129,7 +130,8 @@ def embed(
         tasks: per text its language, for a model that ends in routes by language.
         store: where vectors are kept and looked up; nowhere if None.
         batch_size: texts encoded at a time; the result does not depend on it but for rounding.
-        bf16: use bfloat16 arithmetic where the processor has it, about 1.6 times as fast on a CPU that does.
+        bf16: use bfloat16 arithmetic where the processor has it, about 1.6 times as fast on a CPU that does; where it
+            has none, it would take several times as long, and float32 is used.
         on_progress: called with the number of texts just done.
 
     Returns:
@@ -141,7 +143,7 @@ def embed(
     if not texts:
         return np.zeros((0, int(model.get_embedding_dimension() or 0)), np.float32)
     reader, head = split_head(model)
-    prompt = role_prompt(model, role)
+    prompt, bf16 = role_prompt(model, role), arithmetic(model, bf16) == "bfloat16"
     keys = [hashlib.sha256(text.encode()).digest() for text in texts]
     text_of = dict(zip(keys, texts, strict=True))
     space = _space(reader, role, prompt, bf16) if store else ""

@@ -24,9 +24,11 @@ from isoglot.common.errors import InputError
 from isoglot.common.progress import console
 from isoglot.common.roles import Role
 from isoglot.models.builtin import BUILTIN_PREFIX, builtin_folder, quiet_transformers
+from isoglot.models.exported import ExportedReader, load_exported
 from isoglot.models.limits import set_token_limit
 from isoglot.models.mteb import MTEB_PREFIX, MtebReader, load_mteb_encoder
 from isoglot.models.saving import remember_tokenizers
+from isoglot.runtime.exported import is_exported
 
 TASKS: dict[Role, str] = {"query": "query", "passage": "document"}
 """sentence-transformers' names for the roles, by which a model with routes chooses."""
@@ -60,8 +62,9 @@ def load_encoder(
     """Load a model.
 
     Args:
-        name: a folder, a Hugging Face hub id, `builtin:multilingual-e5-small`, which needs no network, or `mteb:NAME`
-            for any model that MTEB can load. A plain transformer gets mean pooling, as in sentence-transformers.
+        name: a folder, one that `export` wrote included, a Hugging Face hub id, `builtin:multilingual-e5-small`, which
+            needs no network, or `mteb:NAME` for any model that MTEB can load. A plain transformer gets mean pooling, as
+            in sentence-transformers.
         max_tokens: longer texts are cut, at most where the architecture ends; the model's own limit where None.
         query_prompt: put before queries: a text, or the name of one of the model's prompts. The model's own where None.
         passage_prompt: the same for passages.
@@ -83,6 +86,10 @@ def load_encoder(
         return _ready(model, max_tokens)
     if source.startswith(BUILTIN_PREFIX):
         source = str(builtin_folder(source.removeprefix(BUILTIN_PREFIX)))
+    elif is_exported(source):
+        model = load_exported(source)
+        _set_prompts(model, given, source)
+        return _ready(model, max_tokens)
     elif _is_path(source):
         source = str(Path(source).expanduser())
         _check_folder(Path(source))
@@ -124,6 +131,8 @@ def own_name(model: SentenceTransformer) -> str:
     """What a model is called where nobody says: its hub id, the name of its folder, or its kind."""
     if isinstance(model[0], MtebReader):
         return f"{MTEB_PREFIX}{model[0].name}"
+    if isinstance(model[0], ExportedReader):
+        return model[0].name
     name = model.model_card_data.base_model or getattr(model.transformers_model, "name_or_path", None)
     return (_own_names(name)[0] if Path(name).exists() else name) if name else type(model).__name__
 

@@ -10,6 +10,7 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Router, Transformer
 
 from isoglot.common.errors import InputError
+from isoglot.models.exported import ExportedReader
 from isoglot.models.mteb import MtebReader
 
 FEWEST_TOKENS = 3
@@ -35,7 +36,8 @@ def set_token_limit(model: SentenceTransformer, tokens: int) -> None:
     Raises:
         InputError: if the model has no limit, or none of its encoders can read so many.
     """
-    settable = [(each, limit) for each, limit in _limits(model) if limit or isinstance(each, Transformer | MtebReader)]
+    kinds = Transformer | MtebReader | ExportedReader
+    settable = [(each, limit) for each, limit in _limits(model) if limit or isinstance(each, kinds)]
     if not settable:
         raise InputError(f"max_tokens {tokens}: this model has no token limit that could be set")
     readable = [_readable(reader, limit) for reader, limit in settable]

@@ -16,6 +16,7 @@ from isoglot.models.encoders import load_encoder, own_name, role_prompt
 from isoglot.models.fingerprint import fingerprint
 from isoglot.models.limits import token_limit
 from isoglot.runtime.encoder import TextEncoder
+from isoglot.runtime.exported import ExportedEncoder, is_exported
 from isoglot.vectors.provenance import Provenance
 
 
@@ -23,13 +24,16 @@ def load_text_encoder(name: str | Path, *, bf16: bool = False, **options: Any) -
     """Load what turns texts into vectors for an index or a search.
 
     Args:
-        name: any model that `load_encoder` takes.
-        bf16: use bfloat16 arithmetic, where the processor has it.
+        name: any model that `load_encoder` takes. An exported folder runs without torch.
+        bf16: use bfloat16 arithmetic, where the processor has it; an exported folder has its own.
         options: as `load_encoder` takes them: token limit, prompts, device.
 
     Raises:
         InputError: as `load_encoder` does.
     """
+    if is_exported(name):
+        own = ("max_tokens", "query_prompt", "passage_prompt")
+        return ExportedEncoder(name, **{key: value for key, value in options.items() if key in own})
     return ModelEncoder(load_encoder(name, **options), name=str(name), bf16=bf16)
 
 

@@ -36,7 +36,7 @@ from isoglot.studies.material import Cleaned, cleaned, digest, fingerprint_of, s
 from isoglot.studies.reading import sources_of
 from isoglot.studies.recipe import BASE, Content, Study
 from isoglot.training import TrainConfig, train
-from isoglot.training.model_setup import in_bf16
+from isoglot.models.arithmetic import in_bf16
 from isoglot.training.preparation import OverlapFound
 
 RECORD_FILE = "arm.json"

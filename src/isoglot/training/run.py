@@ -34,7 +34,8 @@ from isoglot.models.saving import save_model
 from isoglot.training import processes
 from isoglot.training.card import model_card
 from isoglot.training.config import TrainConfig
-from isoglot.training.model_setup import in_bf16, initial_model, loaded, make_trainable, merge_adapters, teacher
+from isoglot.models.arithmetic import in_bf16
+from isoglot.training.model_setup import initial_model, loaded, make_trainable, merge_adapters, teacher
 from isoglot.training.preparation import OverlapFound, Prepared, describe_data, describe_plan, plan_lines, prepare
 from isoglot.training.trainer import last_checkpoint, saving
 from isoglot.training.trainer_setup import Fit, check_report_to

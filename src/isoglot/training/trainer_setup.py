@@ -25,7 +25,8 @@ from isoglot.training import processes
 from isoglot.training.config import TrainConfig
 from isoglot.training.data import Collator, Targets, make_targets, planned_dataset
 from isoglot.training.losses import Objective
-from isoglot.training.model_setup import average, in_bf16, teacher, trained_weights
+from isoglot.models.arithmetic import in_bf16
+from isoglot.training.model_setup import average, teacher, trained_weights
 from isoglot.training.preparation import Prepared
 from isoglot.training.trainer import CompleteCheckpoints, EarlyStopping, PlannedTrainer, ProgressCallback, TrainingLog
 
