@@ -168,7 +168,7 @@ def exported_folders(
     """The tiny encoder with a debias layer, exported in the format that is asked for, once."""
     root = tmp_path_factory.mktemp("exported")
     model = SentenceTransformer(str(tiny_encoder_folder), device="cpu").eval()
-    debiased = debias(model, pairs, directions=2)
+    debiased = debias(model, pairs, remedy="linear-lir", directions=3)
     save_model(debiased, root / "model")
 
     def folder(export_format: Any) -> Path:

@@ -94,6 +94,7 @@ from .vectors.maps import load_map as load_map
 from .vectors.provenance import Provenance as Provenance
 from .vectors.remedies import AffineMap as AffineMap
 from .vectors.remedies import fit_leace as fit_leace
+from .vectors.remedies import fit_linear_lir as fit_linear_lir
 from .vectors.remedies import fit_lir as fit_lir
 from .vectors.remedies import fit_means as fit_means
 from .vectors.remedies import fit_shift as fit_shift

@@ -31,7 +31,9 @@ def text_embeddings_inference(folder: Path, texts: Sequence[str]) -> Vectors:
     by_first, by_mean = pooling["pooling_mode_cls_token"], pooling["pooling_mode_mean_tokens"]
     known = {f"sentence_transformers.models.{kind}" for kind in ("Dense", "Normalize", "Pooling", "Transformer")}
     modules = _json(folder / "modules.json")
-    dense = [m["path"] for m in modules if m["type"].endswith(".Dense")] if {m["type"] for m in modules} <= known else []
+    dense = (
+        [m["path"] for m in modules if m["type"].endswith(".Dense")] if {m["type"] for m in modules} <= known else []
+    )
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.enable_truncation(limit)
@@ -45,7 +47,10 @@ def text_embeddings_inference(folder: Path, texts: Sequence[str]) -> Vectors:
         for path in dense:
             config, weights = _json(folder / path / "config.json"), load_file(folder / path / "model.safetensors")
             vector = weights["linear.weight"] @ vector + (weights["linear.bias"] if config["bias"] else 0)
-            activations = {"torch.nn.modules.linear.Identity": lambda x: x, "torch.nn.modules.activation.Tanh": torch.tanh}
+            activations = {
+                "torch.nn.modules.linear.Identity": lambda x: x,
+                "torch.nn.modules.activation.Tanh": torch.tanh,
+            }
             vector = activations[config["activation_function"]](vector)
         vectors.append((vector / vector.norm()).numpy())
     return np.stack(vectors)

@@ -11,9 +11,8 @@ import numpy as np
 import other_readers as readers
 import pytest
 import torch
-from safetensors.torch import load_file
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling, Transformer
+from sentence_transformers.sentence_transformer.modules import Dense, LayerNorm, Normalize, Pooling
 from typer.testing import CliRunner
 
 from isoglot.cli import app
@@ -24,7 +23,6 @@ from isoglot.models.embed import EmbeddingStore, embed
 from isoglot.models.encoders import load_encoder
 from isoglot.models.exporting import export
 from isoglot.models.fingerprint import fingerprint
-from isoglot.models.saving import save_model
 from isoglot.pairs import ParallelPairs
 from isoglot.runtime.exported import EXPORT_MANIFEST, read_export
 
@@ -98,7 +96,9 @@ def test_the_tokenizer_cuts_at_the_models_limit_whatever_was_encoded_before(
     assert readers.transformers_alone(tmp_path / "tei", TEXTS) == pytest.approx(vectors(tiny_encoder), abs=1e-5)
     tiny_encoder.max_seq_length = 16
     export(tiny_encoder, tmp_path / "short", "tei")
-    assert readers.text_embeddings_inference(tmp_path / "short", TEXTS) == pytest.approx(vectors(tiny_encoder), abs=1e-5)
+    assert readers.text_embeddings_inference(tmp_path / "short", TEXTS) == pytest.approx(
+        vectors(tiny_encoder), abs=1e-5
+    )
 
 
 def with_head(model: SentenceTransformer, *head: torch.nn.Module, **declared: Any) -> SentenceTransformer:
@@ -114,12 +114,16 @@ def linear(bias: float = 0, activation: torch.nn.Module | None = None) -> Dense:
 def test_what_the_inference_server_would_change_is_refused(tiny_encoder: SentenceTransformer, tmp_path: Path) -> None:
     refused = {
         "without offset": with_head(tiny_encoder, Normalize(), linear(0.1), Normalize()),
-        "leaves out the Normalize": with_head(tiny_encoder, Normalize(), linear(activation=torch.nn.Tanh()), Normalize()),
-        "leaves out LayerNorm": with_head(tiny_encoder, _layer_norm(), Normalize()),
+        "leaves out the Normalize": with_head(
+            tiny_encoder, Normalize(), linear(activation=torch.nn.Tanh()), Normalize()
+        ),
+        "leaves out LayerNorm": with_head(tiny_encoder, LayerNorm(32), Normalize()),
         "Dense as it is here": with_head(tiny_encoder, linear(activation=torch.nn.ReLU()), Normalize()),
         "whose length counts": with_head(tiny_encoder, similarity_fn_name="dot"),
         "fewer dimensions": with_head(tiny_encoder, Normalize(), truncate_dim=8),
-        "pools by one of": SentenceTransformer(modules=[tiny_encoder[0], Pooling(32, "max"), Normalize()], device="cpu"),
+        "pools by one of": SentenceTransformer(
+            modules=[tiny_encoder[0], Pooling(32, "max"), Normalize()], device="cpu"
+        ),
     }
     for reason, model in refused.items():
         with pytest.raises(InputError, match=reason):
@@ -131,14 +135,8 @@ def test_what_the_inference_server_would_change_is_refused(tiny_encoder: Sentenc
     assert readers.text_embeddings_inference(tmp_path / "out", TEXTS) == pytest.approx(vectors(kept), abs=1e-5)
 
 
-def _layer_norm() -> torch.nn.Module:
-    from sentence_transformers.sentence_transformer.modules import LayerNorm
-
-    return LayerNorm(32)
-
-
 def test_models_whose_vectors_depend_on_more_than_tokens_are_refused(
-    tiny_encoder: SentenceTransformer, pairs: ParallelPairs, tmp_path: Path
+    tiny_encoder: SentenceTransformer, tiny_encoder_folder: Path, pairs: ParallelPairs, tmp_path: Path
 ) -> None:
     instructed = SentenceTransformer(
         modules=[tiny_encoder[0], Pooling(32, "mean", include_prompt=False)], prompts={"query": "query: "}, device="cpu"
@@ -146,18 +144,13 @@ def test_models_whose_vectors_depend_on_more_than_tokens_are_refused(
     for model, reason in (
         (debias(tiny_encoder, pairs, remedy="means"), "routes by language or role"),
         (instructed, "leaves those of the prompt out"),
-        (load_encoder(tiny_encoder_of(tiny_encoder, tmp_path), device="cpu", dtype=torch.float16), "in float32 on the cpu"),
+        (load_encoder(tiny_encoder_folder, device="cpu", dtype=torch.float16), "in float32 on the cpu"),
     ):
         with pytest.raises(InputError, match=reason):
             export(model, tmp_path / "out")
     with pytest.raises(InputError, match="use one of onnx, openvino, ctranslate2, tei"):
         export(tiny_encoder, tmp_path / "out", "gguf")  # type: ignore[arg-type]
     assert not (tmp_path / "out").exists()
-
-
-def tiny_encoder_of(model: SentenceTransformer, folder: Path) -> Path:
-    save_model(model, folder / "saved")
-    return folder / "saved"
 
 
 def test_nothing_is_written_where_vectors_differ(

@@ -85,7 +85,9 @@ def debias(
     ] = None,
     remedy: Annotated[
         str | None,
-        typer.Option(help="lir, leace; or means, shift, which need the language in use", show_default="lir"),
+        typer.Option(
+            help="lir, linear-lir, leace; or means, shift, which need the language in use", show_default="lir"
+        ),
     ] = None,
     directions: shared.Directions = None,
     examples: Annotated[

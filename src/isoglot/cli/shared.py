@@ -42,7 +42,7 @@ Vectors = Annotated[
     typer.Option(help="In place of a model: vectors that exist; Parquet, Arrow, .npy with .jsonl, Lance, or a folder"),
 ]
 QueryVectors = Annotated[Path | None, typer.Option(help="With --vectors, which are of passages: those of queries")]
-Directions = Annotated[int | None, typer.Option(help="lir: how many to remove", show_default="20")]
+Directions = Annotated[int | None, typer.Option(help="lir, linear-lir: how many to remove", show_default="20")]
 
 
 @dataclass(frozen=True)

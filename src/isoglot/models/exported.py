@@ -52,7 +52,9 @@ class ExportedReader(InputModule):
 
     def save(self, *_: Any, **__: Any) -> None:
         """Refuse, for there are no weights here that could be changed."""
-        raise InputError(f"{self.name}: an exported model, which cannot be saved anew; change the model, then export it")
+        raise InputError(
+            f"{self.name}: an exported model, which cannot be saved anew; change the model, then export it"
+        )
 
 
 def load_exported(folder: str | Path) -> SentenceTransformer:

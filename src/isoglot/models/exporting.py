@@ -146,12 +146,12 @@ def _cosines(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> npt.NDAr
 
 
 _USES = {
-    "onnx": "`onnx/model.onnx` takes `input_ids` and `attention_mask`, and its output `sentence_embedding` is the finished "
+    "onnx": "`onnx/model.onnx` takes `input_ids` and `attention_mask`. Its output `sentence_embedding` is the finished\n"
     "vector: nothing is left to be pooled, debiased or normalised.",
-    "openvino": "`openvino/openvino_model.xml` takes `input_ids` and `attention_mask`, and its output is the finished "
+    "openvino": "`openvino/openvino_model.xml` takes `input_ids` and `attention_mask`. Its output is the finished\n"
     "vector: nothing is left to be pooled, debiased or normalised.",
-    "ctranslate2": "`ctranslate2` holds the transformer in 8-bit integers; `onnx/head.onnx` makes the finished vector of "
-    "what it gives.",
+    "ctranslate2": "`ctranslate2` holds the transformer in 8-bit integers; `onnx/head.onnx` makes the finished\n"
+    "vector of what it gives.",
     "tei": "`text-embeddings-router --model-id FOLDER` serves it, and `SentenceTransformer(FOLDER)` loads it.",
 }
 
@@ -159,6 +159,7 @@ _USES = {
 def _card(manifest: ExportManifest) -> str:
     """A README that says how the folder is used by hand."""
     limit = "no limit" if manifest.max_tokens is None else f"{manifest.max_tokens} tokens, where `tokenizer.json` cuts"
+    mean, least = manifest.agreement["cosine_mean"], manifest.agreement["cosine_min"]
     return f"""# {manifest.model}, exported as {manifest.format}
 
 {_USES[manifest.format]}
@@ -170,7 +171,7 @@ def _card(manifest: ExportManifest) -> str:
 | reads | {limit} |
 | scored by | {manifest.similarity} |
 | dimensions | {manifest.dimensions} |
-| cosine with the model's own vectors | {manifest.agreement["cosine_mean"]:.6f} on average, {manifest.agreement["cosine_min"]:.6f} at the lowest |
+| cosine with the model's own vectors | {mean:.6f} on average, {least:.6f} at the lowest |
 | weights | `{manifest.source}` |
 
 Written by isoglot, which loads this folder wherever it takes a model.

@@ -71,7 +71,7 @@ def write_ctranslate2(model: SentenceTransformer, folder: Path) -> None:
     converters = _library("ctranslate2.converters", "translate")
     transformer, *rest = model.children()
     with tempfile.TemporaryDirectory() as temporary, quiet_transformers():
-        transformer.save(temporary)  # type: ignore[operator]
+        transformer.save(temporary)
         config = Path(temporary) / "config.json"
         # Position embeddings count from the first token; transformers 5 no longer says so, and the converter asks.
         write_json(config, {"position_embedding_type": "absolute", **json.loads(config.read_text("utf-8"))})
@@ -81,7 +81,7 @@ def write_ctranslate2(model: SentenceTransformer, folder: Path) -> None:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise InputError(f"CTranslate2 does not take this model ({reason}); export it as onnx") from error
     mask = torch.tensor([[1, 1, 1], [1, 1, 0]])
-    inputs = {"token_embeddings": torch.zeros(2, 3, transformer.get_embedding_dimension()), "attention_mask": mask}  # type: ignore[operator]
+    inputs = {"token_embeddings": torch.zeros(2, 3, transformer.get_embedding_dimension()), "attention_mask": mask}
     _write_graph(_Stack(rest, inputs, model.truncate_dim), inputs, folder / HEAD_FILE)
     write_settings(model, folder)
 

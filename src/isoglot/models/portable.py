@@ -1,8 +1,9 @@
 """Files of a model as other programs read them: a tokenizer that needs no library but its own, old names of settings.
 
-What text-embeddings-inference 1.9.3 asks for is read from its source: the types of modules by their old names, the token
-limit in `sentence_bert_config.json` and the pooling as true and false, without which it does not start. Of the modules it
-runs the transformer, the pooling and every Dense layer; it leaves out each Normalize and gives the last vector unit length.
+What text-embeddings-inference 1.9.3 asks for is read from its source: the types of modules by their old names, the
+token limit in `sentence_bert_config.json` and the pooling as true and false, without which it does not start. Of the
+modules it runs the transformer, the pooling and every Dense layer; it leaves out each Normalize and gives the last
+vector unit length.
 """
 
 from __future__ import annotations
@@ -92,12 +93,18 @@ def _check_stack(model: SentenceTransformer) -> None:
     for module in modules[1:]:
         if isinstance(module, Normalize):
             normalised = True
-        elif not isinstance(module, Dense) or module.use_residual or not isinstance(module.activation_function, _ACTIVATIONS):
-            raise InputError(f"text-embeddings-inference leaves out {type(module).__name__} as it is here; export as onnx")
+        elif (
+            not isinstance(module, Dense)
+            or module.use_residual
+            or not isinstance(module.activation_function, _ACTIVATIONS)
+        ):
+            raise InputError(
+                f"text-embeddings-inference leaves out {type(module).__name__} as it is here; export as onnx"
+            )
         elif normalised and not _is_linear(module):
             raise InputError(
-                "text-embeddings-inference leaves out the Normalize before a debias layer, which this one's offset does "
-                "not bear; fit a layer without offset, isoglot debias --remedy linear-lir, or export as onnx"
+                "text-embeddings-inference leaves out the Normalize before a debias layer, which this one's offset "
+                "does not bear; fit one without offset, isoglot debias --remedy linear-lir, or export as onnx"
             )
     if not isinstance(modules[-1], Normalize) and model.similarity_fn_name != "cosine":
         raise InputError(

@@ -134,7 +134,7 @@ class ExportedEncoder:
         self.manifest, self.name, self.batch_size = manifest, name or str(folder), batch_size
         self.dimensions, self.max_tokens = manifest.dimensions, manifest.max_tokens
         given = {"query": query_prompt, "passage": passage_prompt}
-        self.prompts = {role: own if given[role] is None else given[role] for role, own in manifest.prompts.items()}
+        self.prompts = manifest.prompts | {role: prompt for role, prompt in given.items() if prompt is not None}
         tokenizer = folder / "tokenizer.json"
         try:
             self._tokenizer = _library("tokenizers").Tokenizer.from_file(str(tokenizer))
@@ -158,7 +158,9 @@ class ExportedEncoder:
         most = self.manifest.max_tokens
         if tokens < 3 or (most is not None and tokens > most):
             raise InputError(f"max_tokens {tokens}: {self.name} takes 3 to {most or 'any number of'} tokens")
-        self._tokenizer.enable_truncation(tokens, direction=(self._tokenizer.truncation or {}).get("direction", "right"))
+        self._tokenizer.enable_truncation(
+            tokens, direction=(self._tokenizer.truncation or {}).get("direction", "right")
+        )
         self.max_tokens = tokens
 
     def provenance(self, role: Role) -> Provenance:
@@ -200,7 +202,9 @@ class ExportedEncoder:
         """Tokens of each text with the role's prompt, before anything is cut."""
         encodings = self._tokenizer.encode_batch([self.prompts[role] + text for text in texts])
         # What is cut off comes in pieces, each with special tokens of its own.
-        return [len(each.ids) + sum(rest.special_tokens_mask.count(0) for rest in each.overflowing) for each in encodings]
+        return [
+            len(each.ids) + sum(rest.special_tokens_mask.count(0) for rest in each.overflowing) for each in encodings
+        ]
 
     def _padded(self, ids: list[list[int]]) -> tuple[IntArray, IntArray]:
         longest = max(map(len, ids))
@@ -258,4 +262,6 @@ def _library(name: str) -> Any:
         return importlib.import_module(name)
     except ImportError:
         extra = {"ctranslate2": "translate", "openvino": "openvino"}.get(name, "serve")
-        raise MissingExtraError(f"{name} is not installed, and this model needs it: pip install 'isoglot[{extra}]'") from None
+        raise MissingExtraError(
+            f"{name} is not installed, and this model needs it: pip install 'isoglot[{extra}]'"
+        ) from None
