@@ -146,10 +146,10 @@ def _cosines(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> npt.NDAr
 
 
 _USES = {
-    "onnx": "`onnx/model.onnx` takes `input_ids` and `attention_mask`. Its output `sentence_embedding` is the finished\n"
-    "vector: nothing is left to be pooled, debiased or normalised.",
-    "openvino": "`openvino/openvino_model.xml` takes `input_ids` and `attention_mask`. Its output is the finished\n"
-    "vector: nothing is left to be pooled, debiased or normalised.",
+    "onnx": "`onnx/model.onnx` takes `input_ids` and `attention_mask`. Its output `sentence_embedding` is the\n"
+    "finished vector: nothing is left to be pooled, debiased or normalised.",
+    "openvino": "`openvino/openvino_model.xml` takes `input_ids` and `attention_mask`. Its output is the\n"
+    "finished vector: nothing is left to be pooled, debiased or normalised.",
     "ctranslate2": "`ctranslate2` holds the transformer in 8-bit integers; `onnx/head.onnx` makes the finished\n"
     "vector of what it gives.",
     "tei": "`text-embeddings-router --model-id FOLDER` serves it, and `SentenceTransformer(FOLDER)` loads it.",
