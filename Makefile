@@ -12,7 +12,7 @@ install: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet torch==2.13.0
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[offline,mteb,report,lora,translate,formats,identify,cluster,edge,qdrant,serve,universal,dev]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[offline,mteb,report,lora,translate,formats,identify,cluster,edge,qdrant,export,openvino,serve,universal,dev]"
 	touch $@
 
 demo: install

@@ -16,12 +16,12 @@ import time
 import torch
 
 from isoglot.batching.plan import plan_batches
+from isoglot.models.arithmetic import in_bf16
 from isoglot.models.builtin import quiet_transformers
 from isoglot.models.encoders import load_encoder
 from isoglot.sources import load_pairs
 from isoglot.training.data import Collator, planned_dataset
 from isoglot.training.losses import Objective
-from isoglot.training.model_setup import in_bf16
 
 BATCH = 32
 OBJECTIVES = {

@@ -28,12 +28,12 @@ from torch.utils.data import BatchSampler, SequentialSampler
 from transformers import TrainerCallback
 
 from isoglot.batching.plan import plan_batches
+from isoglot.models.arithmetic import in_bf16
 from isoglot.models.builtin import quiet_transformers
 from isoglot.models.encoders import load_encoder
 from isoglot.pairs import ParallelPairs
 from isoglot.training.data import Collator, planned_dataset
 from isoglot.training.losses import Objective
-from isoglot.training.model_setup import in_bf16
 from isoglot.training.trainer import PlannedTrainer, TrainingLog
 
 BATCH = 32

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ from sentence_transformers.sentence_transformer.modules import Normalize, Poolin
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 from transformers import BertConfig, BertModel
 
+from isoglot.models.debiasing import debias
+from isoglot.models.exporting import export
+from isoglot.models.saving import save_model
 from isoglot.pairs import ParallelPairs
 
 settings.register_profile("isoglot", deadline=None)  # a busy machine, or a first import within a test, is no failure
@@ -155,6 +159,24 @@ def tiny_encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def tiny_encoder(tiny_encoder_folder: Path) -> SentenceTransformer:
     return SentenceTransformer(str(tiny_encoder_folder), device="cpu").eval()
+
+
+@pytest.fixture(scope="session")
+def exported_folders(
+    tiny_encoder_folder: Path, pairs: ParallelPairs, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[Any], Path]:
+    """The tiny encoder with a debias layer, exported in the format that is asked for, once."""
+    root = tmp_path_factory.mktemp("exported")
+    model = SentenceTransformer(str(tiny_encoder_folder), device="cpu").eval()
+    debiased = debias(model, pairs, remedy="linear-lir", directions=3)
+    save_model(debiased, root / "model")
+
+    def folder(export_format: Any) -> Path:
+        if not (root / export_format).exists():
+            export(debiased, root / export_format, export_format, name="tiny")
+        return root / export_format
+
+    return folder
 
 
 @pytest.fixture

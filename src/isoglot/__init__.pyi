@@ -52,6 +52,7 @@ from .models.embed import embed as embed
 from .models.encoders import load_encoder as load_encoder
 from .models.encoders import role_prompt as role_prompt
 from .models.encoders import split_head as split_head
+from .models.exporting import export as export
 from .models.fingerprint import fingerprint as fingerprint
 from .models.foreign import wrap_text_encoder as wrap_text_encoder
 from .models.merging import MergeReport as MergeReport
@@ -70,6 +71,8 @@ from .report import save_report as save_report
 from .runtime.api import ApiEncoder as ApiEncoder
 from .runtime.api_settings import ApiOptions as ApiOptions
 from .runtime.encoder import TextEncoder as TextEncoder
+from .runtime.exported import ExportedEncoder as ExportedEncoder
+from .runtime.exported import ExportManifest as ExportManifest
 from .runtime.loading import open_encoder as open_encoder
 from .runtime.store import EmbeddingStore as EmbeddingStore
 from .runtime.universal import UniversalEncoder as UniversalEncoder
@@ -117,6 +120,7 @@ from .vectors.maps import load_map as load_map
 from .vectors.provenance import Provenance as Provenance
 from .vectors.remedies import AffineMap as AffineMap
 from .vectors.remedies import fit_leace as fit_leace
+from .vectors.remedies import fit_linear_lir as fit_linear_lir
 from .vectors.remedies import fit_lir as fit_lir
 from .vectors.remedies import fit_means as fit_means
 from .vectors.remedies import fit_shift as fit_shift

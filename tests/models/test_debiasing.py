@@ -15,6 +15,7 @@ from isoglot.models.debiasing import debias, passages_of, with_debias_of, withou
 from isoglot.models.embed import embed
 from isoglot.models.encoders import load_encoder, task_of
 from isoglot.pairs import ParallelPairs
+from isoglot.vectors.remedies import fit_linear_lir, fit_lir
 
 ROLES: tuple[tuple[Literal["query", "passage"], str], ...] = (("query", "query"), ("passage", "document"))
 
@@ -24,7 +25,7 @@ def spread(vectors: np.ndarray, labels: np.ndarray) -> float:
     return float(np.abs(means - means.mean(0)).max())
 
 
-@pytest.mark.parametrize("remedy", ["lir", "leace"])
+@pytest.mark.parametrize("remedy", ["lir", "leace", "linear-lir"])
 def test_a_debiased_model_is_an_ordinary_one(
     remedy: str, tiny_encoder: SentenceTransformer, pairs: ParallelPairs, tmp_path: Path
 ) -> None:
@@ -157,6 +158,34 @@ def test_language_means_of_the_fitted_text_coincide_and_the_map_is_affine(
     a, b = vectors[:9], vectors[9:18]
     middle = (mapped(a, "de") + mapped(b, "de")) / 2
     assert mapped((a + b) / 2, "de") == pytest.approx(middle, abs=1e-5)
+
+
+def test_a_linear_layer_asks_for_no_normalisation_before_it(
+    tiny_encoder: SentenceTransformer, pairs: ParallelPairs
+) -> None:
+    """What may be left out by a runtime that knows one Normalize only, at the end; LIR's offset does not bear it."""
+    texts = ["rot gruen", "a red tree by the river"]
+
+    def moved(remedy: Any) -> float:
+        model = debias(tiny_encoder, pairs, remedy=remedy, directions=3)
+        first, pooling, _, linear, last = model.children()
+        short = SentenceTransformer(modules=[first, pooling, linear, last], device="cpu")
+        return float(np.abs(short.encode(texts) - model.encode(texts)).max())
+
+    assert moved("linear-lir") < 1e-6
+    assert moved("lir") > 1e-2
+
+
+def test_a_shift_of_all_vectors_along_what_is_removed_does_not_count() -> None:
+    """As coarser arithmetic makes it."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 8)) * 0.1 + rng.normal(size=8)
+    groups = np.repeat(["de", "en", "fr"], 20)
+    centre = x.mean(0)
+    linear, affine = fit_linear_lir(x, groups), fit_lir(x, groups)
+    assert linear(x + 0.1 * centre) == pytest.approx(linear(x), abs=1e-9)
+    assert not np.allclose(affine(x + 0.1 * centre), affine(x), atol=1e-2)
+    assert spread(linear(x), groups) < 1e-9
 
 
 def test_shift_moves_passages_and_leaves_queries_alone(

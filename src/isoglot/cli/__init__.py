@@ -12,7 +12,7 @@ import typer
 
 from isoglot._version import __version__
 from isoglot.cli.data import data_app
-from isoglot.cli.making import debias, demo, merge, train, trim
+from isoglot.cli.making import debias, demo, export, merge, train, trim
 from isoglot.cli.measuring import audit, compare, evaluate, report
 from isoglot.cli.searching import encode, index, search
 from isoglot.cli.serving import serve
@@ -28,7 +28,7 @@ app = typer.Typer(
 )
 app.add_typer(data_app, name="data")
 for command in (
-    *(demo, train, debias, trim, merge),
+    *(demo, train, debias, trim, merge, export),
     *(evaluate, compare, audit, report, study),
     *(encode, index, search, serve),
 ):

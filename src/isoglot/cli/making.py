@@ -1,4 +1,4 @@
-"""Commands that make models, and map vectors: demo, train, debias, merge, trim."""
+"""Commands that make models, and map vectors: demo, train, debias, merge, trim, export."""
 
 from __future__ import annotations
 
@@ -85,7 +85,9 @@ def debias(
     ] = None,
     remedy: Annotated[
         str | None,
-        typer.Option(help="lir, leace; or means, shift, which need the language in use", show_default="lir"),
+        typer.Option(
+            help="lir, linear-lir, leace; or means, shift, which need the language in use", show_default="lir"
+        ),
     ] = None,
     directions: shared.Directions = None,
     examples: Annotated[
@@ -231,3 +233,24 @@ def trim(
         return
     for line in (*report.sentences(), where):
         say(line)
+
+
+@encodes
+def export(
+    model: Model,
+    folder: NewFolder,
+    encoding: Encoding,
+    export_format: Annotated[str, typer.Option("--format", help="onnx, openvino, ctranslate2 or tei")] = "onnx",
+    as_json: Json = False,
+) -> None:
+    """Write a model for other runtimes, with all its modules; isoglot runs most of them without torch."""
+    refuse("is for encoding; export keeps the weights as they are", bf16=encoding.bf16)
+    manifest = isoglot.export(encoding.load(model, device="cpu"), folder, export_format)  # type: ignore[arg-type]
+    if as_json:
+        print(json.dumps(manifest.as_dict(), ensure_ascii=False))
+        return
+    mean, least = manifest.agreement["cosine_mean"], manifest.agreement["cosine_min"]
+    say(f"Cosine with the model's own vectors: {mean:.6f} on average, {least:.6f} at the lowest")
+    if manifest.fingerprint != manifest.source:
+        say("These vectors are not to be mixed with the model's own: encode queries and passages with this folder")
+    say(f"The model is in {folder}, as {manifest.format}; {folder / 'README.md'} says how it is used")

@@ -49,7 +49,9 @@ def evaluate(
     languages: Languages = None,
     name: Annotated[str | None, typer.Option(help="What to call the system in results")] = None,
     without_debias: Annotated[bool, typer.Option(help="Leave off the remedy that debias put behind the model")] = False,
-    remedy: Annotated[str | None, typer.Option(help="A free remedy to put behind it: lir, leace, means, shift")] = None,
+    remedy: Annotated[
+        str | None, typer.Option(help="A free remedy to put behind it: lir, linear-lir, leace, means, shift")
+    ] = None,
     fit_on: Annotated[
         str | None, typer.Option(help="Text for the remedy: a file or source; benchmark for its own passages")
     ] = None,
@@ -65,7 +67,7 @@ def evaluate(
     if (remedy is None) != (fit_on is None):
         raise InputError("a remedy and the text it is fitted on go together: --remedy lir --fit-on FILE")
     if directions is not None and remedy is None:
-        raise InputError("--directions goes with --remedy lir")
+        raise InputError("--directions goes with --remedy lir or linear-lir")
     if model.startswith(RUN_PREFIX):
         of_models = {"without_debias": without_debias, "remedy": remedy, **asdict(encoding)}
         refuse(f"goes with a model; {model} is a ranking already", **of_models)

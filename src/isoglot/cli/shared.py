@@ -47,7 +47,7 @@ Vectors = Annotated[
     typer.Option(help="In place of a model: vectors that exist; Parquet, Arrow, .npy with .jsonl, Lance, or a folder"),
 ]
 QueryVectors = Annotated[Path | None, typer.Option(help="With --vectors, which are of passages: those of queries")]
-Directions = Annotated[int | None, typer.Option(help="lir: how many to remove", show_default="20")]
+Directions = Annotated[int | None, typer.Option(help="lir, linear-lir: how many to remove", show_default="20")]
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,9 @@ class Encoding:
         options = {name: value for name, value in asdict(self).items() if name != "bf16"}
         return options | {"api": isoglot.ApiOptions.parse(self.api) if self.api else None}
 
-    def load(self, model: str) -> SentenceTransformer:
-        """The model, as the options describe it."""
-        return isoglot.load_encoder(model, **self.options())
+    def load(self, model: str, **more: Any) -> SentenceTransformer:
+        """The model, as the options describe it; `more` goes to `load_encoder`."""
+        return isoglot.load_encoder(model, **self.options(), **more)
 
     def load_text_encoder(self, model: str) -> TextEncoder:
         """The same for an index or a search."""

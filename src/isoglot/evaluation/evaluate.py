@@ -28,6 +28,7 @@ from isoglot.evaluation.alignment import alignment_summary
 from isoglot.evaluation.averages import TOP, depth_needed, look_up_pairs, summarise
 from isoglot.evaluation.ranking import PART_PASSAGES, Part, Ranks, rank_in_parts, rank_relevant, scores_of_pairs
 from isoglot.evaluation.results import SCHEMA, TOP_SCHEMA, Results, versions
+from isoglot.models.arithmetic import arithmetic
 from isoglot.models.embed import embed
 from isoglot.models.encoders import own_name, role_prompt
 from isoglot.models.fingerprint import fingerprint
@@ -94,7 +95,7 @@ def evaluate(
         "similarity": model.similarity_fn_name,
         "prompts": {"query": role_prompt(model, "query"), "passage": role_prompt(model, "passage")},
         "max_tokens": token_limit(model),
-        "arithmetic": "bfloat16" if bf16 else "float32",
+        "arithmetic": arithmetic(model, bf16),
     }
     seconds = encode_seconds, scored - start - encode_seconds, time.perf_counter() - scored
     return assembled(data, ranks, measured, described, seconds, alignment)

@@ -1,8 +1,8 @@
 """Free remedies for language bias: closed-form maps fitted on any multilingual text in seconds, no training.
 
 Most of what sets languages apart is linear: their mean vectors differ, along few directions. A remedy takes that out,
-as ordinary modules at the end of a model: `lir` (arXiv 2109.04727) and `leace` (arXiv 2306.03819), which need no
-language in use, `means`, which does, and `shift` (arXiv 2606.18801), which needs that of passages only.
+as ordinary modules at the end of a model: `lir` and `linear-lir` (arXiv 2109.04727) and `leace` (arXiv 2306.03819),
+which need no language in use, `means`, which does, and `shift` (arXiv 2606.18801), which needs that of passages only.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from isoglot.vectors.remedies import (
     Remedy,
     check_remedy,
     fit_leace,
+    fit_linear_lir,
     fit_lir,
     fit_means,
     fit_shift,
@@ -65,7 +66,7 @@ def debias(
         model: any sentence-transformers model.
         pairs: the text; queries and passages are both used, each in its role.
         remedy: which.
-        directions: for `lir`, how many to remove.
+        directions: for `lir` and `linear-lir`, how many to remove.
         examples: examples per language that means are taken over, drawn with `seed`.
         source_language: for `shift`, the language that passages are moved to.
         max_tokens: the text is cut there, where the model would read more; the model keeps its own limit.
@@ -102,9 +103,10 @@ def debias(
         encode = partial(embed, reader, store=store, bf16=bf16, on_progress=advance)
         vectors = np.concatenate([_encoded(encode, pairs, role, some) for role, some in sides if len(some)])
     languages = np.array(pairs.languages)[pairs.language[rows]]
-    if remedy == "lir":
+    if remedy in ("lir", "linear-lir"):
         groups = np.char.add(languages, np.repeat(["/query", "/passage"], [len(asked), len(found)]))
-        return _with_head(model, vectors, fit_lir(vectors, groups, directions))
+        fit = fit_lir if remedy == "lir" else fit_linear_lir
+        return _with_head(model, vectors, fit(vectors, groups, directions))
     if remedy == "leace":
         return _with_head(model, vectors, fit_leace(vectors, languages))
     if remedy == "means":
@@ -203,6 +205,7 @@ def _dense(mapping: AffineMap, dimensions: int) -> Dense:
     return Dense(
         dimensions,
         len(mapping.bias),
+        bias=bool(mapping.bias.any()),
         activation_function=torch.nn.Identity(),
         init_weight=torch.tensor(weight, dtype=torch.float32),
         init_bias=torch.tensor(mapping.bias, dtype=torch.float32),

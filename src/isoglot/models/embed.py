@@ -18,6 +18,7 @@ from transformers import PreTrainedTokenizerBase
 
 from isoglot.common.errors import InputError
 from isoglot.common.roles import Role
+from isoglot.models.arithmetic import in_bf16
 from isoglot.models.encoders import TASKS, has_routes, role_prompt, split_head, task_of
 from isoglot.models.fingerprint import fingerprint
 from isoglot.models.foreign import ForeignReader
@@ -49,7 +50,8 @@ def embed(
         store: where vectors are kept and looked up; nowhere if None, unless the model is behind an API.
         batch_size: texts encoded at a time; the result does not depend on it but for rounding. A model behind an API
             has a size of its own.
-        bf16: use bfloat16 arithmetic where the processor has it, about 1.6 times as fast on a CPU that does.
+        bf16: use bfloat16 arithmetic where the processor has it, about 1.6 times as fast on a CPU that does; where it
+            has none, it would take several times as long, and float32 is used.
         on_progress: called with the number of texts just done.
 
     Returns:
@@ -68,7 +70,7 @@ def embed(
         store = store or first.store
         space, read = first.space(role), partial(first.read, role=role, batch_size=batch_size)
     else:
-        prompt = role_prompt(model, role)
+        prompt, bf16 = role_prompt(model, role), in_bf16(bf16, model.device)
         space = _space(reader, role, prompt, bf16) if store else ""
         read = partial(_read, reader, role=role, prompt=prompt, batch_size=batch_size, bf16=bf16)
     vectors = encode_once(texts, read, store=store, space=space, on_progress=on_progress)

@@ -64,9 +64,10 @@ def load_encoder(
     """Load a model.
 
     Args:
-        name: a folder, a Hugging Face hub id, `builtin:multilingual-e5-small` or `builtin:universal-sentence-encoder`,
-            which need no network, `api:URL#MODEL` for a model behind an API, or `mteb:NAME` for any model that MTEB can
-            load. A plain transformer gets mean pooling, as in sentence-transformers.
+        name: a folder, one that `export` wrote included, a Hugging Face hub id, `builtin:multilingual-e5-small` or
+            `builtin:universal-sentence-encoder`, which need no network, `api:URL#MODEL` for a model behind an API, or
+            `mteb:NAME` for any model that MTEB can load. A plain transformer gets mean pooling, as in
+            sentence-transformers.
         max_tokens: longer texts are cut, at most where the architecture ends; the model's own limit where None.
         query_prompt: put before queries: a text, or the name of one of the model's prompts. The model's own where None.
         passage_prompt: the same for passages.
@@ -292,7 +293,7 @@ def _check_folder(folder: Path) -> None:
         raise InputError(f"{folder}: no such folder; name one that holds a model, a hub id or {BUILTIN_PREFIX}...")
     if not any((folder / name).exists() for name in ("modules.json", "config.json", "adapter_config.json")):
         raise InputError(f"{folder}: not a model folder; it has neither modules.json nor config.json")
-    if not any(folder.rglob("*.safetensors")):
+    if not (folder / FOREIGN_FILE).exists() and not any(folder.rglob("*.safetensors")):
         raise InputError(f"{folder}: no weights (*.safetensors) in this model folder; pickled weights are not read")
 
 

@@ -17,6 +17,7 @@ from isoglot.common.roles import Role
 from isoglot.runtime.api import ApiEncoder
 from isoglot.runtime.api_settings import ApiOptions
 from isoglot.runtime.encoder import TextEncoder
+from isoglot.runtime.exported import ExportedEncoder
 from isoglot.runtime.loading import open_encoder
 from isoglot.runtime.store import EmbeddingStore, FloatArray, space_of
 from isoglot.vectors.probes import same_weights
@@ -84,8 +85,10 @@ class ForeignReader(InputModule):
 
     @max_seq_length.setter
     def max_seq_length(self, value: int) -> None:
-        """Refuse: what reads the texts is not here."""
-        raise InputError(f"max_tokens: the token limit of {self.encoder.name} cannot be set from here")
+        """Set it where an exported model runs here; what reads the texts of others is elsewhere."""
+        if not isinstance(self.encoder, ExportedEncoder):
+            raise InputError(f"max_tokens: the token limit of {self.encoder.name} cannot be set from here")
+        self.encoder.cut_at(value)
 
     def get_embedding_dimension(self) -> int:
         """Dimensions of a vector."""
@@ -96,7 +99,8 @@ class ForeignReader(InputModule):
         encoder = self.encoder
         prompts = {f"{role}_prompt": encoder.provenance(role).prompt for role in ("query", "passage")}
         api = encoder.options.model_dump(exclude_defaults=True) if isinstance(encoder, ApiEncoder) else None
-        what = {"name": encoder.name, "fingerprint": self.fingerprint, **prompts, "api": api}
+        name = str(Path(encoder.name).resolve()) if isinstance(encoder, ExportedEncoder) else encoder.name
+        what = {"name": name, "fingerprint": self.fingerprint, **prompts, "api": api}
         write_json(Path(output_path) / FOREIGN_FILE, what)
 
     @classmethod

@@ -54,8 +54,8 @@ def with_limit(model: SentenceTransformer, tokens: int | None) -> SentenceTransf
     """
     copy = deepcopy(model, {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())})
     for module in copy.modules():
-        if tokens is not None and isinstance(module, ForeignReader):
-            module.max_seq_length = tokens  # refused
+        if isinstance(module, ForeignReader) and tokens not in (None, module.max_seq_length):
+            raise InputError(f"max_tokens: the token limit of {module.encoder.name} cannot be set from here")
         if tokens is not None and isinstance(module, Transformer):
             module.max_seq_length = min(tokens, module.max_seq_length or tokens)
     return copy

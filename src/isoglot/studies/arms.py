@@ -25,6 +25,7 @@ from isoglot.common.errors import InputError
 from isoglot.common.settings import first_problem
 from isoglot.evaluation.evaluate import evaluate
 from isoglot.evaluation.results import RESULTS_FILE, Results, load_results
+from isoglot.models.arithmetic import in_bf16
 from isoglot.models.debiasing import debias
 from isoglot.models.encoders import load_encoder
 from isoglot.models.fingerprint import fingerprint
@@ -36,7 +37,6 @@ from isoglot.studies.material import Cleaned, cleaned, digest, fingerprint_of, s
 from isoglot.studies.reading import sources_of
 from isoglot.studies.recipe import BASE, Content, Study
 from isoglot.training import TrainConfig, train
-from isoglot.training.model_setup import in_bf16
 from isoglot.training.preparation import OverlapFound
 
 RECORD_FILE = "arm.json"

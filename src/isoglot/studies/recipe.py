@@ -63,7 +63,7 @@ class RemedySpec(_Section):
 
     source: str  # text that it is fitted on
     remedy: Remedy = "lir"
-    directions: PositiveInt = DEFAULT_DIRECTIONS  # for `lir`, how many to remove
+    directions: PositiveInt = DEFAULT_DIRECTIONS  # for `lir` and `linear-lir`, how many to remove
     examples: PositiveInt = DEFAULT_EXAMPLES  # per language
     keep: Shares = {}  # laid over the study's
 

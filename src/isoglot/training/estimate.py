@@ -16,11 +16,11 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from isoglot.batching.plan import BatchPlan
 from isoglot.common.errors import InputError
+from isoglot.models.arithmetic import in_bf16
 from isoglot.models.builtin import quiet_transformers
 from isoglot.training import processes
 from isoglot.training.config import TrainConfig
 from isoglot.training.data import Collator, planned_dataset
-from isoglot.training.model_setup import in_bf16
 from isoglot.training.preparation import describe_data, describe_plan, plan_lines
 from isoglot.training.run import begin
 from isoglot.training.trainer import TrainingLog

@@ -11,6 +11,7 @@ from sentence_transformers.sentence_transformer.modules import Transformer
 from torch import nn
 
 from isoglot.common.errors import InputError, MissingExtraError
+from isoglot.models.arithmetic import in_bf16
 from isoglot.models.debiasing import debias
 from isoglot.models.encoders import blocks_of, load_encoder, split_head
 from isoglot.models.foreign import needs_weights
@@ -20,15 +21,6 @@ from isoglot.runtime.store import embedding_store
 from isoglot.sources import load_pairs
 from isoglot.training.config import Freeze, Lora, TrainConfig
 from isoglot.training.losses import Objective
-
-
-def in_bf16(wanted: bool | None, device: torch.device) -> bool:
-    """Whether to compute in bfloat16; if nothing is wanted, where the device multiplies it faster than float32."""
-    if wanted is not None:
-        return wanted
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
 
 
 def loaded(config: TrainConfig) -> SentenceTransformer:

@@ -27,6 +27,7 @@ from isoglot.common.errors import InputError
 from isoglot.common.progress import console
 from isoglot.evaluation.evaluate import evaluate
 from isoglot.evaluation.results import Results, versions
+from isoglot.models.arithmetic import in_bf16
 from isoglot.models.fingerprint import fingerprint
 from isoglot.models.limits import with_limit
 from isoglot.models.saving import save_model
@@ -34,7 +35,7 @@ from isoglot.runtime.store import embedding_store
 from isoglot.training import processes
 from isoglot.training.card import model_card
 from isoglot.training.config import TrainConfig
-from isoglot.training.model_setup import in_bf16, initial_model, loaded, make_trainable, merge_adapters, teacher
+from isoglot.training.model_setup import initial_model, loaded, make_trainable, merge_adapters, teacher
 from isoglot.training.preparation import OverlapFound, Prepared, describe_data, describe_plan, plan_lines, prepare
 from isoglot.training.trainer import last_checkpoint, saving
 from isoglot.training.trainer_setup import Fit, check_report_to

@@ -18,6 +18,7 @@ from transformers.integrations.integration_utils import (
 
 from isoglot.common.errors import InputError
 from isoglot.common.roles import Role
+from isoglot.models.arithmetic import in_bf16
 from isoglot.models.builtin import quiet_transformers
 from isoglot.models.limits import with_limit
 from isoglot.runtime.store import EmbeddingStore, embedding_store
@@ -25,7 +26,7 @@ from isoglot.training import processes
 from isoglot.training.config import TrainConfig
 from isoglot.training.data import Collator, Targets, make_targets, planned_dataset
 from isoglot.training.losses import Objective
-from isoglot.training.model_setup import average, in_bf16, teacher, trained_weights
+from isoglot.training.model_setup import average, teacher, trained_weights
 from isoglot.training.preparation import Prepared
 from isoglot.training.trainer import CompleteCheckpoints, EarlyStopping, PlannedTrainer, ProgressCallback, TrainingLog
 

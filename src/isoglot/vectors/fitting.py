@@ -19,6 +19,7 @@ from isoglot.vectors.remedies import (
     FloatArray,
     Remedy,
     fit_leace,
+    fit_linear_lir,
     fit_lir,
     fit_means,
     fit_shift,
@@ -59,9 +60,10 @@ def fit_map(
 
     Args:
         passages: rows that are searched.
-        queries: rows that are asked; `lir` then takes out what sets the roles apart, too. Not for `shift`.
+        queries: rows that are asked; `lir` and `linear-lir` then take out what sets the roles apart, too. Not for
+            `shift`.
         remedy: which.
-        directions: for `lir`, how many to remove.
+        directions: for `lir` and `linear-lir`, how many to remove.
         rows: rows per language and role, drawn with `seed` from all that are not bad.
         least_rows: languages of fewer take no part.
         source_language: for `shift`, the language that passages are moved to.
@@ -87,8 +89,9 @@ def fit_map(
     figures: dict[str, Any] = {"rows": dict(zip(*_counts(sample.language), strict=True)), "too_few_rows": small}
     normalise = passages.rows.provenance.similarity == "cosine" or passages.unit
     fitted: AffineMap | Mapping[str, AffineMap]
-    if remedy == "lir":
-        fitted = fit_lir(sample.vectors, np.char.add(sample.language, np.where(sample.query, "/query", "")), directions)
+    if remedy in ("lir", "linear-lir"):
+        fit = fit_lir if remedy == "lir" else fit_linear_lir
+        fitted = fit(sample.vectors, np.char.add(sample.language, np.where(sample.query, "/query", "")), directions)
     elif remedy == "leace":
         fitted = fit_leace(sample.vectors, sample.language)
     elif remedy == "means":

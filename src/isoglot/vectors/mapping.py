@@ -71,8 +71,8 @@ def debias_vectors(
         out: the folder, written whole or not at all.
         query_vectors: vectors of queries, for the fit alone; map them with `apply_map`.
         columns: names of columns that are not called as usual.
-        remedy: `lir` and `leace` need languages for the fit alone, `means` and `shift` for every row.
-        directions: for `lir`, how many to remove.
+        remedy: `lir`, `linear-lir` and `leace` need languages for the fit alone, `means` and `shift` for every row.
+        directions: for `lir` and `linear-lir`, how many to remove.
         rows: rows per language to fit on.
         least_rows: languages of fewer rows take no part in the fit.
         source_language: for `shift`, the language that passages are moved to, by the factor in 0 to 1 at which

@@ -1,6 +1,6 @@
 """Maps of vectors as files: a small `.npz` that numpy alone reads and applies.
 
-    kept = np.load("map.npz")                                        # lir and leace
+    kept = np.load("map.npz")                                        # lir, linear-lir, leace
     mapped = vectors @ kept["weight"].T + kept["bias"]
     mapped /= np.linalg.norm(mapped, axis=1, keepdims=True)          # if kept["normalise"]
 

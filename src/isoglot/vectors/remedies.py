@@ -1,8 +1,9 @@
 """Closed-form maps that take language out of vectors, fitted in seconds: linear algebra alone.
 
-Most of what sets languages apart is linear: their mean vectors differ, along few directions. `lir` (arXiv 2109.04727)
-and `leace` (arXiv 2306.03819) need no language in use, `means` does, and `shift` (arXiv 2606.18801) needs that of
-passages only. `isoglot.models.debiasing` puts them behind a model, `isoglot.vectors.debiasing` applies them to vectors.
+Most of what sets languages apart is linear: their mean vectors differ, along few directions. `lir` and `linear-lir`
+(arXiv 2109.04727) and `leace` (arXiv 2306.03819) need no language in use, `means` does, and `shift` (arXiv 2606.18801)
+needs that of passages only. `isoglot.models.debiasing` puts them behind a model, `isoglot.vectors.debiasing` applies
+them to vectors.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ Vectors = npt.NDArray[np.floating[Any]]
 """`(rows, dimensions)`, of float16 to float64."""
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
-Remedy = Literal["lir", "leace", "means", "shift"]
+Remedy = Literal["lir", "leace", "means", "shift", "linear-lir"]
 
 DEFAULT_DIRECTIONS = 20
 
@@ -77,6 +78,38 @@ def fit_lir(vectors: npt.ArrayLike, groups: npt.ArrayLike, directions: int = DEF
     kept = min(directions, len(means) - 1, int((strength > 1e-9 * max(strength[0], 1e-300)).sum()))
     weight = np.eye(means.shape[1]) - basis[:kept].T @ basis[:kept]
     return AffineMap(weight, -weight @ centre)
+
+
+def fit_linear_lir(vectors: npt.ArrayLike, groups: npt.ArrayLike, directions: int = DEFAULT_DIRECTIONS) -> AffineMap:
+    """Fit the projection of language directions without an offset: `x -> (I - V V^T) x` (arXiv 2109.04727).
+
+    V holds the first right singular vectors of the groups' means, which are not centred: the first is nearly the mean
+    of all vectors, so that what is removed beside it is as in `fit_lir` with one direction less. As the map is linear,
+    neither a vector's length nor a shift along what is removed counts: it may stand before a normalisation as well as
+    behind one, and bears arithmetic that moves all vectors one way, as 8-bit integers do.
+
+    Args:
+        vectors: `(texts, dimensions)`.
+        groups: `(texts,)`; the language, or language and role, of each.
+        directions: how many to remove; at most as many as there are groups.
+
+    Raises:
+        InputError: if there are fewer than two groups, or directions are not positive.
+
+    What two languages have in common goes along the first axis, what sets them apart along the second.
+
+        >>> x = np.array([[3.0, 1.0, 0.3], [3.0, 1.0, -0.3], [3.0, -1.0, 0.3], [3.0, -1.0, -0.3]])
+        >>> mapping = fit_linear_lir(x, ["de", "de", "en", "en"], 2)
+        >>> (mapping(x).round(6)[0] + 0.0).tolist(), mapping.bias.tolist()
+        ([0.0, 0.0, 0.3], [0.0, 0.0, 0.0])
+    """
+    if directions < 1:
+        raise InputError(f"directions {directions}: at least 1 is needed")
+    x, names, number = _grouped(vectors, groups)
+    means = np.stack([x[number == n].mean(0) for n in range(len(names))])
+    _, strength, basis = np.linalg.svd(means, full_matrices=False)
+    removed = basis[: min(directions, int((strength > 1e-9 * max(strength[0], 1e-300)).sum()))]
+    return AffineMap(np.eye(means.shape[1]) - removed.T @ removed, np.zeros(means.shape[1]))
 
 
 def fit_leace(vectors: npt.ArrayLike, groups: npt.ArrayLike) -> AffineMap:
