@@ -9,8 +9,9 @@ import numpy as np
 from isoglot.common.arrays import FloatArray
 from isoglot.search.mixing import Language
 
-ALIKE = 0.95
-"""Cosine from which rows of two languages are taken for translations where nothing else says so."""
+ALIKE = 0.5
+"""How far from the cosine that rows of two languages have in general to 1 that of translations lies at least."""
+_ROUNDING = 1e-6
 
 
 def by_document(documents: Sequence[Hashable]) -> list[list[int]]:
@@ -29,19 +30,24 @@ def by_likeness(vectors: FloatArray, languages: Sequence[Language], alike: float
     """The document of each candidate, named by its first: rows of different languages that are nearly one vector.
 
     Best first, a candidate joins the first document before it whose first candidate it is alike and which has none
-    in its language yet. Only vectors from which language was taken out bring translations so near to each other; with
-    others hardly anything joins. The rule is isoglot's own; docs/search.md says how often it is right.
+    in its language yet. Two are alike if their cosine is at least `m + alike (1 - m)`, with m the mean cosine of all
+    pairs of different languages: models differ in what a cosine says. Translations come nearer to each other where
+    language was taken out of the vectors. The rule is isoglot's own; docs/search.md says how often it is right.
 
     Args:
         vectors: `(candidates, dimensions)`, of unit length.
         languages: those of the candidates; one without a language joins nothing.
-        alike: the least cosine.
+        alike: 0 to 1.
 
     >>> x = np.array([[1, 0], [1, 0], [0, 1], [1, 0]], np.float32)
     >>> by_likeness(x, ["en", "de", "de", "en"])  # the last is in English, which the first document has
     [0, 0, 2, 3]
     """
-    near = vectors @ vectors.T >= alike
+    cosines = vectors @ vectors.T
+    spoken = np.array([str(language) for language in languages])
+    apart = spoken[:, None] != spoken
+    usual = float(cosines[apart].mean()) if apart.any() else 0.0
+    near = cosines >= usual + alike * (1 - usual) - _ROUNDING
     document = list(range(len(vectors)))
     there: dict[int, set[Language]] = {}
     for number, language in enumerate(languages):
