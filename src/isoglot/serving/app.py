@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -25,7 +26,7 @@ from isoglot.serving.limits import Limits
 from isoglot.serving.measuring import Metrics
 from isoglot.serving.openapi import describe
 from isoglot.serving.page import page
-from isoglot.serving.refusals import RefusalError, failed, refused
+from isoglot.serving.refusals import FAILURE, RefusalError, refused
 from isoglot.serving.requests import Bodies
 from isoglot.serving.searching import Searching
 
@@ -40,6 +41,7 @@ _HEADERS = {
     "Cache-Control": "no-store",
 }
 _CLIENT_GONE = 499
+_log = logging.getLogger("uvicorn.error")
 
 
 def build_app(
@@ -100,7 +102,6 @@ def build_app(
             RefusalError: refused,
             HTTPException: refused,
             ClientDisconnect: _gone,
-            Exception: failed,
         },
         lifespan=lifespan,
     )
@@ -118,7 +119,7 @@ class _Door:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        headers, began, status = Headers(scope=scope), time.monotonic(), 500
+        headers, began, status = Headers(scope=scope), time.monotonic(), 0
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
@@ -134,10 +135,14 @@ class _Door:
         with self.metrics.in_progress.track_inprogress():
             try:
                 self.guard.check(scope["method"], scope["path"], headers)
+                await self.app(scope, receive, send_with_headers)
             except RefusalError as error:
                 await error.response()(scope, receive, send_with_headers)
-            else:
-                await self.app(scope, receive, send_with_headers)
+            except Exception:
+                _log.exception("a request to %s failed", scope["path"])
+                if status:
+                    raise  # the answer is under way: the connection's end must do
+                await FAILURE.response()(scope, receive, send_with_headers)
         path = scope["path"] if scope["path"] in self.paths else "other"
         self.metrics.answered(path, status, time.monotonic() - began)
 
