@@ -167,7 +167,10 @@ def test_a_failing_encoder_is_our_fault_and_says_nothing_of_it(encoder: TextEnco
             raise RuntimeError("secret/path")
 
     with serving(Broken()) as client:
-        assert "secret" not in message(client.embed("red"), 500)
+        answer = client.embed("red")
+        assert "secret" not in message(answer, 500)
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert client.metric('isoglot_requests_total{path="/v1/embeddings",status="500"}') == 1
 
 
 def test_a_long_request_is_cut_into_batches_and_lets_others_by(encoder: TextEncoder) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from service import TEXTS, Client, serving
 
+from isoglot.search.building import build_index
 from isoglot.search.hits import Hit, Hits
+from isoglot.search.opening import open_index
 from isoglot.serving.embeddings import as_json
 from isoglot.serving.language_mix import LanguageMix, one_language_bias, shares
 
@@ -170,3 +175,20 @@ def test_no_label_of_the_metrics_holds_what_a_client_sent(client: Client) -> Non
     after = client.get("/metrics").body.decode()
     assert "marker" not in after.lower()
     assert len(after.splitlines()) - len(before.splitlines()) <= 40
+
+
+@pytest.mark.parametrize("engine", ["exact", "edge"])
+def test_columns_of_a_corpus_are_shown_whatever_they_hold(encoder, tmp_path: Path, engine: str) -> None:
+    if engine == "edge":
+        pytest.importorskip("qdrant_edge", reason="the engine edge needs an extra")
+    corpus = tmp_path / "corpus.jsonl"
+    row = {"id": "a", "language": "de", "text": "rot", "title": "Farbe", "number": 1e999}
+    corpus.write_text(json.dumps(row) + "\n", encoding="utf-8")
+    build_index(corpus, encoder, tmp_path / "index", engine=engine)
+    searcher = open_index(tmp_path / "index", encoder)
+    with serving(encoder, searcher) as client, ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: client.search("rot"), range(8)))
+    searcher.close()
+    assert [answer.status for answer in answers] == [200] * 8, answers[0].body
+    fields = answers[0].json()["hits"][0]["fields"]
+    assert fields == {"title": "Farbe", "number": None}

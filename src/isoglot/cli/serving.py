@@ -55,6 +55,8 @@ def serve(
     encoder = encoding.load_text_encoder(model)
     if searcher is not None:
         searcher.ask_with(encoder)
+        if searcher.note:
+            say(searcher.note)
     isoglot.serve(
         encoder,
         searcher,

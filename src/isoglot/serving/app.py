@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
@@ -25,7 +26,7 @@ from isoglot.serving.limits import Limits
 from isoglot.serving.measuring import Metrics
 from isoglot.serving.openapi import describe
 from isoglot.serving.page import page
-from isoglot.serving.refusals import RefusalError, failed, refused
+from isoglot.serving.refusals import FAILURE, RefusalError, refused
 from isoglot.serving.requests import Bodies
 from isoglot.serving.searching import Searching
 
@@ -40,6 +41,8 @@ _HEADERS = {
     "Cache-Control": "no-store",
 }
 _CLIENT_GONE = 499
+Endpoint = Callable[[Request], Awaitable[Response]]
+_log = logging.getLogger("uvicorn.error")
 
 
 def build_app(
@@ -64,27 +67,8 @@ def build_app(
         hosts: names by which clients call the server, beside those of this machine to itself.
         limits: on what is done for a client.
     """
-    limits = limits or Limits()
-    queue = EncodingQueue(encoder, batch_tokens=limits.batch_tokens, queue_tokens=limits.queue_tokens)
-    name = name or Path(encoder.name).name
-    bodies = Bodies(limits)
-    routes: dict[str, tuple[str, Callable[[Request], Any]]] = {"/health": ("GET", _health)}
-    metrics = Metrics()
-    metrics.gauge("isoglot_tokens_waiting", "Tokens that wait to be encoded, about", lambda: queue.waiting)
-    metrics.gauge("isoglot_tokens_in_flight", "Tokens being encoded, about", lambda: queue.in_flight)
-    embeddings = Embeddings(name, queue, bodies, metrics)
-    routes["/v1/embeddings"] = "POST", embeddings.embed
-    routes["/v1/models"] = "GET", embeddings.models
-    routes["/metrics"] = "GET", metrics.endpoint
-    closing: list[Callable[[], None]] = [queue.close]
-    if searcher is not None:
-        searching = Searching(searcher, queue, bodies, metrics)
-        routes["/search"] = "POST", searching.search
-        routes["/languages"] = "GET", searching.languages
-        routes["/"] = "GET", page
-        closing.append(searching.close)
-    description = describe(frozenset(routes))
-    routes["/openapi.json"] = "GET", lambda _request: as_json(description)
+    limits, metrics = limits or Limits(), Metrics()
+    routes, closing = _served(encoder, searcher, name or Path(encoder.name).name, limits, metrics)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -96,16 +80,44 @@ def build_app(
     app = Starlette(
         routes=[Route(path, endpoint, methods=[method]) for path, (method, endpoint) in routes.items()],
         middleware=[Middleware(_Door, paths=frozenset(routes), guard=guard, metrics=metrics)],
-        exception_handlers={
-            RefusalError: refused,
-            HTTPException: refused,
-            ClientDisconnect: _gone,
-            Exception: failed,
-        },
+        exception_handlers={RefusalError: refused, HTTPException: refused, ClientDisconnect: _gone},
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False  # a redirect would send the key, or the body, to a path that was not asked for
     return app
+
+
+def _served(
+    encoder: TextEncoder, searcher: Searcher | None, name: str, limits: Limits, metrics: Metrics
+) -> tuple[dict[str, tuple[str, Endpoint]], list[Callable[[], None]]]:
+    """By path the method and what answers, and what is to be closed at the end."""
+    queue = EncodingQueue(encoder, batch_tokens=limits.batch_tokens, queue_tokens=limits.queue_tokens)
+    metrics.gauge("isoglot_tokens_waiting", "Tokens that wait to be encoded, about", lambda: queue.waiting)
+    metrics.gauge("isoglot_tokens_in_flight", "Tokens being encoded, about", lambda: queue.in_flight)
+    bodies = Bodies(limits)
+    embeddings = Embeddings(name, queue, bodies, metrics)
+    routes: dict[str, tuple[str, Endpoint]] = {
+        "/health": ("GET", _health),
+        "/metrics": ("GET", metrics.endpoint),
+        "/v1/embeddings": ("POST", embeddings.embed),
+        "/v1/models": ("GET", embeddings.models),
+    }
+    closing = [queue.close]
+    if searcher is not None:
+        searching = Searching(searcher, queue, bodies, metrics)
+        routes |= {
+            "/": ("GET", page),
+            "/languages": ("GET", searching.languages),
+            "/search": ("POST", searching.search),
+        }
+        closing.append(searching.close)
+    document = describe(frozenset(routes))
+
+    async def description(_request: Request) -> Response:
+        return as_json(document)
+
+    routes["/openapi.json"] = "GET", description
+    return routes, closing
 
 
 class _Door:
@@ -118,7 +130,7 @@ class _Door:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        headers, began, status = Headers(scope=scope), time.monotonic(), 500
+        headers, began, status = Headers(scope=scope), time.monotonic(), 0
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
@@ -134,10 +146,14 @@ class _Door:
         with self.metrics.in_progress.track_inprogress():
             try:
                 self.guard.check(scope["method"], scope["path"], headers)
+                await self.app(scope, receive, send_with_headers)
             except RefusalError as error:
                 await error.response()(scope, receive, send_with_headers)
-            else:
-                await self.app(scope, receive, send_with_headers)
+            except Exception:
+                _log.exception("a request to %r failed", scope["path"])
+                if status:
+                    raise  # the answer is under way: the connection's end must do
+                await FAILURE.response()(scope, receive, send_with_headers)
         path = scope["path"] if scope["path"] in self.paths else "other"
         self.metrics.answered(path, status, time.monotonic() - began)
 

@@ -55,6 +55,5 @@ async def refused(_request: Request, error: Exception) -> Response:
     return error.response()
 
 
-async def failed(_request: Request, _error: Exception) -> Response:
-    """The answer to a request over which the server failed; the log says how, the client need not know."""
-    return RefusalError(500, "the server failed over this request; its log says why").response()
+FAILURE = RefusalError(500, "the server failed over this request; its log says why")
+"""What the client need not know, the log says."""

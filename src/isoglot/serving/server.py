@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from isoglot.common.errors import InputError
+from isoglot.common.paths import expanded_path
 from isoglot.runtime.encoder import TextEncoder
 from isoglot.serving.app import build_app
 from isoglot.serving.guard import read_keys
@@ -59,7 +60,7 @@ def serve(
     limits = limits or Limits()
     if key_file is None and not _is_loopback(host):
         raise InputError(f"--host {host}: others can reach it, so it wants a key; write one to a file for --key-file")
-    keys = read_keys(key_file) if key_file else []
+    keys = read_keys(expanded_path(key_file)) if key_file else []
     app = build_app(encoder, searcher, name=name, keys=keys, hosts={host, *allow_hosts}, limits=limits)
     with listen(host, port) as listening:
         bound, port = listening.getsockname()[:2]
