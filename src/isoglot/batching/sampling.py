@@ -145,13 +145,15 @@ def _capped(rates: FloatArray, batch_size: int) -> FloatArray:
 
 def _separate(sampled: IntArray, groups: IntArray, rng: np.random.Generator) -> None:
     """Exchange items, in place, until no batch holds a group twice."""
+    uses: IntArray | None = None  # of each item in the whole plan; counted when first needed, then kept up to date
     for start in range(0, len(sampled), _BATCHES_AT_A_TIME):
         ordered = np.sort(groups[sampled[start : start + _BATCHES_AT_A_TIME]], axis=1)
         for batch in (start + np.flatnonzero((ordered[:, 1:] == ordered[:, :-1]).any(axis=1))).tolist():
             _, first = np.unique(groups[sampled[batch]], return_index=True)
             for slot in np.setdiff1d(np.arange(sampled.shape[1]), first).tolist():
                 if not _swap(sampled, groups, batch, slot, rng):
-                    _substitute(sampled, groups, batch, slot, rng)
+                    uses = np.bincount(sampled.ravel(), minlength=len(groups)) if uses is None else uses
+                    _substitute(sampled, groups, batch, slot, uses, rng)
 
 
 def _swap(sampled: IntArray, groups: IntArray, batch: int, slot: int, rng: np.random.Generator) -> bool:
@@ -167,8 +169,11 @@ def _swap(sampled: IntArray, groups: IntArray, batch: int, slot: int, rng: np.ra
     return False
 
 
-def _substitute(sampled: IntArray, groups: IntArray, batch: int, slot: int, rng: np.random.Generator) -> None:
+def _substitute(
+    sampled: IntArray, groups: IntArray, batch: int, slot: int, uses: IntArray, rng: np.random.Generator
+) -> None:
     """Put the least used item that fits in place of a repeated one; there is one, as groups >= batch_size."""
     fits = np.flatnonzero(~np.isin(groups, groups[sampled[batch]]))
-    uses = np.bincount(sampled.ravel(), minlength=len(groups))[fits]
-    sampled[batch, slot] = rng.choice(fits[uses == uses.min()])
+    item = rng.choice(fits[uses[fits] == uses[fits].min()])
+    uses[[sampled[batch, slot], item]] += (-1, 1)
+    sampled[batch, slot] = item
