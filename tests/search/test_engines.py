@@ -45,7 +45,7 @@ def lists(searcher):
         for word in WORDS[:2]
         for mix in MIXES
         for collapse in (False, True)
-        for tags in (None, ("sw",), ("en", "de"))
+        for tags in (None, ("sw",), ("en", "de"), ("fi",))
     }
 
 

@@ -21,7 +21,7 @@ from isoglot.search.exact import score
 from isoglot.search.hits import Hit, Hits
 from isoglot.search.index import Index, Nearest, Wanted
 from isoglot.search.mixing import Language, Mix, load_mix, prefer_own
-from isoglot.search.store import State
+from isoglot.search.store import NO_ROWS, State
 from isoglot.vectors.maps import VectorMap
 from isoglot.vectors.provenance import Provenance
 
@@ -192,8 +192,7 @@ class Searcher:
             vectors = vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
         if wish.collapse:
             return [self._collapsed(vector, wish) for vector in vectors]
-        wanted = self._wanted(wish)
-        found = self._index.nearest(vectors, wish.limit, wanted)
+        found = self._nearest(vectors, wish.limit, wish)
         return [self._listed(self._candidates(each), wish) for each in found]
 
     def close(self) -> None:
@@ -203,6 +202,10 @@ class Searcher:
     @property
     def _similarity(self) -> str:
         return self.provenance.similarity or "cosine"
+
+    def _nearest(self, vectors: FloatArray, depth: int, wish: _Wish) -> list[list[Nearest]]:
+        wanted = self._wanted(wish)
+        return self._index.nearest(vectors, depth, wanted) if wanted else [[] for _ in vectors]
 
     def _wanted(self, wish: _Wish) -> list[Wanted]:
         """Sets of languages whose best are candidates: all that are wanted, or each by itself."""
@@ -239,20 +242,21 @@ class Searcher:
         A document counts for the language in which it is found best. Of each language so many rows are looked at that
         enough documents count for it, for whatever is not yet seen stands behind these.
         """
-        wanted, query = self._wanted(wish), vector[None]
+        query = vector[None]
         for depth in _COLLAPSED:
-            (found,) = self._index.nearest(query, max(depth, wish.limit), wanted)
+            (found,) = self._nearest(query, max(depth, wish.limit), wish)
             candidates = self._candidates([*found, self._translations(query, found, wish)])
             documents = self._documents(candidates, wish)
             heads = {candidates[members[0]].number for members in documents}
-            enough = (each.complete or np.isin(each.numbers, list(heads)).sum() >= wish.limit for each in found)
-            if all(enough):
-                break
-        return self._shown(candidates, documents, wish)
+            if all(each.complete or np.isin(each.numbers, list(heads)).sum() >= wish.limit for each in found):
+                return self._shown(candidates, documents, wish)
+        hits = self._shown(candidates, documents, wish)
+        said = f"{len(hits.hits)} of {wish.limit} hits: only the best {depth:,} rows of each list were looked at."
+        return hits if hits.note is None else replace(hits, note=said)
 
     def _translations(self, query: FloatArray, found: Sequence[Nearest], wish: _Wish) -> Nearest:
         """The other rows of the documents that were found, wherever they stand."""
-        numbers = np.concatenate([each.numbers for each in found])
+        numbers = np.concatenate([NO_ROWS, *(each.numbers for each in found)])
         rows = self._rows.rows(numbers, ["id", "group"])
         others = np.setdiff1d(self._rows.translations(sorted({_document(row) for row in rows})), numbers)
         if wish.tags is not None:
