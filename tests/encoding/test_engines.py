@@ -80,6 +80,7 @@ def workers_find_this(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("ray", reason="the extra cluster is not installed")
     here = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
     monkeypatch.setenv("PYTHONPATH", here)
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # or they starve beside other work
     monkeypatch.setenv("OMP_NUM_THREADS", "7")  # what the driver has is not what a worker may have
 
 
