@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -188,3 +189,9 @@ def short_training(pairs_file: Path) -> dict[str, Any]:
         "optimizer": {"learning_rate": 1e-3},
         "bf16": False,
     }
+
+
+def pytest_collection_finish() -> None:
+    """Leave what libraries hold out of every later look for garbage: each training looks several times."""
+    gc.collect()
+    gc.freeze()
