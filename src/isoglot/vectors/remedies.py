@@ -69,14 +69,9 @@ def fit_lir(vectors: npt.ArrayLike, groups: npt.ArrayLike, directions: int = DEF
         >>> fit_lir(x, ["de", "de", "en", "en"], 1)(x).round(6).tolist()[0]
         [0.0, 0.3]
     """
-    if directions < 1:
-        raise InputError(f"directions {directions}: at least 1 is needed")
-    x, names, number = _grouped(vectors, groups)
-    means = np.stack([x[number == n].mean(0) for n in range(len(names))])
+    means = _means(vectors, groups)
     centre = means.mean(0)
-    _, strength, basis = np.linalg.svd(means - centre, full_matrices=False)
-    kept = min(directions, len(means) - 1, int((strength > 1e-9 * max(strength[0], 1e-300)).sum()))
-    weight = np.eye(means.shape[1]) - basis[:kept].T @ basis[:kept]
+    weight = _without(means - centre, min(directions, len(means) - 1))
     return AffineMap(weight, -weight @ centre)
 
 
@@ -103,13 +98,24 @@ def fit_linear_lir(vectors: npt.ArrayLike, groups: npt.ArrayLike, directions: in
         >>> (mapping(x).round(6)[0] + 0.0).tolist(), mapping.bias.tolist()
         ([0.0, 0.0, 0.3], [0.0, 0.0, 0.0])
     """
+    means = _means(vectors, groups)
+    return AffineMap(_without(means, directions), np.zeros(means.shape[1]))
+
+
+def _means(vectors: npt.ArrayLike, groups: npt.ArrayLike) -> FloatArray:
+    """`(groups, dimensions)`; the mean of each group."""
+    x, names, number = _grouped(vectors, groups)
+    return np.stack([x[number == n].mean(0) for n in range(len(names))])
+
+
+def _without(rows: FloatArray, directions: int) -> FloatArray:
+    """`I - V V^T`, of the first right singular vectors of the rows, so many of them as are above rounding."""
     if directions < 1:
         raise InputError(f"directions {directions}: at least 1 is needed")
-    x, names, number = _grouped(vectors, groups)
-    means = np.stack([x[number == n].mean(0) for n in range(len(names))])
-    _, strength, basis = np.linalg.svd(means, full_matrices=False)
+    _, strength, basis = np.linalg.svd(rows, full_matrices=False)
     removed = basis[: min(directions, int((strength > 1e-9 * max(strength[0], 1e-300)).sum()))]
-    return AffineMap(np.eye(means.shape[1]) - removed.T @ removed, np.zeros(means.shape[1]))
+    weight: FloatArray = np.eye(rows.shape[1]) - removed.T @ removed
+    return weight
 
 
 def fit_leace(vectors: npt.ArrayLike, groups: npt.ArrayLike) -> AffineMap:
