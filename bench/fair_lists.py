@@ -8,6 +8,9 @@ question's first and last answer stand. *Mixed*: every sentence in one language,
 right answer in the question's language (own) or in each other one (other), as `evaluate` has it; reciprocal rank and
 whether it is among ten. Parallel text alone flatters mixes that give all languages the same, for there each has an
 answer. Scores are those of the index; a list is that of the pure functions in `isoglot.search.mixing`.
+
+A last line for each model: of the pairs of translations among the answers, how many `by_likeness` finds with nothing
+but vectors and languages to go by, and how many of the pairs that it joins are translations.
 """
 
 import argparse
@@ -20,6 +23,7 @@ import isoglot
 from isoglot.evaluation.mixed import MixedCorpora
 from isoglot.models.text_encoder import ModelEncoder
 from isoglot.runtime.store import embedding_store
+from isoglot.search.collapsing import by_likeness
 from isoglot.search.mixing import load_mix, prefer_own
 
 LANGUAGES = ["ar", "de", "en", "es", "ru", "zh"]
@@ -46,6 +50,10 @@ def main() -> None:
         for mix in LISTS:
             figures = [*parallel(data, scores, mix), *mixed(data, scores, mix)]
             print(f"| {name}, {mix} | {' | '.join(f'{value:.3f}' for value in figures)} |", flush=True)
+        pairs, found, right = collapsed(data, encoder)
+        print(
+            f"{name}: {found:.1%} of {pairs:,} pairs of translations are found, {right:.1%} of those joined are right"
+        )
 
 
 def some(data: isoglot.RetrievalSet, questions: int) -> isoglot.RetrievalSet:
@@ -99,6 +107,19 @@ def mixed(data: isoglot.RetrievalSet, scores: np.ndarray, mix: str) -> list[floa
                 own_share.append(float(np.mean(languages[pool[shown]] == asked)))
     other = np.array(found[False])
     return [float(np.mean(found[True])), float(other.mean()), float((other > 0).mean()), float(np.mean(own_share))]
+
+
+def collapsed(data: isoglot.RetrievalSet, encoder: ModelEncoder) -> tuple[int, float, float]:
+    """Pairs of translations among the answers, the share of them that likeness finds, and the share that is right."""
+    answers = np.random.default_rng(0).permutation(np.unique(data.judgement_passage))
+    question = dict(zip(data.judgement_passage.tolist(), data.judgement_query.tolist(), strict=True))
+    sentence = np.array([sorted(set(data.query_example)).index(data.query_example[question[n]]) for n in answers])
+    vectors = encoder.encode([data.passage_texts[n] for n in answers], "passage")
+    languages = [data.languages[data.passage_language[n]] for n in answers]
+    document = np.array(by_likeness(vectors, languages))
+    upper = np.triu(np.ones((len(answers), len(answers)), bool), 1)
+    same, joined = (upper & (each[:, None] == each) for each in (sentence, document))
+    return int(same.sum()), float((same & joined).sum() / same.sum()), float((same & joined).sum() / joined.sum())
 
 
 def ordered(mix: str, languages: list[str], scores: np.ndarray, asked: str, shares: dict[str, float]) -> Iterator[int]:

@@ -134,7 +134,7 @@ def test_lance_says_what_to_install(tmp_path: Path) -> None:
     try:
         import lance  # noqa: F401
     except ImportError:
-        with pytest.raises(ImportError, match=r'pip install "isoglot\[lance\]"'):
+        with pytest.raises(ImportError, match=r"pip install 'isoglot\[lance\]'"):
             open_vectors(tmp_path / "v.lance")
 
 

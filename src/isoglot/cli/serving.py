@@ -9,7 +9,8 @@ import typer
 
 import isoglot
 from isoglot.cli.shared import Encoding, encodes, refuse, say
-from isoglot.common.errors import InputError, MissingExtraError
+from isoglot.common.errors import InputError
+from isoglot.common.extras import library
 
 
 @encodes
@@ -41,10 +42,7 @@ def serve(
     ] = 1_000_000,
 ) -> None:
     """Serve an index: search, a page, and an embeddings endpoint that client libraries know; or the last alone."""
-    try:
-        import uvicorn  # noqa: F401
-    except ImportError:
-        raise MissingExtraError('serving needs an extra; pip install "isoglot[serve]"') from None
+    library("uvicorn", "serve", "serving")
     if index is None:
         refuse("goes with an index", map=map_file)
     mapping = None if map_file is None else isoglot.load_map(map_file)

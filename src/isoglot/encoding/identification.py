@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from isoglot.common.errors import MissingExtraError
+from isoglot.common.extras import library
 from isoglot.common.languages import LanguageCodes
 
 LEAST_PROBABILITY = 0.5
@@ -38,10 +38,7 @@ def identified(codes: pa.Array, texts: pa.Array) -> pa.Array:
 
 @cache
 def _identifier() -> Any:
-    try:
-        from py3langid.langid import MODEL_FILE, LanguageIdentifier
-    except ImportError:
-        raise MissingExtraError(
-            'languages are identified by py3langid, which is not installed; pip install "isoglot[identify]"'
-        ) from None
-    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True, min_confidence=LEAST_PROBABILITY)
+    langid = library("py3langid.langid", "identify", "identifying languages")
+    return langid.LanguageIdentifier.from_model_file(
+        langid.MODEL_FILE, norm_probs=True, min_confidence=LEAST_PROBABILITY
+    )

@@ -10,11 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from isoglot.common.arrays import BoolArray
+from isoglot.common.arrays import BoolArray, FloatArray
 from isoglot.encoding.objects import TEXT
 from isoglot.encoding.shards import is_of, read_shard
 from isoglot.pairs.texts import hashes
-from isoglot.runtime.encoder import FloatArray
 from isoglot.vectors.rows import numbers_of
 
 

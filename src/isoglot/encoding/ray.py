@@ -18,7 +18,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from isoglot.common.errors import InputError, MissingExtraError
+from isoglot.common.errors import InputError
+from isoglot.common.extras import library
 from isoglot.common.roles import Role
 from isoglot.encoding.shards import Shard, encode_shard
 from isoglot.runtime.encoder import TextEncoder
@@ -121,11 +122,8 @@ class _Worker:
 @contextmanager
 def _cluster(engine: RayEngine) -> Iterator[Any]:
     """Ray, connected while the block runs."""
-    try:
-        import ray
-        import ray.data
-    except ImportError:
-        raise MissingExtraError('Ray is not installed; pip install "isoglot[cluster]"') from None
+    ray = library("ray", "cluster", "the engine ray")
+    library("ray.data", "cluster", "the engine ray")
     ours = not ray.is_initialized()
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     if ours:

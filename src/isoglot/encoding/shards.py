@@ -19,10 +19,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from xxhash import xxh3_128_hexdigest
 
+from isoglot.common.arrays import FloatArray
 from isoglot.common.atomic import checksum, write_whole
 from isoglot.common.errors import InputError
 from isoglot.common.roles import Role
-from isoglot.runtime.encoder import FloatArray, TextEncoder
+from isoglot.runtime.encoder import TextEncoder
 from isoglot.vectors.rows import numbers_of
 
 HIDDEN = ".encoding"

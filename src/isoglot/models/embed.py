@@ -16,6 +16,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 from transformers import PreTrainedTokenizerBase
 
+from isoglot.common.arrays import FloatArray
 from isoglot.common.errors import InputError
 from isoglot.common.roles import Role
 from isoglot.models.arithmetic import in_bf16
@@ -23,7 +24,7 @@ from isoglot.models.encoders import TASKS, has_routes, role_prompt, split_head, 
 from isoglot.models.fingerprint import fingerprint
 from isoglot.models.foreign import ForeignReader
 from isoglot.models.limits import token_limit, token_limits
-from isoglot.runtime.store import EmbeddingStore, FloatArray, Reader, encode_once
+from isoglot.runtime.store import EmbeddingStore, Reader, encode_once
 
 _TOKENISED = 10_000  # texts whose numbers of tokens are found at a time
 _LETTERS_OF_A_TOKEN = 16  # at most, in nearly any text

@@ -11,6 +11,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import InputModule
 
+from isoglot.common.arrays import FloatArray
 from isoglot.common.atomic import write_json
 from isoglot.common.errors import InputError
 from isoglot.common.roles import Role
@@ -19,7 +20,7 @@ from isoglot.runtime.api_settings import ApiOptions
 from isoglot.runtime.encoder import TextEncoder
 from isoglot.runtime.exported import ExportedEncoder
 from isoglot.runtime.loading import open_encoder
-from isoglot.runtime.store import EmbeddingStore, FloatArray, space_of
+from isoglot.runtime.store import EmbeddingStore, space_of
 from isoglot.vectors.probes import same_weights
 
 FOREIGN_FILE = "isoglot_encoder.json"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import logging
 import tempfile
@@ -16,7 +15,8 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from isoglot.common.atomic import write_json
-from isoglot.common.errors import InputError, MissingExtraError
+from isoglot.common.errors import InputError
+from isoglot.common.extras import library
 from isoglot.models.builtin import quiet_transformers
 from isoglot.models.portable import write_settings
 from isoglot.runtime.exported import CTRANSLATE2_FOLDER, HEAD_FILE, ONNX_FILE, OPENVINO_FILE, OUTPUT
@@ -53,7 +53,7 @@ def write_onnx(model: SentenceTransformer, folder: Path) -> None:
 
 def write_openvino(model: SentenceTransformer, folder: Path) -> None:
     """Write the same as OpenVINO's intermediate representation."""
-    openvino = _library("openvino", "openvino")
+    openvino = library("openvino", "openvino", "this format")
     with tempfile.TemporaryDirectory() as temporary:
         write_onnx(model, Path(temporary))
         (folder / OPENVINO_FILE).parent.mkdir()
@@ -68,7 +68,7 @@ def write_ctranslate2(model: SentenceTransformer, folder: Path) -> None:
     Raises:
         InputError: if CTranslate2 does not know the architecture.
     """
-    converters = _library("ctranslate2.converters", "translate")
+    converters = library("ctranslate2.converters", "translate", "this format")
     transformer, *rest = model.children()
     with tempfile.TemporaryDirectory() as temporary, quiet_transformers():
         transformer.save(temporary)
@@ -87,7 +87,7 @@ def write_ctranslate2(model: SentenceTransformer, folder: Path) -> None:
 
 
 def _write_graph(stack: _Stack, inputs: dict[str, torch.Tensor], path: Path) -> None:
-    _library("onnxscript", "export")
+    library("onnxscript", "export", "this format")
     path.parent.mkdir()
     size = sum(each.nbytes for each in stack.parameters())
     free = {0: "texts", 1: "tokens"}
@@ -120,10 +120,3 @@ def _quiet_exporter() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
-
-
-def _library(name: str, extra: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        raise MissingExtraError(f"this format needs {name}: pip install 'isoglot[{extra}]'") from None

@@ -14,7 +14,8 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import InputModule
 from torch.utils.data import DataLoader
 
-from isoglot.common.errors import InputError, MissingExtraError
+from isoglot.common.errors import InputError
+from isoglot.common.extras import library
 
 MTEB_PREFIX = "mteb:"
 _TASK = "XQuADRetrieval"  # models with instructions by task get those for finding answers in several languages
@@ -75,10 +76,7 @@ def load_mteb_encoder(name: str, *, device: str | None = None, trust_remote_code
         InputError: if MTEB cannot load it, or it needs code that was not allowed.
         MissingExtraError: if MTEB is not installed.
     """
-    try:
-        import mteb
-    except ImportError:
-        raise MissingExtraError(f"{MTEB_PREFIX}{name} needs an extra: pip install 'isoglot[mteb]'") from None
+    mteb = library("mteb", "mteb", f"{MTEB_PREFIX}{name}")
     try:
         meta = mteb.get_model_meta(name)
         if meta.loader_kwargs.get("trust_remote_code") and not trust_remote_code:

@@ -12,6 +12,7 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize
 from transformers import PreTrainedTokenizerBase
 
+from isoglot.common.arrays import FloatArray
 from isoglot.common.roles import Role
 from isoglot.models.embed import embed
 from isoglot.models.encoders import load_encoder, own_name, role_prompt
@@ -20,7 +21,7 @@ from isoglot.models.foreign import wrap_text_encoder
 from isoglot.models.limits import set_token_limit, token_limit
 from isoglot.runtime.encoder import TextEncoder
 from isoglot.runtime.loading import open_encoder
-from isoglot.runtime.store import EmbeddingStore, FloatArray
+from isoglot.runtime.store import EmbeddingStore
 from isoglot.vectors.provenance import Provenance
 
 

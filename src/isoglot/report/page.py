@@ -14,7 +14,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from isoglot.common.errors import MissingExtraError
+from isoglot.common.extras import library
 from isoglot.report.tables import latex_text, markdown_table, markdown_text
 
 _DRAWING = {
@@ -63,11 +63,7 @@ def plot_svg(spec: dict[str, Any]) -> str:
 
 
 def _converter() -> Any:
-    try:
-        import vl_convert
-    except ImportError:
-        raise MissingExtraError("a report as a page needs an extra: pip install 'isoglot[report]'") from None
-    return vl_convert
+    return library("vl_convert", "report", "a report as a page")
 
 
 @cache

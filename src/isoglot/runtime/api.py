@@ -15,13 +15,14 @@ from pathlib import Path
 
 import numpy as np
 
+from isoglot.common.arrays import FloatArray
 from isoglot.common.atomic import write_json
 from isoglot.common.errors import InputError
 from isoglot.common.progress import console
 from isoglot.common.roles import Role
 from isoglot.runtime.api_requests import ApiClient
 from isoglot.runtime.api_settings import ApiOptions, parse_name
-from isoglot.runtime.store import EmbeddingStore, FloatArray, embedding_store, encode_once, space_of
+from isoglot.runtime.store import EmbeddingStore, embedding_store, encode_once, space_of
 from isoglot.vectors.probes import PROBES, probe_fingerprint, same_weights
 from isoglot.vectors.provenance import Provenance
 

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float32]
+from isoglot.common.arrays import FloatArray
 
 _QUOTA = re.compile(r"quota|billing|credit|balance", re.IGNORECASE)
 

@@ -17,10 +17,10 @@ import httpx2
 import numpy as np
 
 from isoglot._version import __version__
+from isoglot.common.arrays import FloatArray
 from isoglot.common.errors import InputError, TextsError
 from isoglot.runtime.api_answers import (
     Answer,
-    FloatArray,
     WrongAnswerError,
     quota_is_used_up,
     read_answer,

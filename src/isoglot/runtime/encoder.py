@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
-
+from isoglot.common.arrays import FloatArray
 from isoglot.common.roles import Role
 from isoglot.vectors.provenance import Provenance
-
-FloatArray = npt.NDArray[np.float32]
 
 
 class TextEncoder(Protocol):

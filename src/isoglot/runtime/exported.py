@@ -7,7 +7,6 @@ the other searches; where arithmetic is coarser, as with 8-bit integers, it is a
 
 from __future__ import annotations
 
-import importlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -15,15 +14,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from isoglot.common.arrays import FloatArray, IntArray
 from isoglot.common.errors import InputError, MissingExtraError
+from isoglot.common.extras import library
 from isoglot.common.roles import Role
-from isoglot.runtime.encoder import FloatArray
 from isoglot.vectors.provenance import Provenance
 
 ExportFormat = Literal["onnx", "openvino", "ctranslate2", "tei"]
-IntArray = npt.NDArray[np.int64]
 _Run = Callable[[IntArray, IntArray], FloatArray]
 """Numbers of tokens and which of them count, both `(texts, tokens)`, to vectors `(texts, dimensions)`."""
 
@@ -259,10 +257,5 @@ _RUNNERS: dict[str, Callable[[Path, int], _Run]] = {"onnx": _onnx, "openvino": _
 
 
 def _library(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        extra = {"ctranslate2": "translate", "openvino": "openvino"}.get(name, "serve")
-        raise MissingExtraError(
-            f"{name} is not installed, and this model needs it: pip install 'isoglot[{extra}]'"
-        ) from None
+    extra = {"ctranslate2": "translate", "openvino": "openvino"}.get(name, "serve")
+    return library(name, extra, "this model")

@@ -9,14 +9,13 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from isoglot.common.arrays import FloatArray
 from isoglot.common.atomic import checksum, write_whole_folder
 from isoglot.common.cache import cache_folder
 from isoglot.common.errors import InputError
 from isoglot.vectors.provenance import Provenance
 
-FloatArray = npt.NDArray[np.float32]
 Reader = Callable[[Sequence[str]], Iterable[tuple[Sequence[int], FloatArray]]]
 """Encodes texts and gives the vectors of some of them at a time, with their places among the texts, in any order."""
 

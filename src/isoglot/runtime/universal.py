@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from isoglot.common.arrays import FloatArray
 from isoglot.common.errors import MissingExtraError
 from isoglot.common.roles import Role
-from isoglot.runtime.store import FloatArray
 from isoglot.vectors.provenance import Provenance
 
 UNIVERSAL_NAME = "builtin:universal-sentence-encoder"

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from isoglot.common.arrays import BoolArray, FloatArray, IntArray
 from isoglot.search.edge import FOLDER as EDGE
-from isoglot.search.edge import EdgeIndex, library
+from isoglot.search.edge import EdgeIndex, edge_library
 from isoglot.search.incoming import Incoming
 from isoglot.search.qdrant import QdrantIndex
 from isoglot.search.segments import schema, write_segment
@@ -59,7 +59,7 @@ def refuse_engine(state: State) -> None:
         InputError: if a server cannot be reached, or its collection holds something else.
     """
     if state.engine == "edge":
-        library()
+        edge_library()
     if state.engine == "qdrant":
         collection = QdrantIndex(str(state.url))
         collection.refuse_other(state)

@@ -11,7 +11,8 @@ import numpy as np
 
 from isoglot.common.arrays import FloatArray, IntArray
 from isoglot.common.atomic import write_text, write_whole_folder
-from isoglot.common.errors import InputError, MissingExtraError
+from isoglot.common.errors import InputError
+from isoglot.common.extras import library
 from isoglot.search.index import LEAST_LOOKED_AT, Nearest, Wanted, with_equals
 from isoglot.search.store import NO_ROWS, Store
 
@@ -39,7 +40,7 @@ class EdgeIndex:
         self._folder = store.folder / FOLDER
         similarity = store.state.provenance.similarity or "cosine"
         self._sign = -1.0 if similarity in ("euclidean", "manhattan") else 1.0
-        self._engine = engine = library()
+        self._engine = engine = edge_library()
         if change and not (self._folder / _SHARD).exists():
             self._create(store.state.dimensions, _DISTANCES[similarity])
         with _told(self._folder):
@@ -129,17 +130,13 @@ class EdgeIndex:
         return np.concatenate(found)
 
 
-def library() -> Any:
+def edge_library() -> Any:
     """The engine's package.
 
     Raises:
         MissingExtraError: if it is not installed.
     """
-    try:
-        import qdrant_edge
-    except ImportError:
-        raise MissingExtraError('the engine edge needs an extra; pip install "isoglot[edge]"') from None
-    return qdrant_edge
+    return library("qdrant_edge", "edge", "the engine edge")
 
 
 @contextmanager

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from isoglot.common.arrays import FloatArray, IntArray
-from isoglot.common.errors import InputError, MissingExtraError
+from isoglot.common.errors import InputError
+from isoglot.common.extras import library
 from isoglot.search.index import LEAST_LOOKED_AT, Nearest, Wanted, with_equals
 from isoglot.search.store import NO_ROWS, State, Store, group_of
 
@@ -199,10 +200,7 @@ def _parts(url: str) -> tuple[str, str]:
 
 
 def _library(server: str, client: Any) -> tuple[Any, Any]:
-    try:
-        import qdrant_client
-    except ImportError:
-        raise MissingExtraError('a Qdrant server needs an extra; pip install "isoglot[qdrant]"') from None
+    qdrant_client = library("qdrant_client", "qdrant", "a Qdrant server")
     if client is None:
         port = urlsplit(server).port or (443 if server.startswith("https") else 80)
         key = os.environ.get("QDRANT_API_KEY")

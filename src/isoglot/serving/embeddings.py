@@ -11,9 +11,9 @@ from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response
 
+from isoglot.common.arrays import FloatArray
 from isoglot.common.errors import InputError
 from isoglot.common.roles import Role
-from isoglot.runtime.encoder import FloatArray
 from isoglot.serving.encoding_queue import Encoded, EncodingQueue
 from isoglot.serving.measuring import Metrics
 from isoglot.serving.refusals import RefusalError

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from isoglot.common.arrays import FloatArray
 from isoglot.common.errors import InputError
 from isoglot.common.roles import Role
-from isoglot.runtime.encoder import FloatArray, TextEncoder
+from isoglot.runtime.encoder import TextEncoder
 from isoglot.serving.refusals import RefusalError
 
 _BYTES_OF_A_TOKEN = 3

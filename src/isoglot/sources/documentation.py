@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
 from typing import Any, NamedTuple
 
-from isoglot.common.errors import MissingExtraError
+from isoglot.common.extras import library
 from isoglot.common.files import Row
 
 MIN_TEXT = 40
@@ -91,10 +90,7 @@ def lxml(module: str) -> Any:
     Raises:
         MissingExtraError: if it is not installed.
     """
-    try:
-        return import_module(f"lxml.{module}")
-    except ImportError:
-        raise MissingExtraError("manuals are HTML or XML and need an extra: pip install 'isoglot[formats]'") from None
+    return library(f"lxml.{module}", "formats", "reading manuals, which are HTML or XML,")
 
 
 def in_one_line(element: Any) -> str:

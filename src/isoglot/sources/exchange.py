@@ -11,7 +11,6 @@ import re
 import struct
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
-from importlib import import_module
 from io import BytesIO
 from itertools import count
 from pathlib import Path
@@ -19,7 +18,8 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 
-from isoglot.common.errors import InputError, MissingExtraError
+from isoglot.common.errors import InputError
+from isoglot.common.extras import library
 from isoglot.common.files import Row
 from isoglot.common.languages import is_language, language_at, normalize_language
 from isoglot.pairs import ParallelPairs
@@ -78,10 +78,7 @@ def _rows(key: str, texts: dict[str, str]) -> Iterator[Row]:
 
 
 def _extra(module: str) -> Any:
-    try:
-        return import_module(module)
-    except ImportError:
-        raise MissingExtraError("TMX, XLIFF, PO and MO files need an extra: pip install 'isoglot[formats]'") from None
+    return library(module, "formats", "reading TMX, XLIFF, PO and MO files")
 
 
 def _opened(path: Path) -> BinaryIO:

@@ -10,7 +10,8 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Transformer
 from torch import nn
 
-from isoglot.common.errors import InputError, MissingExtraError
+from isoglot.common.errors import InputError
+from isoglot.common.extras import library
 from isoglot.models.arithmetic import in_bf16
 from isoglot.models.debiasing import debias
 from isoglot.models.encoders import blocks_of, load_encoder, split_head
@@ -160,15 +161,12 @@ def add_adapters(model: SentenceTransformer, settings: Lora, seed: int) -> None:
         InputError: if the model has no transformer or no layers of these names.
         MissingExtraError: if peft is not installed.
     """
-    try:
-        from peft import LoraConfig
-    except ImportError as error:
-        raise MissingExtraError("lora needs peft; install it with: pip install 'isoglot[lora]'") from error
+    peft = library("peft", "lora", "lora")
     transformers = transformers_of(model)
     if not transformers:
         raise InputError("lora: the model has no transformer to adapt; leave lora out")
     targets = settings.targets if isinstance(settings.targets, str) else list(settings.targets)
-    adapters = LoraConfig(
+    adapters = peft.LoraConfig(
         task_type="FEATURE_EXTRACTION",
         r=settings.rank,
         lora_alpha=settings.alpha,

@@ -17,7 +17,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from isoglot.common.errors import InputError, MissingExtraError
+from isoglot.common.errors import InputError
+from isoglot.common.extras import library
 from isoglot.common.files import read_lines
 
 LINE = "\n"
@@ -194,10 +195,7 @@ class _Lance(_Parquet):
     """A Lance data set, read by `pylance` and written as Parquet."""
 
     def __init__(self, path: Path) -> None:
-        try:
-            import lance
-        except ImportError:
-            raise MissingExtraError(f'{path}: Lance needs an extra; pip install "isoglot[lance]"') from None
+        lance = library("lance", "lance", f"{path}: Lance")
         with _readable(path, "Lance"):
             self._set = lance.dataset(str(path))
         self.path, self.schema, self.rows = path, self._set.schema, self._set.count_rows()

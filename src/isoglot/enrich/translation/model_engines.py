@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import torch
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
 from isoglot.common.errors import InputError, MissingExtraError
+from isoglot.common.extras import library
 from isoglot.common.paths import expanded_path
 from isoglot.enrich.translation.codes import by_language, closest
 from isoglot.models.builtin import quiet_transformers
@@ -157,10 +157,7 @@ class CTranslate2Engine(ModelEngine):
         threads: int = 0,
         **search: int,
     ) -> None:
-        try:
-            ctranslate2 = import_module("ctranslate2")
-        except ImportError:
-            raise MissingExtraError("ctranslate2 needs an extra: pip install 'isoglot[translate]'") from None
+        ctranslate2 = library("ctranslate2", "translate", "ctranslate2")
         path = expanded_path(folder)
         if not (path / "model.bin").is_file():
             raise InputError(f"{path}: holds no model.bin; make the folder with ct2-transformers-converter")
