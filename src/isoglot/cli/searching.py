@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 import typer
 
 import isoglot
-from isoglot.cli.shared import CorpusFiles, Encoding, Json, encodes, given, listed, reads_corpus, refuse, say
+from isoglot.cli.shared import CorpusFiles, Encoding, Json, UrlMap, encodes, given, listed, reads_corpus, refuse, say
 from isoglot.common.errors import InputError
 from isoglot.common.roles import Role
 
@@ -121,10 +121,12 @@ def search(
         float | None, typer.Option(help="Put it before others that score at most so much better")
     ] = None,
     collapse: Annotated[
-        bool, typer.Option("--collapse", help="Each document once, in it where that can be, translations under it")
+        bool, typer.Option("--collapse", help="Each document once, in --language if it can be, translations under it")
     ] = False,
-    model: Annotated[str | None, typer.Option(help="Where the index' own is now", show_default="as it was")] = None,
-    map_file: Annotated[Path | None, typer.Option("--map", help="For a URL whose vectors went through one")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="The index' own model, if it has moved", show_default="where it was")
+    ] = None,
+    map_file: UrlMap = None,
     as_json: Json = False,
 ) -> None:
     """Search an index by meaning, in all languages at once."""

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import isoglot
-from isoglot.cli.shared import Encoding, encodes, refuse, say
+from isoglot.cli.shared import Encoding, UrlMap, encodes, refuse, say
 from isoglot.common.errors import InputError
 from isoglot.common.extras import library
 
@@ -27,7 +27,7 @@ def serve(
     model: Annotated[
         str | None, typer.Option(help="Hub id or folder, where there is no index or its model is elsewhere now")
     ] = None,
-    map_file: Annotated[Path | None, typer.Option("--map", help="For a URL whose vectors went through one")] = None,
+    map_file: UrlMap = None,
     host: Annotated[str, typer.Option(help="Address to listen on")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 for any that is free")] = 8000,
     key_file: Annotated[
@@ -41,7 +41,7 @@ def serve(
         int, typer.Option(min=1, help="Tokens that may wait to be encoded; what comes then is told to come again")
     ] = 1_000_000,
 ) -> None:
-    """Serve an index: search, a page, and an embeddings endpoint that client libraries know; or the last alone."""
+    """Serve an index: search, a page, and an embeddings endpoint for client libraries; or that endpoint alone."""
     library("uvicorn", "serve", "serving")
     if index is None:
         refuse("goes with an index", map=map_file)

@@ -40,6 +40,7 @@ ModelIfAny = Annotated[
 ]
 NewFolder = Annotated[Path, typer.Option("--out", help="A new folder for what is made", callback=_not_there)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts")]
+UrlMap = Annotated[Path | None, typer.Option("--map", help="The map.npz that the vectors at a URL went through")]
 RemoteCode = Annotated[bool, typer.Option(help="Run code that comes with the model")]
 Languages = Annotated[str | None, typer.Option(help="Only these, comma-separated: de,en,zh-CN")]
 Vectors = Annotated[
