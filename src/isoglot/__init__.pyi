@@ -25,6 +25,7 @@ from .encoding.corpus import Corpus as Corpus
 from .encoding.corpus import open_corpus as open_corpus
 from .encoding.encode import Encoded as Encoded
 from .encoding.encode import encode_corpus as encode_corpus
+from .encoding.known import ShardsEncoder as ShardsEncoder
 from .encoding.local import LocalEngine as LocalEngine
 from .encoding.ray import RayEngine as RayEngine
 from .enrich.negatives import mine_negatives as mine_negatives

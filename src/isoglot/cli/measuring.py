@@ -56,6 +56,10 @@ def evaluate(
         str | None, typer.Option(help="Text for the remedy: a file or source; benchmark for its own passages")
     ] = None,
     directions: shared.Directions = None,
+    vectors: Annotated[
+        Path | None,
+        typer.Option(help="Shards that isoglot encode made with this model; texts that stand there are not encoded"),
+    ] = None,
     trec_depth: Annotated[int, typer.Option(min=0, help="Also write run.trec so deep, and qrels.trec; 0 for not")] = 0,
     as_json: Json = False,
 ) -> None:
@@ -69,7 +73,7 @@ def evaluate(
     if directions is not None and remedy is None:
         raise InputError("--directions goes with --remedy lir or linear-lir")
     if model.startswith(RUN_PREFIX):
-        of_models = {"without_debias": without_debias, "remedy": remedy, **asdict(encoding)}
+        of_models = {"without_debias": without_debias, "remedy": remedy, "vectors": vectors, **asdict(encoding)}
         refuse(f"goes with a model; {model} is a ranking already", **of_models)
     retrieval_set = isoglot.load_benchmark(
         benchmark,
@@ -83,18 +87,22 @@ def evaluate(
         file = model.removeprefix(RUN_PREFIX)
         results = evaluate_run(file, retrieval_set, name=name or model, top_k=depth, on_ranks=keep)
     else:
-        loaded = encoding.load(model)
+        over = None if vectors is None else isoglot.ShardsEncoder(encoding.load_text_encoder(model), vectors)
+        loaded = encoding.load(model) if over is None else isoglot.wrap_text_encoder(over)
         if without_debias:
+            refuse("does not go with --without-debias: shards hold what the remedy made", vectors=vectors)
             loaded = isoglot.without_debias(loaded)
-        vectors: dict[str, Any] = {"store": shared.store(), "bf16": encoding.bf16}
+        settings: dict[str, Any] = {"store": shared.store(), "bf16": encoding.bf16}
         if remedy is not None and fit_on is not None:
             texts = isoglot.passages_of(retrieval_set) if fit_on == "benchmark" else isoglot.load_pairs(fit_on)
-            settings = given(remedy=remedy, directions=directions)
-            loaded = isoglot.debias(loaded, texts, **settings, **vectors)
+            loaded = isoglot.debias(loaded, texts, **given(remedy=remedy, directions=directions), **settings)
         called = name or (model if remedy is None else f"{model} + {remedy}")
-        results = isoglot.evaluate(loaded, retrieval_set, name=called, top_k=depth, on_ranks=keep, **vectors)
+        results = isoglot.evaluate(loaded, retrieval_set, name=called, top_k=depth, on_ranks=keep, **settings)
         if remedy is not None:
             results.summary["model"]["remedy"] = {"name": remedy, "fitted_on": fit_on, "directions": directions}
+        if over is not None:
+            weights = over.provenance(over.role).fingerprint
+            results.summary["model"]["shards"] = {"folder": str(vectors), "weights": weights, "taken": over.taken}
     results.save(folder)
     show(results, as_json)
 
