@@ -1,6 +1,6 @@
 """Servers of /v1/embeddings beside each other: one text at a time, and many clients at once.
 
-    python bench/embedding_servers.py isoglot=http://127.0.0.1:8000/v1/embeddings#multilingual-e5-small-passage \\
+    python bench/embedding_servers.py isoglot=http://127.0.0.1:8000/v1/embeddings#multilingual-e5-small-passage
         other=http://127.0.0.1:7997/embeddings#e5 --prefix "other=passage: " [--seconds 20] [--clients 16]
 
 Servers are started by hand, with one model on as many threads. They are asked in turn, text by text and round by round,
@@ -30,13 +30,17 @@ def texts(seed: int) -> Iterator[str]:
 
 
 class Server:
+    """A server that is there, and how it is asked."""
+
     def __init__(self, name: str, address: str, prefix: str) -> None:
         self.name, self.url, self.prefix = name, urlsplit(address), prefix
 
     def connection(self) -> http.client.HTTPConnection:
+        """A connection that is kept."""
         return http.client.HTTPConnection(self.url.hostname, self.url.port, timeout=120)
 
     def ask(self, connection: http.client.HTTPConnection, some: list[str]) -> np.ndarray:
+        """The vectors of some texts."""
         body = json.dumps({"model": self.url.fragment, "input": [self.prefix + text for text in some]})
         connection.request("POST", self.url.path, body, {"Content-Type": "application/json"})
         answer = connection.getresponse()
