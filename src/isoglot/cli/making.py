@@ -33,11 +33,14 @@ from isoglot.common.progress import show_table
 def demo(
     folder: Annotated[Path, typer.Option("--out", help="Where results go")] = Path("runs/demo"),
     pairs: Annotated[str | None, typer.Option(help="Other parallel pairs than Debian's: a file")] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Begin anew; without it a demo that was begun is gone on with")
+    ] = False,
 ) -> None:
     """The whole story on real data: measure the bias, take it out for free, train, and do both."""
     from isoglot.demo import run_demo
 
-    run_demo(folder, pairs)
+    run_demo(folder, pairs, force=force)
 
 
 def train(
@@ -86,7 +89,7 @@ def debias(
     remedy: Annotated[
         str | None,
         typer.Option(
-            help="lir, linear-lir, leace; or means, shift, which need the language in use", show_default="lir"
+            help="lir, linear-lir, leace; or means, shift, which need the language in use", show_default="linear-lir"
         ),
     ] = None,
     directions: shared.Directions = None,

@@ -27,6 +27,7 @@ from isoglot.pairs import ParallelPairs
 from isoglot.runtime.store import EmbeddingStore
 from isoglot.vectors.remedies import (
     DEFAULT_DIRECTIONS,
+    DEFAULT_REMEDY,
     AffineMap,
     Remedy,
     check_remedy,
@@ -48,7 +49,7 @@ def debias(
     model: SentenceTransformer,
     pairs: ParallelPairs,
     *,
-    remedy: Remedy = "lir",
+    remedy: Remedy = DEFAULT_REMEDY,
     directions: int = DEFAULT_DIRECTIONS,
     examples: int = DEFAULT_EXAMPLES,
     source_language: str = "en",
