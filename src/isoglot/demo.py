@@ -17,7 +17,7 @@ from sentence_transformers import SentenceTransformer
 
 from isoglot.benchmarks import RetrievalSet, retrieval_set_of
 from isoglot.common.errors import InputError
-from isoglot.common.progress import console, out, show_table
+from isoglot.common.progress import out, show_table, span, tell
 from isoglot.common.settings import read_settings
 from isoglot.evaluation.audit import verdict
 from isoglot.evaluation.evaluate import evaluate
@@ -57,7 +57,7 @@ def run_demo(folder: Path, source: str | None = None) -> Path:
     with _step("reading pairs", took):
         pairs = load_pairs(source or "debian", languages=LANGUAGES if source is None else None)
         training, held_out = hold_out(pairs, HELD_OUT)
-        console.print(f"Held out for scoring: {held_out!r}")
+        tell(f"Held out for scoring: {held_out!r}")
         write_pairs(held_out, folder / "held-out.jsonl")
         write_pairs(training, folder / "training.parquet")
     config = demo_config(folder)
@@ -74,11 +74,12 @@ def run_demo(folder: Path, source: str | None = None) -> Path:
 
 @contextmanager
 def _step(name: str, took: dict[str, float]) -> Iterator[None]:
-    """Say what is being done, and note the seconds it took."""
-    console.print(f"{name[0].upper()}{name[1:]} ...")
+    """Say what is being done, and when it is done; note the seconds it took."""
+    tell(f"{name[0].upper()}{name[1:]} ...")
     start = time.perf_counter()
     yield
     took[name] = time.perf_counter() - start
+    tell(f"... done in {span(took[name])}")
 
 
 def hold_out(pairs: ParallelPairs, examples: int, seed: int = 0) -> tuple[ParallelPairs, ParallelPairs]:
@@ -118,9 +119,11 @@ def _score_systems(config: TrainConfig, data: RetrievalSet, folder: Path) -> lis
         "hybrid + debias": tuned,
     }
     store = embedding_store()
-    results = [evaluate(model, data, name=name, store=store) for name, model in systems.items()]
-    for name, found in zip(systems, results, strict=True):
-        found.save(folder / "results" / name.replace(" + ", "-"))
+    results = []
+    for name, model in systems.items():
+        tell(f"Scoring {name}")
+        results.append(evaluate(model, data, name=name, store=store))
+        results[-1].save(folder / "results" / name.replace(" + ", "-"))
     return results
 
 
