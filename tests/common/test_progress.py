@@ -75,11 +75,15 @@ def test_work_that_turns_out_long_says_so_when_it_does(wait: Wait, capsys: pytes
 
 
 def test_work_that_fails_is_not_said_to_be_done(wait: Wait, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(InputError), progress.progress("Encoding", 1000) as advance:
-        advance(0)
-        wait(60)
-        advance(1)
-        raise InputError("no more")
+    def fail() -> None:
+        with progress.progress("Encoding", 1000) as advance:
+            advance(0)
+            wait(60)
+            advance(1)
+            raise InputError("no more")
+
+    with pytest.raises(InputError):
+        fail()
     assert len(said(capsys)) == 1
 
 
