@@ -20,7 +20,7 @@ from sentence_transformers import SentenceTransformer
 from isoglot.benchmarks import RetrievalSet, retrieval_set_of
 from isoglot.common.atomic import write_json
 from isoglot.common.errors import InputError
-from isoglot.common.progress import console, out, show_table
+from isoglot.common.progress import out, show_table, span, tell
 from isoglot.common.settings import read_settings
 from isoglot.evaluation.audit import verdict
 from isoglot.evaluation.evaluate import evaluate
@@ -62,7 +62,7 @@ def run_demo(folder: Path, source: str | None = None, *, force: bool = False) ->
         with _step("reading pairs", took):
             begun = _split(folder, source)
     held_out = load_pairs(folder / _HELD_OUT_FILE)
-    console.print(f"Held out for scoring: {held_out!r}")
+    tell(f"Held out for scoring: {held_out!r}")
     config = demo_config(folder)
     with _step("debiasing and training", took):
         train(config, resume=(folder / "run" / "run.json").exists())
@@ -85,13 +85,14 @@ def _begun(folder: Path, source: str, force: bool) -> dict[str, str] | None:
             shutil.rmtree(folder / name, ignore_errors=True)
         return None
     if not about.exists():
-        if folder.exists() and any(folder.iterdir()):
+        # What a kill left of a split is written over.
+        if folder.exists() and {each.name for each in folder.iterdir()} - {_HELD_OUT_FILE, _TRAINING_FILE}:
             raise InputError(f"{folder}: there is something else here; choose another folder with --out")
         return None
     begun: dict[str, str] = json.loads(about.read_text(encoding="utf-8"))
     if begun["source"] != source:
         raise InputError(f"{folder}: holds a demo of {begun['source']}; take it away with --force")
-    console.print(f"Going on with the demo of {begun['date']} in {folder}; --force begins anew")
+    tell(f"Going on with the demo of {begun['date']} in {folder}; --force begins anew")
     return begun
 
 
@@ -109,11 +110,12 @@ def _split(folder: Path, source: str | None) -> dict[str, str]:
 
 @contextmanager
 def _step(name: str, took: dict[str, float]) -> Iterator[None]:
-    """Say what is being done, and note the seconds it took."""
-    console.print(f"{name[0].upper()}{name[1:]} ...")
+    """Say what is being done, and when it is done; note the seconds it took."""
+    tell(f"{name[0].upper()}{name[1:]} ...")
     start = time.perf_counter()
     yield
     took[name] = time.perf_counter() - start
+    tell(f"... done in {span(took[name])}")
 
 
 def hold_out(pairs: ParallelPairs, examples: int, seed: int = 0) -> tuple[ParallelPairs, ParallelPairs]:
@@ -153,9 +155,11 @@ def _score_systems(config: TrainConfig, data: RetrievalSet, folder: Path) -> lis
         "hybrid + debias": tuned,
     }
     store = embedding_store()
-    results = [evaluate(model, data, name=name, store=store) for name, model in systems.items()]
-    for name, found in zip(systems, results, strict=True):
-        found.save(folder / "results" / name.replace(" + ", "-"))
+    results = []
+    for name, model in systems.items():
+        tell(f"Scoring {name}")
+        results.append(evaluate(model, data, name=name, store=store))
+        results[-1].save(folder / "results" / name.replace(" + ", "-"))
     return results
 
 

@@ -47,7 +47,7 @@ def verdict(results: Results) -> list[str]:
     sentences += [*_errors(results), *_preference(results), _quality(results), *_mixed(results)]
     if leaning.word != "fair":
         sentences.append(
-            "`isoglot debias` takes much of such a bias out in seconds, without training; `isoglot train` goes further."
+            "`isoglot debias` takes much of such a bias out without training; `isoglot train` goes further."
         )
     return sentences
 

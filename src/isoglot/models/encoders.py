@@ -21,7 +21,7 @@ from sentence_transformers.sentence_transformer.modules import Dense, Dropout, L
 from sentence_transformers.util import load_file_path
 
 from isoglot.common.errors import InputError
-from isoglot.common.progress import console
+from isoglot.common.progress import tell
 from isoglot.common.roles import Role
 from isoglot.models.builtin import BUILTIN_PREFIX, builtin_folder, quiet_transformers
 from isoglot.models.foreign import FOREIGN_FILE, ForeignReader, wrap_text_encoder
@@ -168,7 +168,7 @@ def _set_prompts(model: SentenceTransformer, given: Mapping[Role, str | None], c
 
 @cache
 def _say_once(sentence: str) -> None:
-    console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+    tell(sentence)
 
 
 def rebuilt(model: SentenceTransformer, modules: Mapping[str, torch.nn.Module]) -> SentenceTransformer:

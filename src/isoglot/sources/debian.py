@@ -14,7 +14,7 @@ from pathlib import Path
 
 from isoglot.common.errors import InputError
 from isoglot.common.languages import normalize_language
-from isoglot.common.progress import console
+from isoglot.common.progress import progress
 from isoglot.pairs import ParallelPairs
 from isoglot.sources.apt import ELSE, Apt
 from isoglot.sources.cached import cached_pairs
@@ -93,10 +93,8 @@ def _rows(entries: dict[str, dict[str, tuple[str, str]]]) -> Iterator[dict[str, 
 
 
 def _fetch(timeout: float) -> ParallelPairs:
-    with (
-        console.status("debian: apt fetches package descriptions, about 40 MB") as status,
-        tempfile.TemporaryDirectory(prefix="isoglot-debian-") as private,
-    ):
-        lists = Apt("debian", Path(private), timeout).descriptions(_LANGUAGES)
-        status.update("debian: joining and deduplicating, some 20 seconds")
-        return pairs_of_lists(lists).deduplicate()[0]
+    with tempfile.TemporaryDirectory(prefix="isoglot-debian-") as private:
+        with progress("debian: apt fetches package descriptions, about 40 MB"):
+            lists = Apt("debian", Path(private), timeout).descriptions(_LANGUAGES)
+        with progress("debian: joining and deduplicating, some 20 seconds"):
+            return pairs_of_lists(lists).deduplicate()[0]
