@@ -178,14 +178,14 @@ def say(line: str) -> None:
 
 def show(results: Any, as_json: bool) -> None:
     """Print results as tables, or as JSON."""
-    from isoglot.report import grid_table, text_table
+    from isoglot.report import grid_table, mix_table, text_table
 
     if as_json:
         print(json.dumps(results.summary, ensure_ascii=False))
         return
     show_table(text_table([results]))
     if len(results.summary["languages"]) <= 16:
-        show_table(grid_table(results))
+        show_table(mix_table(results) if "corpus" in results.summary else grid_table(results))
 
 
 def given(**options: Any) -> dict[str, Any]:

@@ -98,6 +98,15 @@ def grid_table(result: Results) -> RichTable:
     return _for_terminal(grid(title, tags, tags, summary["grid"]["values"], ".2f"))
 
 
+def mix_table(result: Results) -> RichTable:
+    """Languages of the first ten results by query language (rows), and below them of the corpus, for the terminal."""
+    mix, documents = result.summary["language_mix"], result.summary["corpus"]["documents"]
+    corpus = [documents.get(tag, 0) / sum(documents.values()) for tag in mix["columns"]]
+    title = f"Languages of the first ten results of {result.summary['model']['name']}: query language by language found"
+    rows, values = [*mix["rows"], "corpus"], [*mix["values"], corpus]
+    return _for_terminal(grid(title, rows, mix["columns"], values, ".2f"))
+
+
 def comparison_table(comparison: Comparison) -> RichTable:
     """Every system's differences to the first over all languages, for the terminal."""
     title = f"{comparison.benchmark}: differences to {comparison.baseline}"
