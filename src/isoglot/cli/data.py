@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 import isoglot
 from isoglot.cli import shared
 from isoglot.cli.shared import Encoding, Json, Languages, encodes, given, listed, say
 from isoglot.common.errors import InputError
+from isoglot.common.languages import is_language
 from isoglot.common.paths import expanded_path
-from isoglot.common.progress import out, show_table
+from isoglot.common.progress import out
 
 data_app = typer.Typer(no_args_is_help=True, help="Training data and benchmarks.")
 
@@ -37,12 +38,13 @@ def data_list(as_json: Json = False) -> None:
     entries = [("training", entry) for entry in SOURCES.values()]
     entries += [("benchmark", entry) for entry in BENCHMARKS.values()]  # type: ignore[misc]
     if as_json:
-        print(json.dumps([{"use": use, "name": entry.name, "licence": entry.licence} for use, entry in entries]))
+        keys = ("name", "title", "licence")
+        print(json.dumps([{"use": use, **{key: vars(entry)[key] for key in keys}} for use, entry in entries]))
         return
-    table = Table("name", "use", "what", "licence")
+    say(f"{'name':<28}{'use':<10} languages")
     for use, entry in entries:
-        table.add_row(entry.name, use, entry.summary, entry.licence)
-    show_table(table)
+        say(f"{entry.name:<28}{use:<10}{_number_of(entry.languages):>4} {entry.title}")
+    say("* as the data has them; isoglot data show NAME says which, and the licence")
 
 
 @data_app.command("show")
@@ -61,6 +63,14 @@ def data_show(name: str, as_json: Json = False) -> None:
         return
     for key, value in shown.items():
         out.print(f"[bold]{key.replace('_', '-')}[/]: {_in_words(value)}", highlight=False)
+
+
+def _number_of(languages: Sequence[str] | str) -> str:
+    """How many languages a data set is in; a star where the data decides."""
+    tags = languages.split() if isinstance(languages, str) else languages
+    if all(map(is_language, tags)):
+        return str(len(tags))
+    return tags[0].rstrip(",") if tags[0][0].isdigit() else "*"
 
 
 def _in_words(value: object) -> str:
