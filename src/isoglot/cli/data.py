@@ -13,13 +13,14 @@ import typer
 
 import isoglot
 from isoglot.cli import shared
+from isoglot.cli.help import App
 from isoglot.cli.shared import Encoding, Json, Languages, encodes, given, listed, say
 from isoglot.common.errors import InputError
 from isoglot.common.languages import is_language
 from isoglot.common.paths import expanded_path
 from isoglot.common.progress import out
 
-data_app = typer.Typer(no_args_is_help=True, help="Training data and benchmarks.")
+data_app = App(help="Training data and benchmarks.")
 
 Pairs = Annotated[str, typer.Argument(help="A file of parallel pairs, or another source", metavar="FILE")]
 
@@ -99,12 +100,17 @@ def data_check(
     source: Pairs,
     model: Annotated[str | None, typer.Option(help="Count tokens with this model's tokenizer")] = None,
     deduplicate: Annotated[bool, typer.Option(help="Say also what deduplication would drop")] = True,
+    as_json: Json = False,
 ) -> None:
     """Check parallel pairs and describe them: examples, languages, pairs of languages, lengths, duplicates."""
     pairs = isoglot.load_pairs(source)
-    say(str(pairs.describe(None if model is None else isoglot.load_encoder(model).tokenizer)))
-    if deduplicate:
-        report = pairs.deduplicate()[1]
+    description = pairs.describe(None if model is None else isoglot.load_encoder(model).tokenizer)
+    report = pairs.deduplicate()[1] if deduplicate else None
+    if as_json:
+        print(json.dumps({**description.to_dict(), "deduplication": report and asdict(report)}, ensure_ascii=False))
+        return
+    say(str(description))
+    if report:
         say(str(report))
         if same := report.same_passage + report.near_passage:
             say(

@@ -48,7 +48,9 @@ def evaluate(
     candidate: Annotated[str, typer.Option(help="sentence or sentence+context")] = "sentence",
     languages: Languages = None,
     name: Annotated[str | None, typer.Option(help="What to call the system in results")] = None,
-    without_debias: Annotated[bool, typer.Option(help="Leave off the remedy that debias put behind the model")] = False,
+    without_debias: Annotated[
+        bool, typer.Option("--without-debias", help="Leave off the remedy that debias put behind the model")
+    ] = False,
     remedy: Annotated[
         str | None, typer.Option(help="A free remedy to put behind it: lir, linear-lir, leace, means, shift")
     ] = None,
@@ -96,7 +98,7 @@ def evaluate(
         if remedy is not None:
             results.summary["model"]["remedy"] = {"name": remedy, "fitted_on": fit_on, "directions": directions}
     results.save(folder)
-    show(results, as_json)
+    show(results, as_json, folder)
 
 
 def compare(
@@ -111,7 +113,7 @@ def compare(
 ) -> None:
     """Test whether systems differ: intervals, paired tests by question, Holm's correction, effect sizes."""
     from isoglot.common.atomic import write_json
-    from isoglot.report import comparison_table, language_findings
+    from isoglot.report import comparison_tables, language_findings
 
     results = [isoglot.load_results(each) for each in folders]
     names = [str(result.summary["model"]["name"]) for result in results]
@@ -130,7 +132,8 @@ def compare(
     if as_json:
         print(json.dumps(comparison.as_dict(), ensure_ascii=False))
         return
-    show_table(comparison_table(comparison))
+    for table in comparison_tables(comparison):
+        show_table(table)
     findings = language_findings(comparison)
     if by_language and not findings:
         findings = ["No single query language shows a difference."]
@@ -179,7 +182,7 @@ def audit(
     if as_json:
         print(json.dumps({**results.summary, "verdict": isoglot.verdict(results)}, ensure_ascii=False))
         return
-    show(results, as_json=False)
+    show(results, as_json=False, folder=folder)
     for sentence in [*results.summary.get("notes", ()), *isoglot.verdict(results)]:
         out.print(sentence, highlight=False, markup=False)
 
