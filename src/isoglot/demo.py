@@ -28,7 +28,7 @@ from isoglot.evaluation.results import Results
 from isoglot.models.debiasing import with_debias_of, without_debias
 from isoglot.models.encoders import load_encoder
 from isoglot.pairs import ParallelPairs, write_pairs
-from isoglot.report import grid_table, save_report, text_table
+from isoglot.report import grid_tables, save_report, text_table
 from isoglot.report.page import plot_library
 from isoglot.runtime.store import embedding_store
 from isoglot.sources import load_pairs
@@ -179,7 +179,7 @@ def _tell(results: list[Results], report: Path, folder: Path, took: dict[str, fl
     summary = results[0].summary
     show_table(text_table(results, f"{summary['queries']:,} queries, {summary['passages']:,} held-out passages"))
     for grid in (results[0], results[-1]):
-        show_table(grid_table(grid))
+        show_table(*grid_tables(grid, folder))
     parts = ", ".join(f"{name} {seconds / 60:.1f}" for name, seconds in took.items())
     for line in (
         "Of the base model:",

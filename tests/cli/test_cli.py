@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sentence_transformers import SentenceTransformer
@@ -282,3 +283,30 @@ def test_help_and_version_come_without_heavy_libraries(monkeypatch: pytest.Monke
     code = "import sys, isoglot.cli; sys.exit(any(name in sys.modules for name in ('torch', 'pyarrow', 'datasets')))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     assert run(monkeypatch, "--version") == 0
+
+
+def test_help_fits_80_columns_without_type_words_that_say_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for words in (["audit"], ["data", "check"], []):
+        assert run(monkeypatch, *words, "--help") == 0
+        text = capsys.readouterr().out
+        assert max(map(len, text.splitlines())) <= 80
+        for cut in ("…", "<bool>", "list[", "range>", "[["):
+            assert cut not in text
+        for panel in ("Data", "Columns", "Model", "Output"):
+            assert (f"─ {panel} ─" in text) == (words == ["audit"] or (panel, words) == ("Data", []))
+
+
+def test_every_grouped_option_is_one_of_a_command() -> None:
+    import typer
+
+    from isoglot.cli import app
+    from isoglot.cli.help import PANELS
+
+    def names(command: Any) -> set[str]:
+        own = {parameter.name for parameter in command.params}
+        return own.union(*(names(child) for child in getattr(command, "commands", {}).values()))
+
+    assert {name for group in PANELS.values() for name in group} <= names(typer.main.get_command(app))

@@ -11,7 +11,7 @@ import pytest
 from sentence_transformers import SentenceTransformer
 
 from command import run as run_isoglot
-from isoglot.benchmarks import load_benchmark
+from isoglot.benchmarks import BENCHMARKS, load_benchmark
 from isoglot.benchmarks.contamination import find_overlap
 from isoglot.enrich.negatives import mine_negatives
 from isoglot.pairs import ParallelPairs, read_pairs, write_pairs
@@ -76,6 +76,15 @@ def test_show_says_in_words_whether_a_source_is_for_any_use(
     assert f"non-commercial: {'yes' if source.non_commercial else 'no'}\n" in capsys.readouterr().out
     assert run("show", name, "--json") == 0
     assert json.loads(capsys.readouterr().out)["non_commercial"] is source.non_commercial
+
+
+def test_list_is_a_line_for_each_set_that_fits_a_terminal(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("list") == 0
+    heading, *lines, note = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == [*SOURCES, *BENCHMARKS]
+    assert max(map(len, (heading, *lines, note))) <= 80
+    numbers = {line.split()[0]: line.split()[2] for line in lines}
+    assert (numbers["xquad-r"], numbers["belebele"], numbers["parallel"]) == ("11", "122", "*")
 
 
 def test_negatives_are_those_of_the_library(

@@ -16,8 +16,8 @@ from rich.table import Table
 from isoglot.common.errors import InputError
 from isoglot.evaluation.results import Results
 from isoglot.report import (
-    comparison_table,
-    grid_table,
+    comparison_tables,
+    grid_tables,
     latex_table,
     markdown_table,
     save_report,
@@ -33,9 +33,10 @@ Make = Callable[..., Results]
 
 
 def printed(*tables: Table) -> str:
+    """What is printed, in one line: rich breaks a title to its table's width."""
     console = Console(file=StringIO(), width=300)
     console.print(*tables)
-    return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
+    return " ".join(console.file.getvalue().split())  # type: ignore[attr-defined]
 
 
 def rows(table: Table) -> list[list[Any]]:
@@ -67,7 +68,7 @@ def test_another_main_measure_is_named(results: list[Results]) -> None:
         "language_bias": {},
     }
     table = printed(text_table([replace(results[0], summary=summary)]))
-    assert "cross-lingual answer recall@20" in table
+    assert "mono, cross, multi: answer recall@20 within a language" in table
     assert "0.250" in table
 
 
@@ -145,19 +146,30 @@ def test_no_text_ends_a_markdown_cell_or_a_latex_row(text: str) -> None:
 
 def test_the_terminal_table_says_what_the_comparison_says(results: list[Results]) -> None:
     comparison = compare([renamed(results[0], "tiny [bold] x"), results[1]], resamples=200, permutations=500)
-    text = printed(comparison_table(comparison))
+    (table,) = comparison_tables(comparison)
     shown = [contrast for contrast in comparison.contrasts if contrast.language is None]
     assert len(shown) == 7
-    for contrast in shown:
-        assert contrast.verdict in text
+    for contrast, row in zip(shown, rows(table), strict=True):
+        assert row[-1].endswith(contrast.verdict) or (row[-1], contrast.verdict) == ("", "no difference shown")
         if contrast.measure == "map":
-            assert f"{contrast.difference:+.3f}" in text
-    assert "differences to tiny [bold] x" in text
+            assert row[1] == f"{contrast.difference:+.3f}"
+    assert "differences of <b>other</b> & co to tiny [bold] x" in printed(table)
 
 
 def test_names_with_square_brackets_are_shown_in_the_terminal(results: list[Results]) -> None:
     named = renamed(results[0], "tiny [bold] x")
-    assert printed(text_table([named]), grid_table(named)).count("tiny [bold] x") == 2
+    assert printed(text_table([named]), grid_tables(named)[0]).count("tiny [bold] x") == 2
+
+
+def test_of_a_grid_too_wide_for_a_page_the_ends_are_shown(results: list[Results]) -> None:
+    tags = [f"l{number:02}" for number in range(40)]
+    values = [[None if i == j == 7 else (i * 40 + j) / 1600 for j in range(40)] for i in range(40)]
+    summary = {**results[0].summary, "languages": tags, "grid": {**results[0].summary["grid"], "values": values}}
+    (table,) = grid_tables(replace(results[0], summary=summary), "folder")
+    shown = rows(table)
+    assert [row[0] for row in shown] == ["l39", "l38", "l37", "l36", "l35", "(30 more)", *tags[4::-1]]
+    assert shown[0] == ["l39", "1.00", "0.99", "1.00", "l38", "0.97", "l00"]
+    assert "folder/results.json holds the whole grid" in printed(table)
 
 
 def test_systems_of_one_name_are_told_apart(make_results: Make) -> None:

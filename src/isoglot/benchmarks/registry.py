@@ -39,6 +39,7 @@ class Benchmark:
 
     Attributes:
         name: what `--benchmark` takes.
+        title: what it is, in a few words.
         summary: one line on what is asked.
         languages: language tags, or a remark where the data decides.
         licence: of the data; it says where use is for non-commercial purposes only.
@@ -50,6 +51,7 @@ class Benchmark:
     """
 
     name: str
+    title: str
     summary: str
     languages: str
     licence: str

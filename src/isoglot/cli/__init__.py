@@ -12,6 +12,7 @@ import typer
 
 from isoglot._version import __version__
 from isoglot.cli.data import data_app
+from isoglot.cli.help import App
 from isoglot.cli.making import debias, demo, export, merge, train, trim
 from isoglot.cli.measuring import audit, compare, evaluate, report
 from isoglot.cli.searching import encode, index, search
@@ -20,19 +21,16 @@ from isoglot.cli.studying import study
 from isoglot.common.errors import IsoglotError
 from isoglot.common.progress import console, out
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    help="Train and audit multilingual retrievers that rank by meaning, not by language.",
-)
-app.add_typer(data_app, name="data")
-for command in (
-    *(demo, train, debias, trim, merge, export),
-    *(evaluate, compare, audit, report, study),
-    *(encode, index, search, serve),
-):
-    app.command()(command)
+app = App(help="Train and audit multilingual retrievers that rank by meaning, not by language.")
+for panel, commands in {
+    "Measure": (audit, evaluate, compare, report),
+    "Make models": (debias, train, merge, trim, export),
+    "Search": (encode, index, search, serve),
+    "The whole way": (demo, study),
+}.items():
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)
+app.add_typer(data_app, name="data", rich_help_panel="Data")
 
 
 def main() -> None:

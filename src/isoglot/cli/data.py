@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 import isoglot
 from isoglot.cli import shared
+from isoglot.cli.help import App
 from isoglot.cli.shared import Encoding, Json, Languages, encodes, given, listed, say
 from isoglot.common.errors import InputError
+from isoglot.common.languages import is_language
 from isoglot.common.paths import expanded_path
-from isoglot.common.progress import out, show_table
+from isoglot.common.progress import out
 
-data_app = typer.Typer(no_args_is_help=True, help="Training data and benchmarks.")
+data_app = App(help="Training data and benchmarks.")
 
 Pairs = Annotated[str, typer.Argument(help="A file of parallel pairs, or another source", metavar="FILE")]
 
@@ -37,12 +39,13 @@ def data_list(as_json: Json = False) -> None:
     entries = [("training", entry) for entry in SOURCES.values()]
     entries += [("benchmark", entry) for entry in BENCHMARKS.values()]  # type: ignore[misc]
     if as_json:
-        print(json.dumps([{"use": use, "name": entry.name, "licence": entry.licence} for use, entry in entries]))
+        keys = ("name", "title", "licence")
+        print(json.dumps([{"use": use, **{key: vars(entry)[key] for key in keys}} for use, entry in entries]))
         return
-    table = Table("name", "use", "what", "licence")
+    say(f"{'name':<28}{'use':<10} languages")
     for use, entry in entries:
-        table.add_row(entry.name, use, entry.summary, entry.licence)
-    show_table(table)
+        say(f"{entry.name:<28}{use:<10}{_number_of(entry.languages):>4} {entry.title}")
+    say("* as the data has them; isoglot data show NAME says which, and the licence")
 
 
 @data_app.command("show")
@@ -61,6 +64,14 @@ def data_show(name: str, as_json: Json = False) -> None:
         return
     for key, value in shown.items():
         out.print(f"[bold]{key.replace('_', '-')}[/]: {_in_words(value)}", highlight=False)
+
+
+def _number_of(languages: Sequence[str] | str) -> str:
+    """How many languages a data set is in; a star where the data decides."""
+    tags = languages.split() if isinstance(languages, str) else languages
+    if all(map(is_language, tags)):
+        return str(len(tags))
+    return tags[0].rstrip(",") if tags[0][0].isdigit() else "*"
 
 
 def _in_words(value: object) -> str:
@@ -89,12 +100,17 @@ def data_check(
     source: Pairs,
     model: Annotated[str | None, typer.Option(help="Count tokens with this model's tokenizer")] = None,
     deduplicate: Annotated[bool, typer.Option(help="Say also what deduplication would drop")] = True,
+    as_json: Json = False,
 ) -> None:
     """Check parallel pairs and describe them: examples, languages, pairs of languages, lengths, duplicates."""
     pairs = isoglot.load_pairs(source)
-    say(str(pairs.describe(None if model is None else isoglot.load_encoder(model).tokenizer)))
-    if deduplicate:
-        report = pairs.deduplicate()[1]
+    description = pairs.describe(None if model is None else isoglot.load_encoder(model).tokenizer)
+    report = pairs.deduplicate()[1] if deduplicate else None
+    if as_json:
+        print(json.dumps({**description.to_dict(), "deduplication": report and asdict(report)}, ensure_ascii=False))
+        return
+    say(str(description))
+    if report:
         say(str(report))
         if same := report.same_passage + report.near_passage:
             say(

@@ -49,7 +49,9 @@ def evaluate(
     candidate: Annotated[str, typer.Option(help="sentence or sentence+context")] = "sentence",
     languages: Languages = None,
     name: Annotated[str | None, typer.Option(help="What to call the system in results")] = None,
-    without_debias: Annotated[bool, typer.Option(help="Leave off the remedy that debias put behind the model")] = False,
+    without_debias: Annotated[
+        bool, typer.Option("--without-debias", help="Leave off the remedy that debias put behind the model")
+    ] = False,
     remedy: Annotated[
         str | None, typer.Option(help="A free remedy to put behind it: lir, linear-lir, leace, means, shift")
     ] = None,
@@ -105,7 +107,7 @@ def evaluate(
             weights = over.provenance(over.role).fingerprint
             results.summary["model"]["shards"] = {"folder": str(vectors), "weights": weights, "taken": over.taken}
     results.save(folder)
-    show(results, as_json)
+    show(results, as_json, folder)
 
 
 def compare(
@@ -120,7 +122,7 @@ def compare(
 ) -> None:
     """Test whether systems differ: intervals, paired tests by question, Holm's correction, effect sizes."""
     from isoglot.common.atomic import write_json
-    from isoglot.report import comparison_table, language_findings
+    from isoglot.report import comparison_tables, language_findings
 
     results = [isoglot.load_results(each) for each in folders]
     names = [str(result.summary["model"]["name"]) for result in results]
@@ -139,7 +141,8 @@ def compare(
     if as_json:
         print(json.dumps(comparison.as_dict(), ensure_ascii=False))
         return
-    show_table(comparison_table(comparison))
+    for table in comparison_tables(comparison):
+        show_table(table)
     findings = language_findings(comparison)
     if by_language and not findings:
         findings = ["No single query language shows a difference."]
@@ -199,7 +202,7 @@ def audit(
         results = _audit_texts(model, encoding, files, pairs, corpus, documents, languages)
     if folder is not None:
         results.save(folder)
-    _show_audit(results, requirements, junit, as_json)
+    _show_audit(results, requirements, junit, as_json, folder)
 
 
 def _audit_texts(
@@ -226,7 +229,11 @@ def _audit_texts(
 
 
 def _show_audit(
-    results: isoglot.Results, requirements: list[isoglot.Requirement], junit: Path | None, as_json: bool
+    results: isoglot.Results,
+    requirements: list[isoglot.Requirement],
+    junit: Path | None,
+    as_json: bool,
+    folder: Path | None,
 ) -> None:
     """Print an audit, and what is not met; exit code 1 if anything is not."""
     from isoglot.report import write_junit
@@ -240,7 +247,7 @@ def _show_audit(
         held = {"requirements": [each.as_dict() for each in checked]}
         print(json.dumps({**results.summary, **more, **held}, ensure_ascii=False))
     else:
-        show(results, as_json=False)
+        show(results, as_json=False, folder=folder)
         for sentence in [*results.summary.get("notes", ()), *verdict, *isoglot.precision(shown)]:
             out.print(sentence, highlight=False, markup=False)
     unmet = [each for each in checked if not each.met]

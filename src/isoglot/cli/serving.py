@@ -21,7 +21,7 @@ def serve(
         typer.Argument(
             help="Folder of an index, or URL of its collection; none for a model alone",
             show_default=False,
-            metavar="[INDEX]",
+            metavar="INDEX",
         ),
     ] = None,
     model: Annotated[

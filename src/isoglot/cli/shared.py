@@ -35,13 +35,13 @@ Model = Annotated[
 ModelIfAny = Annotated[
     str | None,
     typer.Argument(
-        help="Hub id, folder, builtin:multilingual-e5-small, or api:URL#MODEL", show_default=False, metavar="[MODEL]"
+        help="Hub id, folder, builtin:multilingual-e5-small, or api:URL#MODEL", show_default=False, metavar="MODEL"
     ),
 ]
 NewFolder = Annotated[Path, typer.Option("--out", help="A new folder for what is made", callback=_not_there)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts")]
 UrlMap = Annotated[Path | None, typer.Option("--map", help="The map.npz that the vectors at a URL went through")]
-RemoteCode = Annotated[bool, typer.Option(help="Run code that comes with the model")]
+RemoteCode = Annotated[bool, typer.Option("--trust-remote-code", help="Run code that comes with the model")]
 Languages = Annotated[str | None, typer.Option(help="Only these, comma-separated: de,en,zh-CN")]
 Vectors = Annotated[
     Path | None,
@@ -176,16 +176,15 @@ def say(line: str) -> None:
     out.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def show(results: Any, as_json: bool) -> None:
-    """Print results as tables, or as JSON."""
-    from isoglot.report import grid_table, mix_table, text_table
+def show(results: Any, as_json: bool, folder: Path | None = None) -> None:
+    """Print results as tables, or as JSON; the folder is where they are saved."""
+    from isoglot.report import grid_tables, mix_table, text_table
 
     if as_json:
         print(json.dumps(results.summary, ensure_ascii=False))
         return
     show_table(text_table([results]))
-    if len(results.summary["languages"]) <= 16:
-        show_table(mix_table(results) if "corpus" in results.summary else grid_table(results))
+    show_table(*([mix_table(results)] if "corpus" in results.summary else grid_tables(results, folder)))
 
 
 def given(**options: Any) -> dict[str, Any]:

@@ -15,20 +15,43 @@ from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedC
 from rich.table import Table
 
 WIDE = 10_000
+_FOLDED = 12  # columns of a terminal, to which names in a table may be folded
 console = Console(stderr=True, width=None if sys.stderr.isatty() else WIDE)
 """Where people are told what goes on; standard output is kept for results."""
 out = Console(width=None if sys.stdout.isatty() else WIDE)
 """Standard output. A pipe, a file or a log has no width, so nothing is wrapped or cut there."""
 
 
-def show_table(table: Table) -> None:
-    """Print a table; on a terminal too narrow for it row by row in words, so that no figure is ever cut."""
-    if table.title:  # by itself, for a table breaks its title to its own width
-        out.print(table.title, highlight=False)
-        table.title = None
-    if out.measure(table, options=out.options.update(width=WIDE)).maximum <= out.width:
-        out.print(table)
-        return
+def show_table(*tables: Table) -> None:
+    """Print the first of these tables that the terminal has room for, with its title and its legend, the caption.
+
+    Long names, which are the first column, are folded. If there is room for none, the last is printed row by row in
+    words, so that no figure is ever cut.
+    """
+    table = next(filter(_has_room, tables), tables[-1])
+    title, legend, table.title, table.caption = table.title, table.caption, None, None  # breaks them to its own width
+    if title:
+        out.print(title, highlight=False)
+    if _has_room(table):
+        for column in table.columns:
+            column.no_wrap, column.overflow = column is not table.columns[0], "fold"
+        with out.capture() as printed:
+            out.print(table)
+        for line in printed.get().splitlines():
+            print(line.rstrip(), file=out.file)  # a table fills its lines with blanks
+    else:
+        _print_in_words(table)
+    if legend:
+        out.print(legend, highlight=False)
+
+
+def _has_room(table: Table) -> bool:
+    names = max((out.measure(cell).maximum for cell in table.columns[0].cells), default=0)
+    widest = out.measure(table, options=out.options.update(width=WIDE)).maximum
+    return widest - max(0, names - _FOLDED) <= out.width
+
+
+def _print_in_words(table: Table) -> None:
     headings = [str(column.header) for column in table.columns]
     for row in zip(*(column.cells for column in table.columns), strict=True):
         first, *rest = (f"{heading} {cell}".strip() for heading, cell in zip(headings, row, strict=True))

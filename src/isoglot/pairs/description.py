@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 QUANTILES = (0.5, 0.9, 0.99, 1.0)
-
+_PAGE = 80  # characters of a line that any terminal has room for
+_ENDS = 5  # pairs of languages that stand for all, at either end
 
 Tokenizer = Callable[[list[str]], Mapping[str, Any]]
 """As a Hugging Face tokenizer: gives token numbers per text under `input_ids`."""
@@ -47,13 +48,32 @@ class Description:
         if self.token_lengths:
             lines += ["", "tokens" + "".join(f"{f'{q:.0%}':>8}" for q in QUANTILES)]
             lines += [f"{role:<6.6}" + "".join(f"{n:>8,}" for n in ns) for role, ns in self.token_lengths.items()]
-        cells = [*self.languages, *(f"{count:,}" for count in self.pairs.ravel())]
+        return "\n".join([*lines, "", *self._pairs_in_lines()])
+
+    def _pairs_in_lines(self) -> list[str]:
+        """The table of pairs of languages; where it is wider than a page, its largest and its smallest cells."""
+        tags = list(self.languages)
+        cells = [*tags, *(f"{count:,}" for count in self.pairs.ravel())]
         width = max(map(len, cells), default=0) + 2
-        lines += ["", "pairs: query language down, passage language across"]
-        lines.append(" " * width + "".join(f"{tag:>{width}}" for tag in self.languages))
-        for tag, counts in zip(self.languages, self.pairs.tolist(), strict=True):
-            lines.append(f"{tag:<{width}}" + "".join(f"{count:>{width},}" for count in counts))
-        return "\n".join(lines)
+        if width * (len(tags) + 1) <= _PAGE:
+            rows = [("", tags), *zip(tags, ([f"{count:,}" for count in counts] for counts in self.pairs), strict=True)]
+            table = [f"{tag:<{width}}" + "".join(f"{cell:>{width}}" for cell in row) for tag, row in rows]
+            return ["pairs: query language down, passage language across", *table]
+        across = [
+            f"{asked}-{tag} {count:,}"
+            for count, asked, tag in sorted(
+                (int(count), asked, tag)
+                for asked, counts in zip(tags, self.pairs, strict=True)
+                for tag, count in zip(tags, counts, strict=True)
+                if tag != asked
+            )
+        ]
+        most, fewest = ", ".join(across[: -_ENDS - 1 : -1]), ", ".join(across[:_ENDS])
+        return [
+            "pairs of a query language and another passage language (--json has all)",
+            f"  most: {most}",
+            f"  fewest: {fewest}",
+        ]
 
 
 def length_quantiles(texts: list[str], tokenizer: Tokenizer) -> list[int]:

@@ -24,6 +24,11 @@ from isoglot.statistics.comparison import (
 
 MARKS = {"better": "▲", "worse": "▼", "": ""}
 _HEADINGS = {"map": "mAP", "rank_distance": "rank distance", "same_language_share@1": "same language first"}
+_SHORT = {
+    **{"monolingual": "mono", "cross_lingual": "cross", "multilingual": "multi"},
+    **{"mixed_own": "own", "mixed_other": "other", "own_success@10": "own", "other_success@10": "other"},
+    **{"rank_distance": "distance", "same_language_share@1": "same"},
+}
 _FORMS = {"rank_distance": ",.1f", "same_language_share@1": ".1%"}
 
 
@@ -55,6 +60,11 @@ class Column:
         return self.heading
 
     @property
+    def short(self) -> str:
+        """The heading where there is little room; `legend` says what it means."""
+        return short_name(self.measure if self.is_bias else self.setting)
+
+    @property
     def arrow(self) -> str:
         """Which way is better: less, more, or nearer to the fair share."""
         return "≈" if self.measure in BY_DISTANCE else "↓" if self.measure in LOWER_IS_BETTER else "↑"
@@ -66,6 +76,11 @@ class Column:
             return self.heading
         cutoff = self.measure.partition("@")[2]
         return "distance from fair share" + ("" if cutoff == "1" else f" at {cutoff}")
+
+    @property
+    def short_compared(self) -> str:
+        """The same where there is little room."""
+        return self.compared if self.is_bias else f"{self.short} {measure_name(self.measure)}"
 
     @property
     def key(self) -> str:
@@ -125,6 +140,20 @@ def measure_name(measure: str) -> str:
     ('mAP', 'nDCG@10')
     """
     return _HEADINGS.get(measure, measure.replace("ndcg", "nDCG").replace("mrr", "MRR").replace("_", " "))
+
+
+def short_name(figure: str) -> str:
+    """What stands over a column of the terminal's tables for a setting or a measure; `legend` says what it means."""
+    return _SHORT.get(figure, measure_name(figure))
+
+
+def legend(measure: str) -> str:
+    """What the short headings mean, in lines of 80 characters; `measure` is the main one."""
+    return (
+        f"mono, cross, multi: {measure_name(measure)} within a language, across two, over the pool of all\n"
+        "distance: rank distance of the right answers; same: same language first\n"
+        "own, other: success@10 in mixed corpora, answer in the query's language or not"
+    )
 
 
 def columns(measure: str = "map") -> tuple[Column, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
@@ -12,14 +13,34 @@ from rich.table import Table as RichTable
 
 from isoglot.evaluation.frontier import Frontier
 from isoglot.evaluation.results import Results
-from isoglot.report.systems import MARKS, Cell, Column, column_of, columns, figure, measure_name, verdict_of
-from isoglot.statistics.comparison import Comparison, Contrast
+from isoglot.report.systems import (
+    MARKS,
+    Cell,
+    Column,
+    column_of,
+    columns,
+    figure,
+    legend,
+    measure_name,
+    short_name,
+    verdict_of,
+)
+from isoglot.statistics.comparison import NOT_SHOWN, Comparison, Contrast
 
 Values = Sequence[Sequence[float | None]]
 CONTRAST_HEADER = (
     *("system", "measure", "difference", "95 % interval"),
     *("p, corrected", "effect size", "better / worse", "verdict"),
 )
+_CONTRAST_SHORT = ("measure", "diff.", "95 %", "p", "effect", "+ / -", "verdict")
+_CONTRAST_LEGEND = (
+    "mono, cross, multi: within a language, across two, over the pool of all\n"
+    "own, other: in mixed corpora, answer in the query's language or not\n"
+    "p: corrected; effect: its size; + / -: questions better and worse; pp: points\n"
+    f"no verdict: {NOT_SHOWN}"
+)
+_WHOLE_GRID = 16  # languages, from which a grid is too much for the terminal
+_ENDS = 5  # query languages at either end, of more
 _LATEX = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -82,20 +103,34 @@ def p_value(value: float) -> str:
 
 def text_table(results: Sequence[Results], title: str | None = None) -> RichTable:
     """The systems for the terminal: the main measure in three settings, language bias, and mixed corpora."""
-    shown = columns(results[0].summary["grid"]["measure"] if results else "map")
+    measure = results[0].summary["grid"]["measure"] if results else "map"
+    shown = columns(measure)
     rows = [
         (str(result.summary["model"]["name"]), *(column.write(figure(result, column)) for column in shown))
         for result in results
     ]
-    return _for_terminal(Table(title or "", ("system", *shown), tuple(rows)))
+    header = ("system", *(column.short for column in shown))
+    return _for_terminal(Table(title or "", header, tuple(rows)), legend(measure))
 
 
-def grid_table(result: Results) -> RichTable:
-    """The main measure of one system by query language (rows) and corpus language (columns), for the terminal."""
-    summary = result.summary
-    measure, tags = measure_name(summary["grid"]["measure"]), summary["languages"]
-    title = f"{measure} of {summary['model']['name']}: query language by corpus language"
-    return _for_terminal(grid(title, tags, tags, summary["grid"]["values"], ".2f"))
+def grid_tables(result: Results, folder: str | Path | None = None) -> list[RichTable]:
+    """The main measure of one system by query language and corpus language, for the terminal: whole, and its ends.
+
+    Args:
+        result: of many languages the ends alone are made.
+        folder: where the whole grid is saved.
+    """
+    tags = result.summary["languages"]
+    values = result.summary["grid"]["values"]
+    name = f"{measure_name(result.summary['grid']['measure'])} of {result.summary['model']['name']}"
+    whole = grid(f"{name}: query language by corpus language", tags, tags, values, ".2f")
+    ends = Table(
+        f"{name} by query language", ("query", "own", "mean", "best", "in", "worst", "in"), _ends(tags, values)
+    )
+    where = f"{folder}/results.json holds the whole grid" if folder else "--out DIR keeps the whole grid"
+    legend = f"own: passages in the query's language; mean, best, worst: in each other language\n{where}"
+    tables = [_for_terminal(ends, legend, words=(0, 4, 6))]
+    return [_for_terminal(whole), *tables] if len(tags) <= _WHOLE_GRID else tables
 
 
 def mix_table(result: Results) -> RichTable:
@@ -107,10 +142,43 @@ def mix_table(result: Results) -> RichTable:
     return _for_terminal(grid(title, rows, mix["columns"], values, ".2f"))
 
 
-def comparison_table(comparison: Comparison) -> RichTable:
-    """Every system's differences to the first over all languages, for the terminal."""
-    title = f"{comparison.benchmark}: differences to {comparison.baseline}"
-    return _for_terminal(contrasts_table(title, overall(comparison)), words=(0, 1, len(CONTRAST_HEADER) - 1))
+def _ends(tags: Sequence[str], values: Values) -> tuple[tuple[str, ...], ...]:
+    """Of each query language its own corpus and the best and the worst of the others; of many those at the ends."""
+    rows: list[tuple[float, tuple[str, ...]]] = []
+    for number, (tag, line) in enumerate(zip(tags, values, strict=True)):
+        others = [(value, other) for other, value in zip(tags, line, strict=True) if other != tag and value is not None]
+        if others:
+            (best, best_in), (worst, worst_in) = max(others), min(others)
+            mean = sum(value for value, _ in others) / len(others)
+            own = "-" if line[number] is None else f"{line[number]:.2f}"
+            rows.append((mean, (tag, own, f"{mean:.2f}", f"{best:.2f}", best_in, f"{worst:.2f}", worst_in)))
+    sorted_rows = [row for _, row in sorted(rows, reverse=True)]
+    if len(rows) > 2 * _ENDS + 1:
+        left_out = f"({len(rows) - 2 * _ENDS} more)"
+        sorted_rows[_ENDS:-_ENDS] = [(left_out, *[""] * 6)]
+    return tuple(sorted_rows)
+
+
+def comparison_tables(comparison: Comparison) -> list[RichTable]:
+    """Every system's differences to the first over all languages, a table for each, for the terminal."""
+    tables = []
+    for system in comparison.systems:
+        rows = tuple(_short_row(one) for one in overall(comparison) if one.system == system)
+        if rows:
+            title = f"{comparison.benchmark}: differences of {system} to {comparison.baseline}"
+            tables.append(_for_terminal(Table(title, _CONTRAST_SHORT, rows), _CONTRAST_LEGEND, words=(0, 6)))
+    return tables
+
+
+def _short_row(contrast: Contrast) -> tuple[str, ...]:
+    """A difference as the words of `_CONTRAST_SHORT`."""
+    _, _, difference, *figures, verdict = contrast_row(contrast)
+    return (
+        column_of(contrast).short_compared,
+        difference.replace("points", "pp"),
+        *figures,
+        verdict.replace(NOT_SHOWN, ""),
+    )
 
 
 def frontier_table(frontier: Frontier) -> RichTable:
@@ -121,9 +189,9 @@ def frontier_table(frontier: Frontier) -> RichTable:
         mark = " *" if point == frontier.chosen else ""
         for name, figures in point.figures.items():
             rows.append((weights + mark, name, *(f"{value:.4g}" for value in figures.values())))
-    header = ("weights", "set", *(name.replace("_", " ") for name in names))
+    header = ("weights", "set", *map(short_name, names))
     title = f"Weights of {', '.join(frontier.names)}; * is chosen"
-    return _for_terminal(Table(title, header, tuple(rows)), words=(0, 1))
+    return _for_terminal(Table(title, header, tuple(rows)), legend("map"), words=(0, 1))
 
 
 def overall(comparison: Comparison) -> list[Contrast]:
@@ -131,9 +199,17 @@ def overall(comparison: Comparison) -> list[Contrast]:
     return [contrast for contrast in comparison.contrasts if contrast.language is None]
 
 
-def _for_terminal(table: Table, words: Sequence[int] = (0,)) -> RichTable:
-    """The table as rich prints it; columns of words, by number, are set to the left."""
-    made = RichTable(title=escape(table.title) or None, title_justify="left", box=SIMPLE_HEAD)
+def _for_terminal(table: Table, legend: str = "", words: Sequence[int] = (0,)) -> RichTable:
+    """The table as rich prints it, with a legend; columns of words, by number, are set to the left."""
+    made = RichTable(
+        title=escape(table.title) or None,
+        caption=escape(legend) or None,
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
     for number, heading in enumerate(table.header):
         made.add_column(str(heading), justify="left" if number in words else "right")
     for row in table.rows:

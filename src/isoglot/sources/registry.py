@@ -58,6 +58,7 @@ class Source:
 
     Attributes:
         name: what `load_pairs` takes.
+        title: what it is, in a few words.
         summary: what it is, in a line.
         languages: tags of its languages.
         licence: the terms the data comes under.
@@ -70,6 +71,7 @@ class Source:
     """
 
     name: str
+    title: str
     summary: str
     languages: tuple[str, ...]
     licence: str
