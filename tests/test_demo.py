@@ -58,5 +58,20 @@ def test_the_demo_leaves_four_systems_a_summary_and_a_report(
     assert "base + debias" in report.read_text()
     model = SentenceTransformer(str(folder / "run" / "model"), device="cpu")
     assert model.encode(["rot"]).shape == (1, 32)
-    with pytest.raises(InputError, match="exists already"):
-        demo.run_demo(folder, str(pairs_file))
+    assert "mAP within a language: " in told
+    trained = (folder / "run" / "model" / "model.safetensors").stat()
+    assert demo.run_demo(folder, str(pairs_file)) == report
+    assert "Going on with the demo" in capsys.readouterr().err
+    assert (folder / "run" / "model" / "model.safetensors").stat() == trained
+    with pytest.raises(InputError, match="--force"):
+        demo.run_demo(folder)
+    (folder / "mine.txt").write_text("kept")
+    demo.run_demo(folder, str(pairs_file), force=True)
+    assert (folder / "run" / "model" / "model.safetensors").stat() != trained
+    assert (folder / "mine.txt").exists()
+
+
+def test_the_demo_does_not_write_among_other_things(tmp_path: Path, pairs_file: Path) -> None:
+    (tmp_path / "mine.txt").write_text("kept")
+    with pytest.raises(InputError, match="something else"):
+        demo.run_demo(tmp_path, str(pairs_file), force=True)

@@ -15,6 +15,7 @@ from .benchmarks.registry import load_benchmark as load_benchmark
 from .benchmarks.retrieval_set import Passage as Passage
 from .benchmarks.retrieval_set import Query as Query
 from .benchmarks.retrieval_set import RetrievalSet as RetrievalSet
+from .benchmarks.sample import parallel_sample as parallel_sample
 from .common.errors import InputError as InputError
 from .common.errors import IsoglotError as IsoglotError
 from .common.errors import MissingExtraError as MissingExtraError
@@ -25,6 +26,7 @@ from .encoding.corpus import Corpus as Corpus
 from .encoding.corpus import open_corpus as open_corpus
 from .encoding.encode import Encoded as Encoded
 from .encoding.encode import encode_corpus as encode_corpus
+from .encoding.known import ShardsEncoder as ShardsEncoder
 from .encoding.local import LocalEngine as LocalEngine
 from .encoding.ray import RayEngine as RayEngine
 from .enrich.negatives import mine_negatives as mine_negatives
@@ -33,11 +35,14 @@ from .enrich.translation.engines import load_engine as load_engine
 from .enrich.translation.translating import TranslationReport as TranslationReport
 from .enrich.translation.translating import translate as translate
 from .evaluation.audit import audit as audit
+from .evaluation.audit import audit_sample as audit_sample
 from .evaluation.audit import verdict as verdict
+from .evaluation.corpus import audit_corpus as audit_corpus
 from .evaluation.evaluate import evaluate as evaluate
 from .evaluation.evaluator import MultilingualRetrievalEvaluator as MultilingualRetrievalEvaluator
 from .evaluation.frontier import Frontier as Frontier
 from .evaluation.frontier import search_weights as search_weights
+from .evaluation.prompting import prompt_advice as prompt_advice
 from .evaluation.ranking import Ranks as Ranks
 from .evaluation.ranking import rank_in_parts as rank_in_parts
 from .evaluation.ranking import rank_relevant as rank_relevant
@@ -92,6 +97,12 @@ from .sources import load_pairs as load_pairs
 from .sources.registry import Source as Source
 from .statistics.comparison import Comparison as Comparison
 from .statistics.comparison import compare as compare
+from .statistics.figures import Figure as Figure
+from .statistics.figures import figures as figures
+from .statistics.figures import precision as precision
+from .statistics.requirements import Checked as Checked
+from .statistics.requirements import Requirement as Requirement
+from .statistics.requirements import check_requirements as check_requirements
 from .studies import Forecast as Forecast
 from .studies import Study as Study
 from .studies import forecast as forecast

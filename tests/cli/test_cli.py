@@ -83,7 +83,7 @@ def test_bytes_that_are_not_utf_8_are_named(
         (["data", "fetch", "nope", "--out", "x.jsonl"], "nope"),
         (["frobnicate"], "frobnicate"),
         (["train"], "CONFIG"),
-        (["demo", "--out", "full"], "exists already"),
+        (["demo", "--out", "full"], "something else here"),
         (["train", "good.yaml", "--set", "batches.alpha"], "write key=value"),
         (["train", "good.yaml", "--set", "batches.alpha=half"], "batches.alpha"),
         (["train", "good.yaml", "--set", "batches.alhpa=0.3"], "unknown key batches.alhpa"),

@@ -12,6 +12,9 @@ from rich.table import Table
 
 from command import run
 from isoglot.common import progress
+from isoglot.common.arrays import FloatArray
+from isoglot.common.roles import Role
+from isoglot.models.text_encoder import ModelEncoder
 
 
 @pytest.fixture
@@ -84,3 +87,29 @@ def test_compare_takes_what_it_is_asked_to_test(
     contrasts = json.loads(capsys.readouterr().out)["contrasts"]
     always = ("rank_distance", "same_language_share@1", "success@10")
     assert {row["measure"] for row in contrasts} == {*asked.split(","), *always}
+
+
+def test_passages_that_stand_in_shards_are_not_encoded_again(
+    model: str, pairs_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "encode", pairs_file, "--model", model, "--out", tmp_path / "shards") == 0
+    call = ["evaluate", model, "--benchmark", "parallel", "--data", pairs_file]
+    assert run(monkeypatch, *call, "--out", tmp_path / "text") == 0
+    monkeypatch.setenv("ISOGLOT_CACHE", str(tmp_path / "empty"))
+    asked: list[str] = []
+    encode = ModelEncoder.encode
+
+    def noted(self: ModelEncoder, texts: list[str], role: Role) -> FloatArray:
+        asked.append(role)
+        return encode(self, texts, role)
+
+    monkeypatch.setattr(ModelEncoder, "encode", noted)
+    assert run(monkeypatch, *call, "--vectors", tmp_path / "shards", "--out", tmp_path / "shards-used") == 0
+    assert set(asked) == {"query"}
+    text, shards = (json.loads((tmp_path / name / "results.json").read_text()) for name in ("text", "shards-used"))
+    assert shards["settings"]["multilingual"] == pytest.approx(text["settings"]["multilingual"], abs=1e-6)
+    assert shards["model"]["shards"]["weights"] == text["model"]["fingerprint"]
+    assert shards["model"]["shards"]["taken"] == 180
+    capsys.readouterr()
+    assert run(monkeypatch, *call, "--vectors", tmp_path, "--out", tmp_path / "none") == 2
+    assert "isoglot encode" in capsys.readouterr().err

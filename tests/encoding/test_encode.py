@@ -13,7 +13,7 @@ from counting import CountingEncoder, rows_of, some_rows, vector_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from isoglot import encode_corpus
+from isoglot import ShardsEncoder, encode_corpus
 from isoglot.common.errors import InputError
 from isoglot.encoding import encode
 from isoglot.vectors.probes import probe_fingerprint
@@ -216,3 +216,21 @@ def test_vectors_of_the_wrong_form_are_refused(write, encoder, tmp_path, monkeyp
     monkeypatch.setattr(encoder, "encode", lambda texts, role: wrong)
     with pytest.raises(InputError, match=message):
         encode_corpus(write(some_rows()), encoder, tmp_path / "v")
+
+
+def test_an_encoder_over_shards_encodes_what_is_not_there_and_queries(write, encoder, tmp_path):
+    encode_corpus(write(some_rows(5)), encoder, tmp_path / "v", shard_rows=2)
+    encoder.seen, over = [], ShardsEncoder(encoder, tmp_path / "v")
+    texts = ["text 3", "new", "text 0", "text 3"]
+    assert over.encode(texts, "passage").tolist() == [vector_of(text).tolist() for text in texts]
+    assert (encoder.seen, over.taken) == (["new"], 3)
+    assert over.encode(["text 3"], "query").tolist() == [vector_of("text 3", "query").tolist()]
+    assert encoder.seen == ["new", "text 3"]
+
+
+def test_shards_of_another_model_do_not_answer_for_this_one(write, encoder, tmp_path):
+    encode_corpus(write(some_rows()), CountingEncoder("other"), tmp_path / "v")
+    with pytest.raises(InputError, match="fingerprint"):
+        ShardsEncoder(encoder, tmp_path / "v")
+    with pytest.raises(InputError, match="isoglot encode"):
+        ShardsEncoder(encoder, tmp_path)

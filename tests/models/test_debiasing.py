@@ -105,18 +105,19 @@ def test_a_model_with_routes_of_its_own_gets_no_routes_by_language(
 
 
 @pytest.mark.parametrize("remedy", ["lir", "shift"])
-def test_only_the_texts_that_are_drawn_are_read(
+def test_only_the_texts_that_are_drawn_are_read_of_the_same_examples_in_every_language(
     remedy: Any, tiny_encoder: SentenceTransformer, pairs: ParallelPairs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read, original = [], ParallelPairs.texts
 
     def texts(self: ParallelPairs, role: Any, rows: Any = None) -> Any:
-        read.append(len(rows))
+        read.append(rows)
         return original(self, role, rows)
 
     monkeypatch.setattr(ParallelPairs, "texts", texts)
     debias(tiny_encoder, pairs, remedy=remedy, examples=5, directions=2)
-    assert read == ([15, 15] if remedy == "lir" else [15])
+    assert [len(rows) for rows in read] == ([15, 15] if remedy == "lir" else [15])
+    assert all(len(set(pairs.example[rows])) == 5 for rows in read)
 
 
 def test_a_model_without_a_remedy_has_none_to_give(tiny_encoder: SentenceTransformer) -> None:

@@ -47,6 +47,19 @@ def test_no_texts_have_no_vectors(tiny_encoder: SentenceTransformer) -> None:
     assert embed(tiny_encoder, [], "query").shape == (0, 32)
 
 
+def test_the_longest_come_first_and_the_others_in_no_order_of_length(
+    tiny_encoder: SentenceTransformer, calls: list[str]
+) -> None:
+    texts = [" ".join(["rot"] * n) for n in range(1, 41)]
+    vectors = embed(tiny_encoder, texts, "query", batch_size=4)
+    lengths = [len(text.split()) for text in calls]
+    assert lengths[:4] == [40, 39, 38, 37], "if memory is too small for them, that shows at once"
+    batches = [lengths[n : n + 4] for n in range(0, 40, 4)]
+    assert all(max(batch) - min(batch) == 3 for batch in batches), "texts of a batch are alike in length"
+    assert np.mean([sum(batch) for batch in batches[:5]]) < 1.3 * np.mean([sum(batch) for batch in batches])
+    assert vectors == pytest.approx(embed(tiny_encoder, texts, "query", batch_size=40), abs=1e-5)
+
+
 def test_the_store_is_asked_before_the_model(
     tiny_encoder: SentenceTransformer, tmp_path: Path, calls: list[str]
 ) -> None:

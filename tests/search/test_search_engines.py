@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -27,12 +28,15 @@ def corpus(tmp_path):
 
 @pytest.fixture
 def client(monkeypatch):
-    """The client's own imitation of a server, in place of a server."""
-    client = qdrant_client.QdrantClient(":memory:")
+    """A server where the environment names one, such as http://localhost:6333; else the client's imitation of one."""
+    server = os.environ.get("ISOGLOT_TEST_QDRANT")
+    client = qdrant_client.QdrantClient(url=server) if server else qdrant_client.QdrantClient(":memory:")
     monkeypatch.setattr(client, "close", lambda: None)
     for module in (committing, opening):
         monkeypatch.setattr(module, "QdrantIndex", lambda url: QdrantIndex(url, client=client))
-    return client
+    yield client
+    for collection in client.get_collections().collections:
+        client.delete_collection(collection.name)
 
 
 def lists(searcher):

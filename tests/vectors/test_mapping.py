@@ -18,7 +18,7 @@ from isoglot.vectors.fitting import fit_map
 from isoglot.vectors.mapping import apply_map, debias_vectors
 from isoglot.vectors.maps import VectorMap, load_map
 from isoglot.vectors.provenance import Provenance, read_manifest, write_manifest
-from isoglot.vectors.remedies import fit_leace, fit_lir, fit_means, fit_shift
+from isoglot.vectors.remedies import fit_leace, fit_linear_lir, fit_lir, fit_means, fit_shift
 from isoglot.vectors.rows import VectorRows, open_vectors
 
 
@@ -34,7 +34,7 @@ def test_all_columns_travel_along_in_order(suffix: str, tmp_path: Path, monkeypa
     monkeypatch.setattr(VectorRows, "part_rows", 7)
     rows = columns()
     done = debias_vectors(write(tmp_path / f"v{suffix}", rows), tmp_path / "out", rows=1000)
-    expected = unit(fit_lir(rows["vector"], rows["language"])(rows["vector"]))
+    expected = unit(fit_linear_lir(rows["vector"], rows["language"])(rows["vector"]))
     out = read(tmp_path / "out" / f"v{suffix}")
     assert out.pop("vector") == pytest.approx(expected, abs=1e-5)
     assert out == {name: values for name, values in rows.items() if name != "vector"}
@@ -75,7 +75,7 @@ def test_rows_that_are_left_out_are_nowhere_else(tmp_path: Path) -> None:
     out, good = read(tmp_path / "out" / "v.npy"), np.delete(np.arange(60), [3, 7])
     assert out["id"] == [rows["id"][n] for n in good]
     assert out["price"] == [rows["price"][n] for n in good]
-    expected = unit(fit_lir(rows["vector"][good], np.array(rows["language"])[good])(rows["vector"][good]))
+    expected = unit(fit_linear_lir(rows["vector"][good], np.array(rows["language"])[good])(rows["vector"][good]))
     assert out["vector"] == pytest.approx(expected, abs=1e-5)
     assert (done.rows, done.written) == (60, 58)
     assert [json.loads(line)["row"] for line in (tmp_path / "bad.jsonl").read_text().splitlines()] == [4, 8]
@@ -84,13 +84,13 @@ def test_rows_that_are_left_out_are_nowhere_else(tmp_path: Path) -> None:
     assert (manifest["rows"], manifest["left_out"], manifest["languages"]) == (58, 2, {"de": 19, "en": 19, "sw": 20})
 
 
-@pytest.mark.parametrize("remedy", ["lir", "leace", "means", "shift"])
+@pytest.mark.parametrize("remedy", ["linear-lir", "lir", "leace", "means", "shift"])
 def test_a_map_is_the_one_of_the_remedy(remedy: Any, tmp_path: Path) -> None:
     rows = toy(pull=0.6)
     x, tags = rows["vector"], np.array(rows["language"])
     mapping = fit_map(survey(open_vectors(write(tmp_path / "v.parquet", rows))), remedy=remedy)
-    if remedy == "lir":
-        expected = fit_lir(x, tags)(x)
+    if remedy in ("lir", "linear-lir"):
+        expected = (fit_lir if remedy == "lir" else fit_linear_lir)(x, tags)(x)
     elif remedy == "leace":
         expected = fit_leace(x, tags)(x)
     elif remedy == "means":
@@ -135,7 +135,7 @@ def test_a_language_of_few_rows_takes_no_part_and_is_mapped(tmp_path: Path) -> N
     }
     done = debias_vectors(write(tmp_path / "v.npy", more), tmp_path / "out")
     assert "With too few rows to take part in the fit: yo (1)" in " ".join(done.sentences())
-    expected = unit(fit_lir(rows["vector"], rows["language"])(more["vector"]))
+    expected = unit(fit_linear_lir(rows["vector"], rows["language"])(more["vector"]))
     assert read(tmp_path / "out" / "v.npy")["vector"] == pytest.approx(expected, abs=1e-5)
     with pytest.raises(InputError, match=r"at least two languages with 30 rows or more .*: de 20, en 20, sw 20, yo 1"):
         debias_vectors(tmp_path / "v.npy", tmp_path / "none", least_rows=30)
@@ -146,12 +146,12 @@ def test_rows_without_a_language_take_no_part_and_are_mapped(tmp_path: Path) -> 
     silent = [0, 4, 8]
     some = {**rows, "language": [None if n in silent else tag for n, tag in enumerate(rows["language"])]}
     good = np.delete(np.arange(60), silent)
-    for remedy in ("lir", "means"):
+    for remedy in ("linear-lir", "means"):
         done = debias_vectors(write(tmp_path / "v.npy", some), tmp_path / remedy, remedy=remedy)  # type: ignore[arg-type]
         assert "v.npy: 3 rows without a language (null)." in done.sentences()
         mapped = read(tmp_path / remedy / "v.npy")["vector"]
-        if remedy == "lir":
-            expected = fit_lir(rows["vector"][good], np.array(rows["language"])[good])(rows["vector"])
+        if remedy == "linear-lir":
+            expected = fit_linear_lir(rows["vector"][good], np.array(rows["language"])[good])(rows["vector"])
         else:
             maps = fit_means(rows["vector"][good], np.array(rows["language"])[good]).values()
             expected = rows["vector"] + np.mean([mapping.bias for mapping in maps], axis=0)
@@ -168,7 +168,7 @@ def test_queries_take_part_in_the_fit(tmp_path: Path) -> None:
     paths = [write(tmp_path / f"{name}.npy", rows) for name, rows in (("p", passages), ("q", queries))]
     done = debias_vectors(paths[0], tmp_path / "out", query_vectors=paths[1])
     groups = [*passages["language"], *(f"{tag}/query" for tag in queries["language"])]
-    expected = fit_lir(np.concatenate([passages["vector"], queries["vector"]]), groups)
+    expected = fit_linear_lir(np.concatenate([passages["vector"], queries["vector"]]), groups)
     assert done.map.weight == pytest.approx(expected.weight, abs=1e-6)
     with pytest.raises(InputError, match="fit it without query vectors"):
         debias_vectors(paths[0], tmp_path / "none", query_vectors=paths[1], remedy="shift")

@@ -24,7 +24,7 @@ from isoglot.benchmarks.retrieval_set import RetrievalSet
 from isoglot.benchmarks.xquad_r import Candidate, load_xquad_r
 from isoglot.common.errors import InputError
 from isoglot.common.paths import expanded_path
-from isoglot.common.progress import console
+from isoglot.common.progress import tell
 from isoglot.pairs.numbers import numbered
 from isoglot.pairs.texts import hashes
 from isoglot.sources import load_pairs
@@ -143,12 +143,9 @@ def load_benchmark(
         options["dataset"] = dataset
     loaded = entry.load(data, languages=languages, **options)
     if count := judgements_with_twins(loaded):
-        console.print(
+        tell(
             f"{loaded.name}: {count:,} right answers have the very text of another passage that is not judged right; "
-            "the two tie, and of passages that tie the one that stands first in the corpus comes first",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
+            "the two tie, and of passages that tie the one that stands first in the corpus comes first"
         )
     return loaded
 

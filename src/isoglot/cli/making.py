@@ -33,11 +33,14 @@ from isoglot.common.progress import show_table
 def demo(
     folder: Annotated[Path, typer.Option("--out", help="Where results go")] = Path("runs/demo"),
     pairs: Annotated[str | None, typer.Option(help="Other parallel pairs than Debian's: a file")] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Begin anew; without it a demo that was begun is gone on with")
+    ] = False,
 ) -> None:
     """The whole story on real data: measure the bias, take it out for free, train, and do both."""
     from isoglot.demo import run_demo
 
-    run_demo(folder, pairs)
+    run_demo(folder, pairs, force=force)
 
 
 def train(
@@ -86,12 +89,12 @@ def debias(
     remedy: Annotated[
         str | None,
         typer.Option(
-            help="lir, linear-lir, leace; or means, shift, which need the language in use", show_default="lir"
+            help="lir, linear-lir, leace; or means, shift, which need the language in use", show_default="linear-lir"
         ),
     ] = None,
     directions: shared.Directions = None,
     examples: Annotated[
-        int | None, typer.Option(help="Examples per language to fit on", show_default="250; 1000 of vectors")
+        int | None, typer.Option(help="Examples per language to fit on", show_default="60; 1000 of vectors")
     ] = None,
     least_rows: Annotated[
         int | None, typer.Option(min=1, help="With --vectors: languages of fewer rows take no part", show_default="10")
@@ -101,7 +104,11 @@ def debias(
     ] = None,
     languages: Languages = None,
 ) -> None:
-    """Take most of the language bias out of a model, or of vectors, in seconds, without training."""
+    """Take most of the language bias out of a model, or of vectors, without training.
+
+    Of a model nearly all the time goes into encoding the examples: for a small one, and text in 30 languages, about a
+    minute on two cores.
+    """
     fit = given(remedy=remedy, directions=directions, source_language=source_language)
     if vectors is not None:
         refuse("does not go with --vectors", model=model, pairs=pairs, languages=languages, **asdict(encoding))

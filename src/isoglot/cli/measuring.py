@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -58,6 +59,10 @@ def evaluate(
         str | None, typer.Option(help="Text for the remedy: a file or source; benchmark for its own passages")
     ] = None,
     directions: shared.Directions = None,
+    vectors: Annotated[
+        Path | None,
+        typer.Option(help="Shards that isoglot encode made with this model; texts that stand there are not encoded"),
+    ] = None,
     trec_depth: Annotated[int, typer.Option(min=0, help="Also write run.trec so deep, and qrels.trec; 0 for not")] = 0,
     as_json: Json = False,
 ) -> None:
@@ -71,7 +76,7 @@ def evaluate(
     if directions is not None and remedy is None:
         raise InputError("--directions goes with --remedy lir or linear-lir")
     if model.startswith(RUN_PREFIX):
-        of_models = {"without_debias": without_debias, "remedy": remedy, **asdict(encoding)}
+        of_models = {"without_debias": without_debias, "remedy": remedy, "vectors": vectors, **asdict(encoding)}
         refuse(f"goes with a model; {model} is a ranking already", **of_models)
     retrieval_set = isoglot.load_benchmark(
         benchmark,
@@ -85,18 +90,22 @@ def evaluate(
         file = model.removeprefix(RUN_PREFIX)
         results = evaluate_run(file, retrieval_set, name=name or model, top_k=depth, on_ranks=keep)
     else:
-        loaded = encoding.load(model)
+        over = None if vectors is None else isoglot.ShardsEncoder(encoding.load_text_encoder(model), vectors)
+        loaded = encoding.load(model) if over is None else isoglot.wrap_text_encoder(over)
         if without_debias:
+            refuse("does not go with --without-debias: shards hold what the remedy made", vectors=vectors)
             loaded = isoglot.without_debias(loaded)
-        vectors: dict[str, Any] = {"store": shared.store(), "bf16": encoding.bf16}
+        settings: dict[str, Any] = {"store": shared.store(), "bf16": encoding.bf16}
         if remedy is not None and fit_on is not None:
             texts = isoglot.passages_of(retrieval_set) if fit_on == "benchmark" else isoglot.load_pairs(fit_on)
-            settings = given(remedy=remedy, directions=directions)
-            loaded = isoglot.debias(loaded, texts, **settings, **vectors)
+            loaded = isoglot.debias(loaded, texts, **given(remedy=remedy, directions=directions), **settings)
         called = name or (model if remedy is None else f"{model} + {remedy}")
-        results = isoglot.evaluate(loaded, retrieval_set, name=called, top_k=depth, on_ranks=keep, **vectors)
+        results = isoglot.evaluate(loaded, retrieval_set, name=called, top_k=depth, on_ranks=keep, **settings)
         if remedy is not None:
             results.summary["model"]["remedy"] = {"name": remedy, "fitted_on": fit_on, "directions": directions}
+        if over is not None:
+            weights = over.provenance(over.role).fingerprint
+            results.summary["model"]["shards"] = {"folder": str(vectors), "weights": weights, "taken": over.taken}
     results.save(folder)
     show(results, as_json, folder)
 
@@ -148,7 +157,12 @@ def audit(
     files: VectorFiles,
     model: shared.ModelIfAny = None,
     pairs: Annotated[
-        str | None, typer.Option(help="For a model: your parallel texts: a file, or another source")
+        str | None,
+        typer.Option(help="Your parallel texts: a file or source; without, --languages fetches a small set"),
+    ] = None,
+    corpus: Annotated[str | None, typer.Option(help="Or documents in several languages, without translations")] = None,
+    documents: Annotated[
+        int | None, typer.Option(min=2, help="Of a corpus: how many to draw and search", show_default="600")
     ] = None,
     vectors: shared.Vectors = None,
     query_vectors: shared.QueryVectors = None,
@@ -160,31 +174,87 @@ def audit(
     ] = None,
     folder: Annotated[Path | None, typer.Option("--out", help="Keep the results in this folder")] = None,
     languages: Languages = None,
+    require: Annotated[
+        list[str] | None, typer.Option(help="A bound, such as multilingual_map>=0.6; exit code 1 where one is not met")
+    ] = None,
+    junit: Annotated[Path | None, typer.Option(help="Write the bounds as JUnit's XML to this file")] = None,
     as_json: Json = False,
 ) -> None:
-    """Say in plain words how far a model, or a search over vectors, ranks by language on your own parallel texts."""
+    """Say in plain words how far a model, or a search over vectors, ranks by language on your own texts."""
+    requirements = [isoglot.Requirement.parse(each) for each in require or ()]
+    if not requirements:
+        refuse("goes with --require", junit=junit)
     of_vectors = {"query_vectors": query_vectors, "qrels": qrels, "similarity": similarity}
+    of_texts = {"pairs": pairs, "corpus": corpus, "documents": documents, "languages": languages}
     if vectors is not None:
-        refuse("does not go with --vectors", model=model, pairs=pairs, languages=languages, **asdict(encoding))
+        refuse("does not go with --vectors", model=model, **of_texts, **asdict(encoding))
         if query_vectors is None:
             raise InputError("--vectors are of passages; give the queries' with --query-vectors FILE")
         settings = {"qrels": qrels, "similarity": similarity, **files.settings()}
         results = isoglot.audit_vectors(vectors, query_vectors, **settings)
     else:
-        refuse("goes with --vectors", **of_vectors, **asdict(files))
-        if model is None or pairs is None:
-            raise InputError("audit takes MODEL and --pairs FILE, or --vectors FILE and --query-vectors FILE")
-        texts = isoglot.load_pairs(pairs, languages=listed(languages))
-        loaded = encoding.load(model)
-        results = isoglot.audit(loaded, texts, name=model, store=shared.store(), bf16=encoding.bf16)
+        refuse("goes with --vectors", **of_vectors, vector_column=files.vector_column)
+        if model is None or not (pairs or corpus or languages):
+            raise InputError(
+                "audit takes MODEL and --pairs FILE, --corpus FILE or --languages de,en,ja; or --vectors FILE and "
+                "--query-vectors FILE"
+            )
+        results = _audit_texts(model, encoding, files, pairs, corpus, documents, languages)
     if folder is not None:
         results.save(folder)
+    _show_audit(results, requirements, junit, as_json, folder)
+
+
+def _audit_texts(
+    model: str,
+    encoding: Encoding,
+    files: VectorFiles,
+    pairs: str | None,
+    corpus: str | None,
+    documents: int | None,
+    languages: str | None,
+) -> isoglot.Results:
+    """The audit of a model on a corpus, on pairs, or on a sample that is fetched."""
+    settings: dict[str, Any] = {"name": model, "store": shared.store(), "bf16": encoding.bf16}
+    if corpus is not None:
+        refuse("does not go with --corpus", pairs=pairs, languages=languages)
+        more = given(documents=documents)
+        return isoglot.audit_corpus(encoding.load(model), corpus, **more, **files.settings(), **settings)
+    refuse("goes with --vectors or --corpus", **asdict(files))
+    refuse("goes with --corpus", documents=documents)
+    if pairs is None:
+        return isoglot.audit_sample(encoding.load(model), listed(languages) or (), **settings)
+    texts = isoglot.load_pairs(pairs, languages=listed(languages))
+    return isoglot.audit(encoding.load(model), texts, **settings)
+
+
+def _show_audit(
+    results: isoglot.Results,
+    requirements: list[isoglot.Requirement],
+    junit: Path | None,
+    as_json: bool,
+    folder: Path | None,
+) -> None:
+    """Print an audit, and what is not met; exit code 1 if anything is not."""
+    from isoglot.report import write_junit
+
+    verdict, checked = isoglot.verdict(results), isoglot.check_requirements(results, requirements)
+    shown = isoglot.figures(results, [each.figure for each in requirements])
+    if junit is not None:
+        write_junit(junit, checked, str(results.summary["model"]["name"]))
     if as_json:
-        print(json.dumps({**results.summary, "verdict": isoglot.verdict(results)}, ensure_ascii=False))
-        return
-    show(results, as_json=False, folder=folder)
-    for sentence in [*results.summary.get("notes", ()), *isoglot.verdict(results)]:
-        out.print(sentence, highlight=False, markup=False)
+        more = {"verdict": verdict, "figures": [each.as_dict() for each in shown]}
+        held = {"requirements": [each.as_dict() for each in checked]}
+        print(json.dumps({**results.summary, **more, **held}, ensure_ascii=False))
+    else:
+        show(results, as_json=False, folder=folder)
+        for sentence in [*results.summary.get("notes", ()), *verdict, *isoglot.precision(shown)]:
+            out.print(sentence, highlight=False, markup=False)
+    unmet = [each for each in checked if not each.met]
+    for each in unmet:
+        print(each, file=sys.stderr)
+    if unmet:
+        sys.exit(1)
 
 
 def report(

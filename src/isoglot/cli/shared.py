@@ -178,13 +178,13 @@ def say(line: str) -> None:
 
 def show(results: Any, as_json: bool, folder: Path | None = None) -> None:
     """Print results as tables, or as JSON; the folder is where they are saved."""
-    from isoglot.report import grid_tables, text_table
+    from isoglot.report import grid_tables, mix_table, text_table
 
     if as_json:
         print(json.dumps(results.summary, ensure_ascii=False))
         return
     show_table(text_table([results]))
-    show_table(*grid_tables(results, folder))
+    show_table(*([mix_table(results)] if "corpus" in results.summary else grid_tables(results, folder)))
 
 
 def given(**options: Any) -> dict[str, Any]:

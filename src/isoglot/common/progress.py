@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Lock
+from typing import Protocol
 
 from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress, ProgressColumn, TimeElapsedColumn
+from rich.markup import escape
+from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 WIDE = 10_000
 _FOLDED = 12  # columns of a terminal, to which names in a table may be folded
-console = Console(stderr=True)
+console = Console(stderr=True, width=None if sys.stderr.isatty() else WIDE)
 """Where people are told what goes on; standard output is kept for results."""
 out = Console(width=None if sys.stdout.isatty() else WIDE)
 """Standard output. A pipe, a file or a log has no width, so nothing is wrapped or cut there."""
@@ -54,19 +58,117 @@ def _print_in_words(table: Table) -> None:
         out.print(f"{first}: {'; '.join(rest)}", highlight=False)
 
 
-def time_left_bar(*more: ProgressColumn, transient: bool = False) -> Progress:
-    """A bar with the time left, which shows on a terminal alone; the further columns stand behind it."""
-    columns = (*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, *more, console=console, transient=transient, disable=not console.is_terminal)
+class Advance(Protocol):
+    """Takes how many more are done, and words to show beside, such as a loss."""
+
+    def __call__(self, count: int, words: str = "", /) -> None:
+        """Go on. What was there before the work began comes first, by itself, so that no rate is made of it."""
+        ...
 
 
 @contextmanager
-def progress(description: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show a bar with the time left while the block runs; the block calls what it is given with each advance.
+def progress(description: str, total: int | None = None) -> Iterator[Advance]:
+    """Show how far the block is: on a terminal a bar with the time left, elsewhere a line a minute.
+
+    Work without a total is a moving bar on a terminal, and one line, when it begins, elsewhere.
 
     >>> with progress("counting", 3) as advance:
     ...     advance(3)
     """
-    with time_left_bar(transient=True) as bar:
-        task = bar.add_task(description, total=total)
-        yield lambda count: bar.advance(task, count)
+    # Where colours are forced upon a log, it counts as a terminal to rich.
+    if console.is_interactive and console.file.isatty():
+        with _bars() as bars:
+            task = bars.add_task(escape(description), total=total, words="")
+            try:
+                yield lambda count, words="", /: bars.update(task, advance=count, words=escape(words))
+            finally:
+                bars.remove_task(task)
+    elif total is None:
+        tell(f"{description} ...")
+        yield lambda count, words="", /: None
+    else:
+        lines = _Lines(description, total)
+        yield lines
+        lines.end()
+
+
+def tell(line: str) -> None:
+    """Print a line on standard error as it is, above the bars if there are any."""
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def span(seconds: float) -> str:
+    """A time in words.
+
+    >>> span(42), span(330), span(9000)
+    ('42 s', '5.5 min', '2.5 h')
+    """
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
+
+
+_shown: Progress | None = None  # the bars of the outermost block: a terminal has one place for them
+
+
+@contextmanager
+def _bars() -> Iterator[Progress]:
+    """The bars on the screen, while the outermost block runs."""
+    global _shown
+    if _shown is not None:
+        yield _shown
+        return
+    more = MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.fields[words]}")
+    with Progress(*Progress.get_default_columns(), *more, console=console, transient=True) as _shown:
+        try:
+            yield _shown
+        finally:
+            _shown = None
+
+
+_LINE_EVERY = 60.0  # seconds
+_FIRST_AFTER = 10.0  # seconds of work that an estimate is made of
+
+
+class _Lines:
+    """Lines for a log: an estimate once it shows that the work takes over a minute, then one a minute, and the end."""
+
+    def __init__(self, description: str, total: int) -> None:
+        self._description, self._total, self._done = description, total, 0
+        self._began = time.monotonic()
+        self._last: tuple[float, int] | None = None  # the time from which the rate is taken, and what was done then
+        self._wait = _FIRST_AFTER
+        self._lock = Lock()  # some advance from several threads
+
+    def __call__(self, count: int, words: str = "", /) -> None:
+        """Go on, and say so if it is time."""
+        with self._lock:
+            now, self._done = time.monotonic(), self._done + count
+            if self._last is None:
+                self._last = now, self._done
+            since, before = self._last
+            if now - since < self._wait or self._done == before:
+                return
+            rate, left = (self._done - before) / (now - since), self._total - self._done
+            time_left = left / rate
+            if now - self._began + time_left < _LINE_EVERY:
+                return
+            done = f"{self._description}: {self._done:,} of {self._total:,} done, {left:,} left"
+            tell(", ".join([done, _rate(rate), f"about {span(time_left)} left", *([words] if words else [])]))
+            self._last, self._wait = (now, self._done), _LINE_EVERY
+
+    def end(self) -> None:
+        """Say how long it took, if it took long enough for an estimate."""
+        if self._wait == _LINE_EVERY:
+            tell(f"{self._description}: {self._done:,} done in {span(time.monotonic() - self._began)}")
+
+
+def _rate(a_second: float) -> str:
+    """How many in a time in which there are some.
+
+    >>> _rate(1235), _rate(2.5), _rate(0.05), _rate(0.001)
+    ('1,235 a second', '2.5 a second', '3.0 a minute', '3.6 an hour')
+    """
+    rates = {"a second": a_second, "a minute": 60 * a_second, "an hour": 3600 * a_second}
+    unit = next((unit for unit, rate in rates.items() if rate >= 1), "an hour")
+    return f"{rates[unit]:,.0f} {unit}" if rates[unit] >= 10 else f"{rates[unit]:.1f} {unit}"

@@ -17,7 +17,7 @@ from isoglot.common.paths import expanded_path
 from isoglot.common.progress import progress
 from isoglot.common.roles import Role
 from isoglot.encoding.corpus import Corpus, open_corpus
-from isoglot.encoding.known import KnownVectors
+from isoglot.encoding.known import KnownVectors, refuse_beside
 from isoglot.encoding.local import Engine, LocalEngine
 from isoglot.encoding.objects import TEXT
 from isoglot.encoding.shards import (
@@ -120,7 +120,7 @@ def encode_corpus(
         with _alone(out):
             known, provenance = _state_of(out, encoder.provenance(role))
             shared = shared_ids or texts.ids_shared or surveyed.ids_shared or known.get("ids_shared", False)
-            folder = ShardFolder(out, known.get("files", {}), space_of(provenance, str(provenance.arithmetic)))
+            folder = ShardFolder(out, known.get("files", {}), space_of(provenance))
             shards = _cut(_tables(texts, surveyed, shared), shard_rows)
             names, missing = _stage(shards, folder, encoder.dimensions, [expanded_path(each) for each in reuse])
             made = sum(shard.missing for shard in missing)
@@ -145,18 +145,8 @@ def _state_of(out: Path, new: Provenance) -> tuple[dict[str, Any], Provenance]:
             raise InputError(f"{out}: there is something else here ({others[0]}); choose another folder")
         return {}, new
     old = Provenance.of(known["provenance"])
-    if unlike := old.unlike(new):
-        said = [f"{name} {_shown(old, name)} in place of {_shown(new, name)}" for name in unlike]
-        raise InputError(
-            f"{out}: holds vectors of {old.model}, which cannot stand beside those of {new.model} ({', '.join(said)}); "
-            "choose another folder"
-        )
+    refuse_beside(out, old, new)
     return known, old
-
-
-def _shown(provenance: Provenance, name: str) -> str:
-    value = getattr(provenance, name)
-    return f'"{value:.12}"' if isinstance(value, str) else str(value)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -11,9 +11,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from isoglot.common.arrays import BoolArray, FloatArray
+from isoglot.common.errors import InputError
+from isoglot.common.paths import expanded_path
+from isoglot.common.roles import Role
 from isoglot.encoding.objects import TEXT
 from isoglot.encoding.shards import is_of, read_shard
 from isoglot.pairs.texts import hashes
+from isoglot.runtime.encoder import TextEncoder
+from isoglot.runtime.store import space_of
+from isoglot.vectors.provenance import Provenance, read_manifest
 from isoglot.vectors.rows import numbers_of
 
 
@@ -67,6 +73,72 @@ class KnownVectors:
             return None, np.zeros((0, self._dimensions), np.float32)
         vectors, _, _ = numbers_of(table["vector"].combine_chunks(), self._dimensions)
         return table["text"].combine_chunks(), vectors
+
+
+class ShardsEncoder:
+    """An encoder that takes from a folder of shards what stands there, and encodes the rest.
+
+    Args:
+        encoder: the one that the shards were made with.
+        folder: what `encode_corpus` wrote.
+
+    Attributes:
+        taken: how many vectors were taken from the shards so far.
+
+    Raises:
+        InputError: if the folder holds no shards, or those of another model, prompt, token limit or arithmetic.
+    """
+
+    def __init__(self, encoder: TextEncoder, folder: str | Path) -> None:
+        path = expanded_path(folder)
+        manifest = read_manifest(path) if path.is_dir() else None
+        if manifest is None or "files" not in manifest:
+            raise InputError(f"{path}: not a folder of shards; make one with isoglot encode")
+        made = Provenance.of(manifest["provenance"])
+        self.role: Role = "query" if made.role == "query" else "passage"
+        refuse_beside(path, made, encoder.provenance(self.role))
+        self._encoder = encoder
+        self._known = KnownVectors([path / name for name in manifest["files"]], space_of(made), encoder.dimensions)
+        self.name, self.dimensions, self.max_tokens = encoder.name, encoder.dimensions, encoder.max_tokens
+        self.taken = 0
+
+    def provenance(self, role: Role) -> Provenance:
+        """That of the encoder."""
+        return self._encoder.provenance(role)
+
+    def encode(self, texts: Sequence[str], role: Role) -> FloatArray:
+        """`(texts, dimensions)`, as the encoder gives them."""
+        if role != self.role:
+            return self._encoder.encode(texts, role)
+        vectors, known = self._known.of(pa.array(texts, TEXT))
+        missing = np.flatnonzero(~known)
+        if len(missing):
+            vectors[missing] = self._encoder.encode([texts[row] for row in missing.tolist()], role)
+        self.taken += len(texts) - len(missing)
+        return vectors
+
+    def count_tokens(self, texts: Sequence[str], role: Role) -> list[int]:
+        """As the encoder counts them."""
+        return self._encoder.count_tokens(texts, role)
+
+
+def refuse_beside(folder: Path, there: Provenance, new: Provenance) -> None:
+    """Refuse vectors that cannot stand beside those of a folder.
+
+    Raises:
+        InputError: naming all that differs.
+    """
+    if unlike := there.unlike(new):
+        said = [f"{name} {_shown(there, name)} in place of {_shown(new, name)}" for name in unlike]
+        raise InputError(
+            f"{folder}: holds vectors of {there.model}, which cannot stand beside those of {new.model} "
+            f"({', '.join(said)}); choose another folder"
+        )
+
+
+def _shown(provenance: Provenance, name: str) -> str:
+    value = getattr(provenance, name)
+    return f'"{value:.12}"' if isinstance(value, str) else str(value)
 
 
 def _texts(path: Path) -> pa.Array | None:

@@ -22,7 +22,7 @@ from sentence_transformers import SentenceTransformer
 
 from isoglot.common.atomic import write_whole
 from isoglot.common.errors import InputError
-from isoglot.common.progress import console, progress
+from isoglot.common.progress import progress, tell
 from isoglot.common.roles import Role
 from isoglot.models.embed import embed
 from isoglot.models.similarity import Similarity, as_declared, prepare, score_block, score_pairs
@@ -193,7 +193,7 @@ def _with_columns(dataset: Dataset, mined: ParallelPairs, number: int) -> Datase
     negatives = mined.negatives()
     full = [row for row, found in enumerate(negatives) if len(found) == number]
     if len(full) < len(negatives):
-        console.print(f"{len(negatives) - len(full):,} of {len(negatives):,} rows have fewer than {number} negatives")
+        tell(f"{len(negatives) - len(full):,} of {len(negatives):,} rows have fewer than {number} negatives")
     result = dataset.select(full)
     for place in range(number):
         name = "negative" if number == 1 else f"negative_{place + 1}"

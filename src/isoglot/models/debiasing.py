@@ -1,4 +1,4 @@
-"""Free remedies for language bias: closed-form maps fitted on any multilingual text in seconds, no training.
+"""Free remedies for language bias: closed-form maps fitted on any multilingual text, no training.
 
 Most of what sets languages apart is linear: their mean vectors differ, along few directions. A remedy takes that out,
 as ordinary modules at the end of a model: `lir` and `linear-lir` (arXiv 2109.04727) and `leace` (arXiv 2306.03819),
@@ -27,6 +27,7 @@ from isoglot.pairs import ParallelPairs
 from isoglot.runtime.store import EmbeddingStore
 from isoglot.vectors.remedies import (
     DEFAULT_DIRECTIONS,
+    DEFAULT_REMEDY,
     AffineMap,
     Remedy,
     check_remedy,
@@ -39,8 +40,8 @@ from isoglot.vectors.remedies import (
 
 IntArray = npt.NDArray[np.int64]
 
-DEFAULT_EXAMPLES = 250
-"""Examples that means are taken over; docs/experiments.md shows how little more of them adds."""
+DEFAULT_EXAMPLES = 60
+"""Examples that means are taken over, and the time that it takes; docs/experiments.md shows how little more adds."""
 _MARK = "isoglot_remedy_"  # begins the names, which saving keeps, of the modules that `debias` adds
 
 
@@ -48,7 +49,7 @@ def debias(
     model: SentenceTransformer,
     pairs: ParallelPairs,
     *,
-    remedy: Remedy = "lir",
+    remedy: Remedy = DEFAULT_REMEDY,
     directions: int = DEFAULT_DIRECTIONS,
     examples: int = DEFAULT_EXAMPLES,
     source_language: str = "en",
@@ -67,7 +68,8 @@ def debias(
         pairs: the text; queries and passages are both used, each in its role.
         remedy: which.
         directions: for `lir` and `linear-lir`, how many to remove.
-        examples: examples per language that means are taken over, drawn with `seed`.
+        examples: examples per language that means are taken over, drawn with `seed`, the same in every language as far
+            as it has them. Nearly all the time goes into encoding them.
         source_language: for `shift`, the language that passages are moved to.
         max_tokens: the text is cut there, where the model would read more; the model keeps its own limit.
         seed: of that draw.
@@ -89,12 +91,13 @@ def debias(
         raise InputError(f"debias needs text in two languages or more; this is all {', '.join(pairs.languages)}")
     if remedy in ("means", "shift") and any(isinstance(module, Router) for module in split_remedy(model)[0].values()):
         raise InputError(f"{remedy} sends texts by language, and this model by role already; use lir or leace")
-    rng = np.random.default_rng(seed)
+    # The same examples in every language, as far as it has them: so languages differ in nothing but themselves.
+    order = np.argsort(np.random.default_rng(seed).permutation(pairs.example_count)[pairs.example], kind="stable")
     if remedy == "shift":
-        found = _shared_rows(pairs, examples, source_language, rng)
+        found = _shared_rows(pairs, order, examples, source_language)
         asked = found[:0]
     else:
-        found = _first_of_each(pairs, rng.permutation(len(pairs)), examples)
+        found = _first_of_each(pairs, order, examples)
         asked = found[pairs.has_query[found]]
     sides: list[tuple[Role, IntArray]] = [("query", asked), ("passage", found)]
     rows = np.concatenate([asked, found])
@@ -183,19 +186,18 @@ def _first_of_each(pairs: ParallelPairs, order: IntArray, count: int) -> IntArra
     return np.sort(np.concatenate([order[language == number][:count] for number in range(len(pairs.languages))]))
 
 
-def _shared_rows(pairs: ParallelPairs, examples: int, source_language: str, rng: np.random.Generator) -> IntArray:
-    """As many rows per language as are wanted of the examples that it shares with the source language, and theirs."""
+def _shared_rows(pairs: ParallelPairs, order: IntArray, examples: int, source_language: str) -> IntArray:
+    """The first rows, in an order, of what each language shares with the source language, and their translations."""
     if source_language not in pairs.languages:
         raise InputError(f"shift moves languages to {source_language!r}; the text is in {', '.join(pairs.languages)}")
     source = np.full(pairs.example_count, -1)
     of_source = np.flatnonzero(pairs.language == pairs.languages.index(source_language))
     source[pairs.example[of_source]] = of_source
-    shared = np.flatnonzero(source[pairs.example] >= 0)
+    shared = order[source[pairs.example[order]] >= 0]
     if lonely := set(range(len(pairs.languages))) - {*pairs.language[shared].tolist()}:
         lonely_language = pairs.languages[min(lonely)]
         raise InputError(f"shift needs parallel text: no example is in both {lonely_language} and {source_language}")
-    rank = rng.permutation(pairs.example_count)
-    chosen = _first_of_each(pairs, shared[np.argsort(rank[pairs.example[shared]], kind="stable")], examples)
+    chosen = _first_of_each(pairs, shared, examples)
     return np.union1d(chosen, source[pairs.example[chosen]])
 
 

@@ -96,9 +96,15 @@ def _finite(vectors: FloatArray, texts: Sequence[str]) -> FloatArray:
 def _read(
     reader: SentenceTransformer, texts: Sequence[str], *, role: Role, prompt: str, batch_size: int, bf16: bool
 ) -> Iterator[tuple[list[int], FloatArray]]:
-    """Encode in batches; each with the places of its texts."""
+    """Encode in batches of texts alike in length; each with the places of its texts.
+
+    The longest come first, for if memory is too small for them, that shows at once. The others come in an order that
+    has nothing to do with length, so that what the first ones take tells how long all will.
+    """
     order = _longest_first(reader, texts)
-    for start in range(0, len(order), batch_size):
+    starts = np.arange(0, len(order), batch_size)
+    np.random.default_rng(0).shuffle(starts[1:])
+    for start in starts.tolist():
         rows = order[start : start + batch_size]
         yield rows, _encode(reader, [texts[row] for row in rows], role, prompt, bf16)
 

@@ -21,12 +21,13 @@ from sentence_transformers.sentence_transformer.modules import Dense, Dropout, L
 from sentence_transformers.util import load_file_path
 
 from isoglot.common.errors import InputError
-from isoglot.common.progress import console
+from isoglot.common.progress import tell
 from isoglot.common.roles import Role
 from isoglot.models.builtin import BUILTIN_PREFIX, builtin_folder, quiet_transformers
 from isoglot.models.foreign import FOREIGN_FILE, ForeignReader, wrap_text_encoder
 from isoglot.models.limits import set_token_limit
 from isoglot.models.mteb import MTEB_PREFIX, MtebReader, load_mteb_encoder
+from isoglot.models.prompts import E5, prompt_family
 from isoglot.models.saving import remember_tokenizers
 from isoglot.runtime.api_settings import ApiOptions
 from isoglot.runtime.loading import open_encoder
@@ -38,8 +39,6 @@ ANY_ROUTE = "any"
 
 # Names under which models store the prompt of a role, in the order sentence-transformers looks them up.
 _PROMPT_NAMES: dict[Role, tuple[str, ...]] = {"query": ("query",), "passage": ("document", "passage", "corpus")}
-_E5_PROMPTS = {"query": "query: ", "document": "passage: "}  # E5 was trained with them; its hub folders lack them
-_E5 = re.compile(r"(?<![a-z0-9])e5(?![a-z0-9])(?!.*instruct)")
 _THIS_KIND = "SentenceTransformer"
 _OTHER_KINDS = {  # by what stands among the types of their modules, or else their architectures
     "SpladePooling": "SparseEncoder",
@@ -86,7 +85,7 @@ def load_encoder(
     given: dict[Role, str | None] = {"query": query_prompt, "passage": passage_prompt}
     foreign = open_encoder(source, query_prompt=query_prompt, passage_prompt=passage_prompt, api=api)
     if foreign is not None:
-        if not any(foreign.provenance(role).prompt for role in given) and _E5.search(source.lower()):
+        if not any(foreign.provenance(role).prompt for role in given) and prompt_family([source]) == E5:
             _say_once(f"{source}: texts go as they are; E5 wants --query-prompt 'query: ' --passage-prompt 'passage: '")
         return _ready(wrap_text_encoder(foreign), max_tokens)
     if source.startswith(MTEB_PREFIX):
@@ -121,8 +120,8 @@ def load_encoder(
             f"cannot load the model {str(name)!r}: {first_line} Name a folder, a hub id that can be reached from here, "
             f"or {BUILTIN_PREFIX}multilingual-e5-small."
         ) from error
-    if not any(model.prompts.values()) and any(_E5.search(each.lower()) for each in _own_names(source)):
-        model.prompts.update(_E5_PROMPTS)
+    if not any(model.prompts.values()) and prompt_family(_own_names(source)) == E5:  # its hub folders lack them
+        model.prompts.update({"query": E5.query, "document": E5.passage})
     _set_prompts(model, given, str(name))
     remember_tokenizers(model)
     return _ready(model, max_tokens)
@@ -168,7 +167,7 @@ def _set_prompts(model: SentenceTransformer, given: Mapping[Role, str | None], c
 
 @cache
 def _say_once(sentence: str) -> None:
-    console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+    tell(sentence)
 
 
 def rebuilt(model: SentenceTransformer, modules: Mapping[str, torch.nn.Module]) -> SentenceTransformer:

@@ -21,6 +21,7 @@ from transformers import PreTrainedTokenizerFast
 
 from isoglot.common.atomic import write_json, write_text, write_whole_folder
 from isoglot.common.errors import InputError
+from isoglot.common.progress import progress
 from isoglot.common.roles import Role
 from isoglot.models.embed import embed
 from isoglot.models.encoders import load_encoder, own_name, role_prompt
@@ -98,9 +99,11 @@ def export(
     )
     expected = np.concatenate([embed(model, PROBES, role) for role in _ROLES])
     with write_whole_folder(folder) as target:
-        _WRITERS[format](model, target)
+        with progress(f"Writing {manifest.model} as {format}"):
+            _WRITERS[format](model, target)
         write_json(target / EXPORT_MANIFEST, manifest.as_dict())
-        cosines = _cosines(expected, _read_again(target, manifest))
+        with progress("Holding its vectors against the model's"):
+            cosines = _cosines(expected, _read_again(target, manifest))
         if not cosines.min() >= (NEAR if format == "ctranslate2" else EQUAL):
             raise InputError(
                 f"{manifest.model} as {format} gives other vectors than the model does (cosine {cosines.min():.4f} at "

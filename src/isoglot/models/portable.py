@@ -104,7 +104,7 @@ def _check_stack(model: SentenceTransformer) -> None:
         elif normalised and not _is_linear(module):
             raise InputError(
                 "text-embeddings-inference leaves out the Normalize before a debias layer, which this one's offset "
-                "does not bear; fit one without offset, isoglot debias --remedy linear-lir, or export as onnx"
+                "does not bear; fit one without, as isoglot debias --remedy linear-lir does, or export as onnx"
             )
     if not isinstance(modules[-1], Normalize) and model.similarity_fn_name != "cosine":
         raise InputError(

@@ -133,6 +133,15 @@ def grid_tables(result: Results, folder: str | Path | None = None) -> list[RichT
     return [_for_terminal(whole), *tables] if len(tags) <= _WHOLE_GRID else tables
 
 
+def mix_table(result: Results) -> RichTable:
+    """Languages of the first ten results by query language (rows), and below them of the corpus, for the terminal."""
+    mix, documents = result.summary["language_mix"], result.summary["corpus"]["documents"]
+    corpus = [documents.get(tag, 0) / sum(documents.values()) for tag in mix["columns"]]
+    title = f"Languages of the first ten results of {result.summary['model']['name']}: query language by language found"
+    rows, values = [*mix["rows"], "corpus"], [*mix["values"], corpus]
+    return _for_terminal(grid(title, rows, mix["columns"], values, ".2f"))
+
+
 def _ends(tags: Sequence[str], values: Values) -> tuple[tuple[str, ...], ...]:
     """Of each query language its own corpus and the best and the worst of the others; of many those at the ends."""
     rows: list[tuple[float, tuple[str, ...]]] = []

@@ -18,7 +18,7 @@ import numpy as np
 from isoglot.common.arrays import FloatArray
 from isoglot.common.atomic import write_json
 from isoglot.common.errors import InputError
-from isoglot.common.progress import console
+from isoglot.common.progress import tell
 from isoglot.common.roles import Role
 from isoglot.runtime.api_requests import ApiClient
 from isoglot.runtime.api_settings import ApiOptions, parse_name
@@ -136,7 +136,7 @@ class ApiEncoder:
         return f"{tokens:,} tokens" + ("" if price is None else f", at {price:g} a million {tokens * price / 1e6:.4f}")
 
     def _say(self, what: str) -> None:
-        console.print(f"{self.name}: {what}", highlight=False, markup=False, soft_wrap=True)
+        tell(f"{self.name}: {what}")
 
 
 def _known_as(fingerprint: str, model: str, folder: Path) -> str:
@@ -149,11 +149,6 @@ def _known_as(fingerprint: str, model: str, folder: Path) -> str:
     found = next((each for each in known if same_weights(each, fingerprint)), None)
     if found is None:
         if known:
-            console.print(
-                f"{model} gives other vectors than at an earlier start; vectors from then are not used",
-                highlight=False,
-                markup=False,
-                soft_wrap=True,
-            )
+            tell(f"{model} gives other vectors than at an earlier start; vectors from then are not used")
         write_json(file, {"model": model, "fingerprints": [*known, fingerprint]})
     return found or fingerprint

@@ -85,7 +85,7 @@ def embedding_store() -> EmbeddingStore:
 
 def space_of(provenance: Provenance, *more: str) -> str:
     """All that vectors depend on but their text, as a store names it; `more` is what the provenance does not hold."""
-    known = provenance.fingerprint, provenance.prompt, provenance.role, provenance.max_tokens
+    known = provenance.fingerprint, provenance.prompt, provenance.role, provenance.max_tokens, provenance.arithmetic
     return hashlib.sha256("\0".join([*map(str, known), *more]).encode()).hexdigest()[:32]
 
 

@@ -13,6 +13,7 @@ from isoglot.common.arrays import FloatArray, IntArray
 from isoglot.common.atomic import write_text, write_whole_folder
 from isoglot.common.errors import InputError
 from isoglot.common.extras import library
+from isoglot.common.progress import progress
 from isoglot.search.index import LEAST_LOOKED_AT, Nearest, Wanted, with_equals
 from isoglot.search.store import NO_ROWS, Store
 
@@ -107,15 +108,17 @@ class EdgeIndex:
         gone = np.setdiff1d(there, store.numbers, assume_unique=True)
         for start in range(0, len(gone), _POINTS):
             self._shard.update(change.delete_points(gone[start : start + _POINTS].tolist()))
-        for block in store.blocks:
-            new = np.flatnonzero(block.live & ~np.isin(block.numbers, there))
-            languages = block.batch["language"].take(new).to_pylist()
-            for start in range(0, len(new), _POINTS):
-                some = new[start : start + _POINTS]
-                tags = languages[start : start + _POINTS]
-                rows = zip(block.numbers[some].tolist(), block.vectors[some].tolist(), tags, strict=True)
-                points = [self._engine.Point(number, x, {"language": tag or ""}) for number, x, tag in rows]
-                self._shard.update(change.upsert_points(points))
+        with progress("Adding rows to the engine", len(np.setdiff1d(store.numbers, there))) as advance:
+            for block in store.blocks:
+                new = np.flatnonzero(block.live & ~np.isin(block.numbers, there))
+                languages = block.batch["language"].take(new).to_pylist()
+                for start in range(0, len(new), _POINTS):
+                    some = new[start : start + _POINTS]
+                    tags = languages[start : start + _POINTS]
+                    rows = zip(block.numbers[some].tolist(), block.vectors[some].tolist(), tags, strict=True)
+                    points = [self._engine.Point(number, x, {"language": tag or ""}) for number, x, tag in rows]
+                    self._shard.update(change.upsert_points(points))
+                    advance(len(points))
         self._shard.optimize()
         self._shard.flush()
         write_text(self._folder / _HELD, str(store.state.generation))

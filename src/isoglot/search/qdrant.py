@@ -14,6 +14,7 @@ import numpy as np
 from isoglot.common.arrays import FloatArray, IntArray
 from isoglot.common.errors import InputError
 from isoglot.common.extras import library
+from isoglot.common.progress import progress
 from isoglot.search.index import LEAST_LOOKED_AT, Nearest, Wanted, with_equals
 from isoglot.search.store import NO_ROWS, State, Store, group_of
 
@@ -101,10 +102,11 @@ class QdrantIndex:
             InputError: if the collection holds something else, or the server refuses.
         """
         models, state = self._library.models, store.state
-        with self._told():
+        with self._told(), progress(f"Sending rows to {self.url}", len(store.numbers)) as advance:
             if self.state is None:
                 self._create(state)
             there = self._numbers(None)
+            advance(len(np.intersect1d(store.numbers, there)))
             for block in store.blocks:
                 new = np.flatnonzero(block.live & ~np.isin(block.numbers, there))
                 for start in range(0, len(new), _POINTS):
@@ -118,6 +120,7 @@ class QdrantIndex:
                     ]
                     ids, vectors = block.numbers[some].tolist(), block.vectors[some].tolist()
                     self._client.upsert(self._name, models.Batch(ids=ids, vectors=vectors, payloads=payloads))
+                    advance(len(ids))
             gone = np.setdiff1d(there, store.numbers).tolist()
             for start in range(0, len(gone), _POINTS):
                 self._client.delete(self._name, models.PointIdsList(points=gone[start : start + _POINTS]))

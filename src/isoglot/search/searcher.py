@@ -323,7 +323,7 @@ def _wish(
     if epsilon is not None and not epsilon >= 0:
         raise InputError(f"prefer_own_language {epsilon}: by how much scores may differ, 0 or more")
     if epsilon is not None and language is None:
-        raise InputError("prefer_own_language needs the reader's language; give --language")
+        raise InputError("prefer_own_language needs the reader's language; name it")
     tags = None if languages is None else frozenset(shortest_language(tag) for tag in languages)
     if tags is not None and not tags:
         raise InputError("languages: none is named; leave it out for all")

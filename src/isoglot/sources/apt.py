@@ -15,6 +15,7 @@ from pathlib import Path
 from subprocess import DEVNULL, PIPE, STDOUT
 
 from isoglot.common.errors import InputError
+from isoglot.common.progress import progress
 
 ELSE = "name other pairs: a .jsonl, .csv or .parquet file, or a folder of aligned sentences"
 
@@ -74,7 +75,12 @@ class Apt:
         wanted = sorted(filter(names.fullmatch, self._run("apt-cache", "pkgnames").split()))
         if not wanted:
             raise self._failed(said, f"no package source has packages named {names.pattern}")
-        said = self._run("apt-get", "download", *wanted)
+        said = ""
+        with progress(f"{self.source}: fetching packages", len(wanted)) as advance:
+            advance(0)
+            for name in wanted:
+                said += self._run("apt-get", "download", name)
+                advance(1)
         archives = sorted(self.folder.glob("*.deb"))
         if len(archives) < len(wanted):
             raise self._failed(said, f"{len(archives)} of {len(wanted)} packages came")

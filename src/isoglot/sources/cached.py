@@ -13,7 +13,7 @@ from isoglot.sources.registry import find_source
 
 
 def cached_pairs(
-    name: str, make: Callable[[], ParallelPairs], cache_dir: str | Path | None, refresh: bool = False
+    name: str, make: Callable[[], ParallelPairs], cache_dir: str | Path | None, refresh: bool = False, part: str = ""
 ) -> ParallelPairs:
     """The pairs of a named source: those that are kept, else those that `make` fetches, which are kept then.
 
@@ -22,9 +22,10 @@ def cached_pairs(
         make: fetches.
         cache_dir: holds a folder for each source; `isoglot.common.cache.cache_folder()` if None.
         refresh: fetch even if some are kept.
+        part: names what is kept of the source, where that is not all of it.
     """
     folder = (Path(cache_dir) if cache_dir else cache_folder()) / name
-    kept = folder / "pairs.parquet"
+    kept = folder / f"pairs{part}.parquet"
     if kept.exists() and not refresh:
         try:
             return read_pairs(kept)

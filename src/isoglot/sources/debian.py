@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+import numpy as np
+
 from isoglot.common.errors import InputError
-from isoglot.common.languages import normalize_language
-from isoglot.common.progress import console
+from isoglot.common.languages import asked, normalize_language, shortest_language
+from isoglot.common.progress import progress
 from isoglot.pairs import ParallelPairs
 from isoglot.sources.apt import ELSE, Apt
 from isoglot.sources.cached import cached_pairs
@@ -51,7 +53,32 @@ def load_debian(*, cache_dir: str | Path | None = None, refresh: bool = False, t
     Raises:
         InputError: if there is no apt, or it could not fetch.
     """
-    return cached_pairs("debian", lambda: _fetch(timeout), cache_dir, refresh)
+    return cached_pairs("debian", lambda: _fetch(_LANGUAGES, timeout), cache_dir, refresh)
+
+
+def load_debian_in(
+    languages: Iterable[str], *, cache_dir: str | Path | None = None, timeout: float = 60.0
+) -> ParallelPairs:
+    """Those of `load_debian` that stand in every one of some languages, without fetching the others; cached apart.
+
+    Args:
+        languages: their codes; `pt` is Brazil's and `zh` China's.
+        cache_dir: folder for the result; `isoglot.common.cache.cache_folder()` if None.
+        timeout: seconds the fetching may take.
+
+    Raises:
+        InputError: if Debian has no such language, there is no apt, or it could not fetch.
+    """
+    codes = asked({shortest_language(code): code for code in _LANGUAGES}, map(shortest_language, languages), "debian")
+
+    def in_all(pairs: ParallelPairs) -> ParallelPairs:
+        everywhere = np.bincount(pairs.example, minlength=pairs.example_count) == len(codes)
+        if not everywhere.any():
+            raise InputError(f"debian: no description is there in all of {', '.join(codes)}")
+        return pairs.select_examples(everywhere)
+
+    part = f"-{'-'.join(sorted(codes))}"
+    return cached_pairs("debian", lambda: _fetch(tuple(codes.values()), timeout, in_all), cache_dir, part=part)
 
 
 def pairs_of_lists(lists: Path) -> ParallelPairs:
@@ -92,11 +119,11 @@ def _rows(entries: dict[str, dict[str, tuple[str, str]]]) -> Iterator[dict[str, 
                 yield {"id": f"debian/{md5}", "language": language, "query": query, "passage": passage}
 
 
-def _fetch(timeout: float) -> ParallelPairs:
-    with (
-        console.status("debian: apt fetches package descriptions, about 40 MB") as status,
-        tempfile.TemporaryDirectory(prefix="isoglot-debian-") as private,
-    ):
-        lists = Apt("debian", Path(private), timeout).descriptions(_LANGUAGES)
-        status.update("debian: joining and deduplicating, some 20 seconds")
-        return pairs_of_lists(lists).deduplicate()[0]
+def _fetch(
+    languages: tuple[str, ...], timeout: float, choose: Callable[[ParallelPairs], ParallelPairs] = lambda pairs: pairs
+) -> ParallelPairs:
+    with tempfile.TemporaryDirectory(prefix="isoglot-debian-") as private:
+        with progress(f"debian: apt fetches package descriptions in {len(languages)} languages"):
+            lists = Apt("debian", Path(private), timeout).descriptions(languages)
+        with progress("debian: joining and deduplicating"):
+            return choose(pairs_of_lists(lists)).deduplicate()[0]

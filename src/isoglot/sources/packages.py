@@ -13,7 +13,7 @@ from pathlib import Path
 
 from isoglot.common.errors import InputError
 from isoglot.common.files import Row
-from isoglot.common.progress import console, progress
+from isoglot.common.progress import progress
 from isoglot.pairs import ParallelPairs
 from isoglot.sources.apt import ELSE, Apt
 from isoglot.sources.cached import cached_pairs
@@ -100,10 +100,10 @@ def _fetch(name: str, timeout: float) -> ParallelPairs:
     if packages.read is not read_catalogues:
         lxml("html")  # before megabytes are fetched in vain
     with tempfile.TemporaryDirectory(prefix=f"isoglot-{name}-") as private:
-        with console.status(f"{name}: apt fetches packages, about {packages.megabytes:,} MB"):
+        with progress(f"{name}: apt fetches packages, about {packages.megabytes:,} MB"):
             archives = Apt(name, Path(private), timeout).packages(packages.names)
         pairs = pairs_of_archives(name, archives)
-    with console.status(f"{name}: deduplicating"):
+    with progress(f"{name}: deduplicating"):
         return pairs.deduplicate()[0]
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
-from scipy.special import stdtr, stdtrit  # type: ignore[import-untyped]
+from scipy.special import betaincinv, stdtr, stdtrit  # type: ignore[import-untyped]
 
 from isoglot.common.arrays import IntArray, Values
 from isoglot.common.errors import InputError
@@ -136,6 +136,39 @@ def bootstrap_intervals(
         _bca(macro_score(values[:, group]), scores[:, n], _influence(values[:, group]), confidence)
         for n, group in enumerate(groups)
     ]
+
+
+def mean_interval(values: Values, bounds: tuple[float, float] | None = None, *, confidence: float = 0.95) -> Interval:
+    """The macro score with a confidence interval that keeps its word for few examples, too, by a formula.
+
+    The variance is that of the score over draws of examples, each with all its queries. A measure between bounds has
+    the interval of Korn and Graubard (Survey Methodology 1998): that of Clopper and Pearson for the share of as many
+    independent draws as have this variance, `n* = p (1 - p) / Var` for the score p as a part of what is possible,
+    narrowed by `(z / t)^2` with t of n - 1 degrees of freedom (theirs has t of two samples' sizes in z's place). Where
+    all examples are alike n* is their number, so that 20 of 20 are no certainty. Without bounds it is `t sqrt(Var)` on
+    either side; nan of a single example.
+
+    >>> found = mean_interval(np.ones((20, 1)), (0, 1))
+    >>> round(found.low, 4), found.high  # 0.025 ** (1 / 20)
+    (0.8316, 1.0)
+    """
+    score, examples = macro_score(values), int((~np.isnan(values)).any(1).sum())
+    tail = (1 - confidence) / 2
+    t = float(stdtrit(examples - 1, 1 - tail)) if examples > 1 else float("nan")
+    variance = _variance(_influence(values), examples) if examples > 1 else 0.0
+    if bounds is None:
+        return Interval(score, score - t * variance**0.5, score + t * variance**0.5)
+    low, high = bounds
+    part = min(max((score - low) / (high - low), 0.0), 1.0)
+    even = variance <= TIE**2 or not 0 < part < 1
+    z = NormalDist().inv_cdf(1 - tail)
+    drawn = examples if even else part * (1 - part) * (high - low) ** 2 / variance * (z / t) ** 2
+    found, lost = part * drawn, (1 - part) * drawn
+    ends = (
+        float(betaincinv(found, lost + 1, tail)) if found > 0 else 0.0,
+        float(betaincinv(found + 1, lost, 1 - tail)) if lost > 0 else 1.0,
+    )
+    return Interval(score, *(low + end * (high - low) for end in ends))
 
 
 def randomisation_test(a: Values, b: Values, *, permutations: int = 10_000, seed: int = 0) -> float:

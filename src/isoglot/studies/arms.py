@@ -168,8 +168,7 @@ def run_arm(arm: Arm, sets: Mapping[str, RetrievalSet], folder: Path, data_folde
         described = arm.description()
         write_json(folder / RECORD_FILE, {"key": digest(_portable(described)), **described})
     places = {name: results_folder(folder, name, data) for name, data in sets.items()}
-    missing = [name for name, place in places.items() if not (place / RESULTS_FILE).exists()]
-    if missing:
+    if missing := missing_results(sets, folder):
         model = _make(arm, sets, folder, data_folder)
         for name in missing:
             results = evaluate(model, sets[name], name=arm.label, store=embedding_store(), bf16=arm.bf16(model))
@@ -182,6 +181,11 @@ def run_arm(arm: Arm, sets: Mapping[str, RetrievalSet], folder: Path, data_folde
 def results_folder(folder: Path, name: str, data: RetrievalSet) -> Path:
     """Where an arm's folder has the results of a benchmark."""
     return folder / "results" / f"{name}-{data.fingerprint[:8]}"
+
+
+def missing_results(sets: Mapping[str, RetrievalSet], folder: Path) -> list[str]:
+    """Benchmarks that an arm's folder has no results of."""
+    return [name for name, data in sets.items() if not (results_folder(folder, name, data) / RESULTS_FILE).exists()]
 
 
 def training_run(folder: Path) -> TrainingRun | None:

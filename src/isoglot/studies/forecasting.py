@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from isoglot.benchmarks import RetrievalSet
-from isoglot.evaluation.results import RESULTS_FILE
 from isoglot.models.embed import embed
-from isoglot.studies.arms import Arm, arms_of, config_of, loaded, results_folder, with_own_text
+from isoglot.studies.arms import Arm, arms_of, config_of, loaded, missing_results, with_own_text
 from isoglot.studies.material import digest, load_set
 from isoglot.studies.reading import with_data_at_hand
 from isoglot.studies.recipe import Study
@@ -79,7 +78,7 @@ def forecast(study: Study, folder: Path) -> Forecast:
     study, notes = with_data_at_hand(study)
     sets = {name: load_set(name, spec) for name, spec in study.benchmarks.items()}
     arms = arms_of(study)
-    missing = {arm: _missing(arm, sets, folder / "arms" / arm.name) for arm in arms}
+    missing = {arm: missing_results(sets, folder / "arms" / arm.name) for arm in arms}
     left = [arm for arm in arms if missing[arm]]
     trained = [arm for arm in left if arm.training and not (folder / "arms" / arm.name / "run" / "model").exists()]
     with tempfile.TemporaryDirectory() as temporary:
@@ -103,11 +102,6 @@ def forecast(study: Study, folder: Path) -> Forecast:
         },
         notes=tuple(notes),
     )
-
-
-def _missing(arm: Arm, sets: Mapping[str, RetrievalSet], folder: Path) -> list[str]:
-    """Benchmarks that the folder has no results of."""
-    return [name for name, data in sets.items() if not (results_folder(folder, name, data) / RESULTS_FILE).exists()]
 
 
 def _training_costs(arms: Sequence[Arm], folder: Path) -> dict[Arm, tuple[int, float]]:

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from isoglot.benchmarks.xquad_r import Candidate
 from isoglot.evaluation.averages import BY_DISTANCE, MATTERS_OF_TASTE
 from isoglot.models.debiasing import DEFAULT_EXAMPLES
-from isoglot.vectors.remedies import DEFAULT_DIRECTIONS, Remedy
+from isoglot.vectors.remedies import DEFAULT_DIRECTIONS, DEFAULT_REMEDY, Remedy
 
 BASE = "base"
 """The system that is the initial model as it is; every study has it."""
@@ -62,7 +62,7 @@ class RemedySpec(_Section):
     """A free remedy; see `isoglot debias`."""
 
     source: str  # text that it is fitted on
-    remedy: Remedy = "lir"
+    remedy: Remedy = DEFAULT_REMEDY
     directions: PositiveInt = DEFAULT_DIRECTIONS  # for `lir` and `linear-lir`, how many to remove
     examples: PositiveInt = DEFAULT_EXAMPLES  # per language
     keep: Shares = {}  # laid over the study's

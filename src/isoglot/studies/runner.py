@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from isoglot.common.errors import InputError
-from isoglot.common.progress import console
+from isoglot.common.progress import progress, tell
 from isoglot.evaluation.results import Results
 from isoglot.report.page import plot_library
 from isoglot.report.systems import Column
@@ -24,6 +24,7 @@ from isoglot.studies.arms import (
     check_shared,
     clean_text,
     config_of,
+    missing_results,
     run_arm,
     training_run,
 )
@@ -70,23 +71,27 @@ def run_study(study: Study, folder: Path) -> dict[str, Any]:
         if arm.training:
             config_of(arm, arm.training, folder)
     sets = {name: load_set(name, spec) for name, spec in study.benchmarks.items()}
-    console.print("Looking for text of the benchmarks in the training text")
-    arms = arms_of(study, clean_text(study, sets, folder / "data"))
+    with progress("Looking for text of the benchmarks in the training text"):
+        arms = arms_of(study, clean_text(study, sets, folder / "data"))
     places = {arm.name: folder / "arms" / arm.name for arm in arms}
     for arm in arms:
         check_record(arm, places[arm.name])
     notes += _left_out(arms)
     for line in notes:
-        console.print(line, highlight=False, markup=False)
+        tell(line)
     outcome: Outcome = {}
     runs: dict[Arm, TrainingRun] = {}
-    for number, arm in enumerate(arms, 1):
-        console.print(f"{study.name}: {arm.name}, {number} of {len(arms)}", highlight=False, markup=False)
-        outcome[arm] = run_arm(arm, sets, places[arm.name], folder / "data")
-        if run := training_run(places[arm.name]):
-            runs[arm] = run
-            check_shared(runs)
-        gc.collect()  # a trainer refers to itself; its model would stay beside the next
+    finished = {arm for arm in arms if not missing_results(sets, places[arm.name])}
+    with progress(study.name, len(arms)) as advance:
+        advance(len(finished))
+        for number, arm in enumerate(arms, 1):
+            tell(f"{study.name}: {arm.name}, {number} of {len(arms)}")
+            outcome[arm] = run_arm(arm, sets, places[arm.name], folder / "data")
+            if run := training_run(places[arm.name]):
+                runs[arm] = run
+                check_shared(runs)
+            gc.collect()  # a trainer refers to itself; its model would stay beside the next
+            advance(arm not in finished)
     figures = figures_of(study, outcome, runs)
     answer = answer_of(figures)
     made = [

@@ -107,7 +107,7 @@ class Debias(_Section):
     """A free remedy put behind the model before training, which then trains through it; see `isoglot debias`."""
 
     source: Place | None = None  # text that it is fitted on, as of `DataSource`; the training pairs if not given
-    remedy: Literal["lir", "linear-lir", "leace"] = "lir"
+    remedy: Literal["lir", "linear-lir", "leace"] = "linear-lir"
     directions: PositiveInt = DEFAULT_DIRECTIONS  # how many `lir` and `linear-lir` remove
     examples: PositiveInt = DEFAULT_EXAMPLES  # per language, that it is fitted on
 

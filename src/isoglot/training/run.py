@@ -8,6 +8,7 @@ state of the random numbers, which each keeps in the checkpoints.
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
 from collections.abc import Iterator, Sequence
@@ -24,7 +25,7 @@ from sentence_transformers import SentenceTransformer
 from isoglot.benchmarks import retrieval_set_of
 from isoglot.common.atomic import lock, sweep, write_json, write_text, write_whole
 from isoglot.common.errors import InputError
-from isoglot.common.progress import console
+from isoglot.common.progress import tell
 from isoglot.evaluation.evaluate import evaluate
 from isoglot.evaluation.results import Results, versions
 from isoglot.models.arithmetic import in_bf16
@@ -112,7 +113,7 @@ def _begin(
     else:
         _write_start(output, config, fit.prepared, record)
     for line in plan_lines(fit.prepared):
-        console.print(line)
+        tell(line)
     return fit, record
 
 
@@ -214,7 +215,7 @@ def _check_same(output: Path, config: TrainConfig, record: dict[str, Any]) -> No
 def _evaluate_held_out(
     config: TrainConfig, trained: SentenceTransformer, prepared: Prepared, output: Path
 ) -> dict[str, Results]:
-    """Scores of the initial and the trained model on the held-out pairs, kept in the run's `results/`."""
+    """Scores of the initial and the trained model on the held-out pairs, told and kept in the run's `results/`."""
     if prepared.held_out is None:
         return {}
     data = retrieval_set_of(prepared.held_out, "held-out pairs")
@@ -224,4 +225,7 @@ def _evaluate_held_out(
         bf16 = in_bf16(config.bf16, model.device)
         results[name] = evaluate(reader, data, name=name, store=embedding_store(), bf16=bf16)
         results[name].save(output / "results" / name)
+        scores = {each: results[name].setting(each) for each in ("monolingual", "cross_lingual", "multilingual")}
+        shown = ", ".join(f"{setting} {score:.3f}" for setting, score in scores.items() if not math.isnan(score))
+        tell(f"held-out pairs, {name} model, mean average precision: {shown}")
     return results

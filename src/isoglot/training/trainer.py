@@ -20,7 +20,6 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from rich.progress import TextColumn
 from safetensors import SafetensorError
 from sentence_transformers import SentenceTransformerTrainer
 from torch import nn
@@ -39,7 +38,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 from isoglot.batching.plan import KINDS, BatchPlan
 from isoglot.common.atomic import checksum, reason_of_the_system, write_json, write_text
 from isoglot.common.errors import IsoglotError
-from isoglot.common.progress import console, time_left_bar
+from isoglot.common.progress import Advance, tell
 from isoglot.models.saving import write_model
 from isoglot.training import processes
 
@@ -214,38 +213,25 @@ def _lines_to(path: Path, step: int) -> Iterator[str]:
 
 
 class ProgressCallback(TrainerCallback):
-    """A bar with the time left on a terminal, a line now and then elsewhere."""
+    """Tells of each step, with the recent loss, and of each look at the held-out pairs."""
 
-    def __init__(self, log: TrainingLog, steps: int) -> None:
-        self.log, self.steps = log, steps
-        self.bar = time_left_bar(TextColumn("{task.fields[loss]}"))
-        self.task = self.bar.add_task("Training", total=steps, loss="")
-        self.started = (0, 0.0)
+    def __init__(self, log: TrainingLog, advance: Advance) -> None:
+        self.log, self.advance = log, advance
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Start counting, from the resumed step if there is one."""
-        self.started = (state.global_step, time.perf_counter())
-        self.bar.start()
+        self.advance(state.global_step)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Show the step and the recent loss by kind of batch."""
-        losses = ", ".join(f"{kind} {loss:.3f}" for kind, loss in self.log.means().items())
-        self.bar.update(self.task, completed=state.global_step, loss=f"loss: {losses}")
-        if not console.is_terminal and state.global_step % max(1, self.steps // 10) == 0:
-            done = state.global_step - self.started[0]
-            left = (self.steps - state.global_step) * (time.perf_counter() - self.started[1]) / max(1, done)
-            console.print(f"step {state.global_step}/{self.steps}, about {left / 60:.1f} min left, loss: {losses}")
+        self.advance(1, "loss: " + ", ".join(f"{kind} {loss:.3f}" for kind, loss in self.log.means().items()))
 
     def on_evaluate(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, metrics: dict[str, float], **_: Any
     ) -> None:
         """Record and show the loss on held-out pairs."""
         self.log.validation(state.global_step, metrics["eval_loss"])
-        console.print(f"step {state.global_step}: held-out loss {metrics['eval_loss']:.4f}")
-
-    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Leave the finished bar on the screen."""
-        self.bar.stop()
+        tell(f"step {state.global_step}: held-out loss {metrics['eval_loss']:.4f}")
 
 
 class EarlyStopping(EarlyStoppingCallback):

@@ -17,6 +17,7 @@ from transformers.integrations.integration_utils import (
 )
 
 from isoglot.common.errors import InputError
+from isoglot.common.progress import progress
 from isoglot.common.roles import Role
 from isoglot.models.arithmetic import in_bf16
 from isoglot.models.builtin import quiet_transformers
@@ -62,10 +63,10 @@ class Fit:
         targets = processes.in_turn(lambda: self.targets(embedding_store()))
         log_file = output / "log.jsonl" if processes.rank() == 0 else Path(os.devnull)
         log = TrainingLog(log_file, int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0)
-        callbacks: list[TrainerCallback] = [ProgressCallback(log, self.prepared.plan.steps), CompleteCheckpoints()]
-        if self.prepared.held_out is not None:
-            callbacks.append(EarlyStopping(self.config.validation.patience))
-        with quiet_transformers():
+        with quiet_transformers(), progress("Training", self.prepared.plan.steps) as advance:
+            callbacks: list[TrainerCallback] = [ProgressCallback(log, advance), CompleteCheckpoints()]
+            if self.prepared.held_out is not None:
+                callbacks.append(EarlyStopping(self.config.validation.patience))
             trainer = self.trainer(output / "checkpoints", targets, log, callbacks)
             trainer.train_from(checkpoint)
         average(self.model, initial, self.config.average)

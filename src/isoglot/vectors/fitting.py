@@ -15,6 +15,7 @@ from isoglot.vectors.checking import HashArray, Survey
 from isoglot.vectors.maps import ANY, VectorMap
 from isoglot.vectors.remedies import (
     DEFAULT_DIRECTIONS,
+    DEFAULT_REMEDY,
     AffineMap,
     FloatArray,
     Remedy,
@@ -49,7 +50,7 @@ def fit_map(
     passages: Survey,
     queries: Survey | None = None,
     *,
-    remedy: Remedy = "lir",
+    remedy: Remedy = DEFAULT_REMEDY,
     directions: int = DEFAULT_DIRECTIONS,
     rows: int = DEFAULT_ROWS,
     least_rows: int = LEAST_ROWS,

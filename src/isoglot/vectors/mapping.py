@@ -20,7 +20,7 @@ from isoglot.vectors.columns import USUAL, Columns
 from isoglot.vectors.fitting import DEFAULT_ROWS, LEAST_ROWS, fit_map
 from isoglot.vectors.maps import VectorMap, load_map
 from isoglot.vectors.provenance import read_manifest, refuse_mixing, write_manifest
-from isoglot.vectors.remedies import DEFAULT_DIRECTIONS, Remedy, Vectors, check_remedy
+from isoglot.vectors.remedies import DEFAULT_DIRECTIONS, DEFAULT_REMEDY, Remedy, Vectors, check_remedy
 from isoglot.vectors.rows import Part, VectorRows, lists_of, open_vectors, refuse_other_space
 
 MAP_FILE = "map.npz"
@@ -53,7 +53,7 @@ def debias_vectors(
     *,
     query_vectors: str | Path | None = None,
     columns: Columns = USUAL,
-    remedy: Remedy = "lir",
+    remedy: Remedy = DEFAULT_REMEDY,
     directions: int = DEFAULT_DIRECTIONS,
     rows: int = DEFAULT_ROWS,
     least_rows: int = LEAST_ROWS,

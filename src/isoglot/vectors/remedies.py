@@ -22,6 +22,8 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 Remedy = Literal["lir", "leace", "means", "shift", "linear-lir"]
 
+DEFAULT_REMEDY: Remedy = "linear-lir"
+"""As good as `lir`, and without an offset: runtimes that leave out modules before it, and 8-bit arithmetic, keep it."""
 DEFAULT_DIRECTIONS = 20
 
 
