@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from browser import BROWSER, NAMES, open_browser
 from isoglot.evaluation.results import Results
 from isoglot.report import LossLog, save_report
 
 pytest.importorskip("vl_convert", reason="plots need the extra report")
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-BROWSER = next(filter(None, map(shutil.which, NAMES)), None)
 pytestmark = pytest.mark.skipif(BROWSER is None, reason=f"needs a browser on the path: {', '.join(NAMES)}")
 
 
@@ -78,3 +76,20 @@ def test_a_question_that_is_not_there_leaves_the_first(address: str, tmp_path: P
     page, console = visit(f"{address}#q=none", tmp_path)
     assert console == []
     assert "ما هي عاصمة فرنسا؟ 0</bdi>" in page
+
+
+def test_nothing_is_cut_on_a_screen_of_1280_pixels_and_a_phone_scrolls_parts_alone(
+    address: str, tmp_path: Path
+) -> None:
+    with open_browser(tmp_path / "profile") as page:
+        for width in (1280, 390):
+            page.visit(address, width=width, wait=False)
+            page.wait("document.querySelector('[data-plots=drawn]') !== null")
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            cut = page.evaluate(
+                "[...document.querySelectorAll('.scroll, .plot, .answers')]"
+                ".filter(part => part.offsetParent && part.scrollWidth > part.clientWidth + 1)"
+                ".map(part => part.getAttribute('aria-label')).join('; ')"
+            )
+            assert width == 390 or not cut, cut
+        assert page.complaints == []

@@ -2,6 +2,7 @@
 
 // Plots: every figure holds a Vega-Lite specification, drawn in the colours of the reader's scheme. Specifications are
 // read without evaluating code (`ast`), so the page's policy can forbid that.
+const SMALLEST = 0.65; // of a plot's own size, below which it scrolls rather than shrinks
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
 
 function plotConfig() {
@@ -51,6 +52,8 @@ async function drawPlots() {
         tooltip: { disableDefaultStyle: true },
         config: plotConfig(),
       });
+      const drawing = place.querySelector("svg.marks");
+      drawing.style.minWidth = `${SMALLEST * drawing.getAttribute("width")}px`;
     } catch (error) {
       place.textContent = "This plot could not be drawn; its figures are in the table below.";
       console.error(error);
