@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-
-from sentence_transformers import SentenceTransformer
+from typing import TYPE_CHECKING
 
 from isoglot.benchmarks import retrieval_set_of
 from isoglot.common.languages import language_name
@@ -15,6 +14,9 @@ from isoglot.evaluation.mixed import MIXED
 from isoglot.evaluation.results import Results
 from isoglot.pairs import ParallelPairs
 from isoglot.runtime.store import EmbeddingStore
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 
 def audit(

@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-from isoglot.evaluation.frontier import Frontier
 from isoglot.evaluation.results import Results
 from isoglot.report.systems import MARKS, Cell, Column, column_of, columns, figure, measure_name, verdict_of
 from isoglot.statistics.comparison import Comparison, Contrast
+
+if TYPE_CHECKING:
+    from isoglot.evaluation.frontier import Frontier
 
 Values = Sequence[Sequence[float | None]]
 CONTRAST_HEADER = (
