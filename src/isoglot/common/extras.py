@@ -9,7 +9,16 @@ from typing import Any
 
 from isoglot.common.errors import MissingExtraError
 
-_WITH_TORCH = ("accelerate", "datasets", "huggingface_hub", "sentence_transformers", "tokenizers", "torch", "transformers")
+WITH_TORCH = (
+    "accelerate",
+    "datasets",
+    "huggingface_hub",
+    "sentence_transformers",
+    "tokenizers",
+    "torch",
+    "transformers",
+)
+"""Libraries that the extra `torch` brings."""
 
 
 @contextmanager
@@ -25,7 +34,7 @@ def naming_extra() -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
-        if missing not in _WITH_TORCH:
+        if missing not in WITH_TORCH:
             raise
         raise MissingExtraError(f"{missing} is not installed; an extra has it: pip install 'isoglot[torch]'") from None
 

@@ -268,8 +268,9 @@ def _alike(row: IntArray) -> Iterator[tuple[int, int, tuple[int, int]]]:
 
 def _keep_best(best: tuple[FloatArray, IntArray], rows: slice, found: tuple[FloatArray, IntArray]) -> None:
     """Take the better passages found, scores and keys, in among the best so far of these queries."""
-    scores, keys = (np.concatenate([old[rows], new], 1) for old, new in zip(best, found, strict=True))
-    best[0][rows], best[1][rows] = _by_score(scores, keys, best[0].shape[1])
+    scores, keys = best
+    both = np.concatenate([scores[rows], found[0]], 1), np.concatenate([keys[rows], found[1]], 1)
+    scores[rows], keys[rows] = _by_score(*both, scores.shape[1])
 
 
 def first_columns(scores: FloatArray, k: int) -> tuple[FloatArray, IntArray]:

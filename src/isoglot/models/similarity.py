@@ -45,7 +45,8 @@ def score_block(
 ) -> FloatArray:
     """Scores of all queries with all passages, both made ready; `(queries, passages)`, in `out` where that serves."""
     if similarity == "manhattan":
-        return -cdist(queries, passages, "cityblock").astype(np.float32)
+        distances: FloatArray = cdist(queries, passages, "cityblock").astype(np.float32)
+        return -distances
     scores: FloatArray = np.matmul(queries, passages.T, out=out)
     return scores
 
@@ -69,4 +70,5 @@ def as_declared(scores: FloatArray, queries: FloatArray, similarity: Similarity)
     if similarity != "euclidean":
         return scores
     squared = np.square(queries[:, :-1]).sum(1).reshape(-1, *[1] * (scores.ndim - 1))
-    return -np.sqrt(np.maximum(squared - 2 * scores, 0))
+    distances: FloatArray = np.sqrt(np.maximum(squared - 2 * scores, 0))
+    return -distances
