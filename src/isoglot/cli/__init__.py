@@ -19,6 +19,7 @@ from isoglot.cli.searching import encode, index, search
 from isoglot.cli.serving import serve
 from isoglot.cli.studying import study
 from isoglot.common.errors import IsoglotError
+from isoglot.common.extras import naming_extra
 from isoglot.common.progress import console, out
 
 app = App(help="Train and audit multilingual retrievers that rank by meaning, not by language.")
@@ -36,7 +37,8 @@ app.add_typer(data_app, name="data", rich_help_panel="Data")
 def main() -> None:
     """Run the command line; exit code 2 and one line for anything the user can mend."""
     try:
-        sys.exit(app(standalone_mode=False) or 0)
+        with naming_extra():
+            sys.exit(app(standalone_mode=False) or 0)
     except (typer.Abort, KeyboardInterrupt):
         console.print("interrupted")
         sys.exit(130)
