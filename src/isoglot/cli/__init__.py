@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from isoglot.cli.checking import doctor
+from isoglot.cli.converting import convert, split
 from isoglot.cli.data import data_app
 from isoglot.cli.help import App
 from isoglot.cli.making import debias, demo, export, merge, train, trim
@@ -33,6 +34,8 @@ for panel, commands in {
 }.items():
     for command in commands:
         app.command(rich_help_panel=panel)(command)
+for command in (convert, split):
+    data_app.command()(command)
 app.add_typer(data_app, name="data", rich_help_panel="Data")
 
 
