@@ -8,9 +8,17 @@ the name is first used, because the libraries below take seconds.
 
 from __future__ import annotations
 
+from typing import Any
+
 import lazy_loader
 
 from isoglot._version import __version__
+from isoglot.common.extras import naming_extra
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_import, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 __all__ = ["__version__", *__all__]
+
+
+def __getattr__(name: str) -> Any:
+    with naming_extra():
+        return _import(name)

@@ -60,10 +60,10 @@ from .models.encoders import split_head as split_head
 from .models.exporting import export as export
 from .models.fingerprint import fingerprint as fingerprint
 from .models.foreign import wrap_text_encoder as wrap_text_encoder
+from .models.loading import load_text_encoder as load_text_encoder
 from .models.merging import MergeReport as MergeReport
 from .models.merging import merge as merge
 from .models.saving import save_model as save_model
-from .models.text_encoder import load_text_encoder as load_text_encoder
 from .models.trimming import TrimReport as TrimReport
 from .models.trimming import trim as trim
 from .pairs.description import Description as Description

@@ -19,7 +19,8 @@ from sentence_transformers import SentenceTransformer
 from isoglot.common.errors import InputError, MissingExtraError
 from isoglot.models.embed import EmbeddingStore, embed
 from isoglot.models.encoders import load_encoder
-from isoglot.models.text_encoder import ModelEncoder, load_text_encoder
+from isoglot.models.loading import load_text_encoder
+from isoglot.models.text_encoder import ModelEncoder
 from isoglot.runtime.exported import EXPORT_MANIFEST, ExportedEncoder, is_exported
 from isoglot.vectors.provenance import refuse_mixing
 

@@ -11,7 +11,7 @@ pytest.importorskip("uvicorn", reason="serving needs an extra")
 
 from service import Client, serving, small_index
 
-from isoglot.models.text_encoder import load_text_encoder
+from isoglot.models.loading import load_text_encoder
 from isoglot.runtime.encoder import TextEncoder
 from isoglot.search.searcher import Searcher
 

@@ -7,7 +7,7 @@ import pytest
 
 from isoglot.common.errors import InputError
 from isoglot.pairs import ParallelPairs, write_pairs
-from isoglot.sources.debian import descriptions, load_debian, pairs_of_lists
+from isoglot.sources.debian import descriptions, load_debian, load_debian_in, pairs_of_lists
 
 LONG = "This sentence is long enough to be noticed when a translator has left it as it was."
 
@@ -104,6 +104,19 @@ def test_a_spoilt_cache_or_a_refresh_fetches_again(tmp_path: Path, monkeypatch: 
     write_pairs(other, cached)
     assert load_debian(cache_dir=tmp_path / "cache").fingerprint == other.fingerprint
     assert load_debian(cache_dir=tmp_path / "cache", refresh=True).fingerprint == good.fingerprint
+
+
+def test_some_languages_are_fetched_without_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_list(tmp_path, "en", *(entry(each, "en", f"tool {each}", f"It does this and that {each}.") for each in "ab"))
+    write_list(tmp_path, "zh%5fCN", entry("a", "zh_CN", "工具", "它做这个和那个，还有更多的事情，真的有很多很多。"))
+    fake_apt(tmp_path, monkeypatch, f'cat "$3" > {tmp_path}/conf; cp {tmp_path}/*Translation-* "$folder/lists/"')
+    pairs = load_debian_in(["zh", "eng"], cache_dir=tmp_path / "cache")
+    assert (pairs.example_count, pairs.languages) == (1, ("en", "zh-CN"))
+    assert 'Languages "en,zh_CN"' in (tmp_path / "conf").read_text()
+    monkeypatch.setenv("PATH", "")
+    assert load_debian_in(["en", "zh-CN"], cache_dir=tmp_path / "cache").fingerprint == pairs.fingerprint
+    with pytest.raises(InputError, match="debian: no language 'sw'"):
+        load_debian_in(["en", "sw"], cache_dir=tmp_path / "cache")
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from isoglot.cli.serving import serve
 from isoglot.cli.shared import say
 from isoglot.cli.studying import study
 from isoglot.common.errors import IsoglotError
+from isoglot.common.extras import naming_extra
 from isoglot.common.progress import console
 from isoglot.diagnosis import versions
 
@@ -42,7 +43,8 @@ app.add_typer(data_app, name="data", rich_help_panel="Data")
 def main() -> None:
     """Run the command line; exit code 2 and one line for anything the user can mend."""
     try:
-        sys.exit(app(standalone_mode=False) or 0)
+        with naming_extra():
+            sys.exit(app(standalone_mode=False) or 0)
     except (typer.Abort, KeyboardInterrupt):
         console.print("interrupted")
         sys.exit(130)

@@ -2,10 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
 from isoglot.common.errors import MissingExtraError
+
+WITH_TORCH = (
+    "accelerate",
+    "datasets",
+    "huggingface_hub",
+    "sentence_transformers",
+    "tokenizers",
+    "torch",
+    "transformers",
+)
+"""Libraries that the extra `torch` brings."""
+
+
+@contextmanager
+def naming_extra() -> Iterator[None]:
+    """Say which extra brings torch and the libraries around it, where something within needs one and it is missing.
+
+    They are imported at the head of many modules, so what is missing is noticed where modules are loaded.
+
+    Raises:
+        MissingExtraError: in place of Python's own error.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in WITH_TORCH:
+            raise
+        raise MissingExtraError(f"{missing} is not installed; an extra has it: pip install 'isoglot[torch]'") from None
 
 
 def library(module: str, extra: str, needed_by: str) -> Any:

@@ -278,8 +278,7 @@ def _limits(queries: FloatArray, passages: FloatArray, rows: IntArray, pool: _Po
     for number in range(right.shape[1]):
         has = right[:, number] >= 0
         found = score_pairs(queries[has], passages[pool.vector[right[has, number]]], settings.similarity)
-        asked = torch.from_numpy(queries[has])
-        scores[has, number] = as_declared(torch.from_numpy(found), asked, settings.similarity)
+        scores[has, number] = as_declared(found, queries[has], settings.similarity)
     scores = np.where(np.isinf(scores), scores.min(axis=1, keepdims=True), scores)
     return np.asarray(scores - (1 - settings.margin) * np.abs(scores), np.float32)
 
@@ -305,9 +304,9 @@ def _candidates(
     place = torch.full((len(rows), depth), -1)
     above = torch.zeros(len(rows), dtype=torch.int64)
     for language, asking, members in _blocks(rows, pool, settings.language):
-        some = torch.from_numpy(queries[asking])
-        scores = score_block(some, torch.from_numpy(passages[pool.vector[members]]), settings.similarity)
-        scores = as_declared(scores, some, settings.similarity)
+        some = queries[asking]
+        found = score_block(some, passages[pool.vector[members]], settings.similarity)
+        scores = torch.from_numpy(as_declared(found, some, settings.similarity))
         same = torch.from_numpy(pool.group[rows[asking], None] == pool.group[members])
         scores.masked_fill_(same, -torch.inf)
         maybe_right = scores > limits[asking, language, None]

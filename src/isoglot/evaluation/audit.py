@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
-
-from sentence_transformers import SentenceTransformer
+from typing import TYPE_CHECKING, Any
 
 from isoglot.benchmarks import RetrievalSet, retrieval_set_of
 from isoglot.benchmarks.sample import parallel_sample
@@ -19,6 +17,9 @@ from isoglot.evaluation.prompting import prompt_advice
 from isoglot.evaluation.results import Results
 from isoglot.pairs import ParallelPairs
 from isoglot.runtime.store import EmbeddingStore
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 
 def audit(

@@ -9,32 +9,28 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import torch
-from sentence_transformers import SentenceTransformer
 
 from isoglot.benchmarks.retrieval_set import RetrievalSet
 from isoglot.common.arrays import FloatArray, IntArray
 from isoglot.common.errors import TextsError
 from isoglot.common.progress import progress
 from isoglot.common.roles import Role
+from isoglot.common.threads import one_thread
 from isoglot.evaluation.agreement import Scores
 from isoglot.evaluation.alignment import alignment_summary
 from isoglot.evaluation.averages import TOP, depth_needed, look_up_pairs, summarise
 from isoglot.evaluation.ranking import PART_PASSAGES, Part, Ranks, rank_in_parts, rank_relevant, scores_of_pairs
 from isoglot.evaluation.results import SCHEMA, TOP_SCHEMA, Results, versions
-from isoglot.models.arithmetic import arithmetic
-from isoglot.models.embed import embed
-from isoglot.models.encoders import own_name, role_prompt
-from isoglot.models.fingerprint import fingerprint
-from isoglot.models.limits import token_limit
 from isoglot.models.similarity import Similarity, prepare, score_block
 from isoglot.runtime.store import EmbeddingStore
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 STREAM_ABOVE = 1_000_000  # passages above which vectors are not kept, but encoded and counted part by part
 SHOWN_EXAMPLES = 40  # examples whose first passages are kept with their texts, for people to look at
@@ -82,23 +78,14 @@ def evaluate(
     else:
         encoded = encode_set(model, data, **settings)
         encode_seconds, ranks = encoded.seconds, rank_set(data, encoded, top_k=top_k)
-    with one_thread():
+    with one_thread():  # products of a few vectors are done before a second thread has heard of them
         measured = summarise(data, ranks, None if encoded is None else scores_of(encoded))
     if on_ranks is not None:
         on_ranks(ranks)
     scored = time.perf_counter()
     alignment = {} if encoded is None else align_set(data, encoded)
-    described = {
-        "name": own_name(model) if name is None else name,
-        "fingerprint": fingerprint(model),
-        "dimensions": model.get_embedding_dimension(),
-        "similarity": model.similarity_fn_name,
-        "prompts": {"query": role_prompt(model, "query"), "passage": role_prompt(model, "passage")},
-        "max_tokens": token_limit(model),
-        "arithmetic": arithmetic(model, bf16),
-    }
     seconds = encode_seconds, scored - start - encode_seconds, time.perf_counter() - scored
-    return assembled(data, ranks, measured, described, seconds, alignment)
+    return assembled(data, ranks, measured, _described(model, name, bf16), seconds, alignment)
 
 
 def assembled(
@@ -267,25 +254,31 @@ def without_ignored(data: RetrievalSet, ranks: Ranks) -> Ranks:
 def scores_of(encoded: EncodedSet) -> Scores:
     """Scores of any queries with any passages of the set, in the order of the model's own."""
     similarity = encoded.similarity
-    queries = torch.from_numpy(prepare(encoded.queries, similarity, "query"))
-    passages = torch.from_numpy(prepare(encoded.passages, similarity, "passage"))
+    queries = prepare(encoded.queries, similarity, "query")
+    passages = prepare(encoded.passages, similarity, "passage")
 
     def scores(some: IntArray, others: IntArray) -> FloatArray:
-        block: FloatArray = score_block(queries[some], passages[others], similarity).numpy()
-        return block
+        return score_block(queries[some], passages[others], similarity)
 
     return scores
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Products of a few vectors are done before a second thread has heard of them."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+def _described(model: SentenceTransformer, name: str | None, bf16: bool) -> dict[str, Any]:
+    """What results say of a model; vectors and runs are measured without what is imported here."""
+    from isoglot.models.arithmetic import arithmetic
+    from isoglot.models.encoders import own_name, role_prompt
+    from isoglot.models.fingerprint import fingerprint
+    from isoglot.models.limits import token_limit
+
+    return {
+        "name": own_name(model) if name is None else name,
+        "fingerprint": fingerprint(model),
+        "dimensions": model.get_embedding_dimension(),
+        "similarity": model.similarity_fn_name,
+        "prompts": {"query": role_prompt(model, "query"), "passage": role_prompt(model, "passage")},
+        "max_tokens": token_limit(model),
+        "arithmetic": arithmetic(model, bf16),
+    }
 
 
 def _encoder(
@@ -297,6 +290,8 @@ def _encoder(
     bf16: bool = False,
 ) -> Callable[..., FloatArray]:
     """A function that encodes queries or passages of the set by their numbers, into a part of the store if named."""
+    from isoglot.models.embed import embed
+
     tags = np.array(data.languages)
     sides = {
         "query": (data.query_texts, data.query_language, data.query_ids),

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 
 from isoglot.benchmarks.retrieval_set import RetrievalSet
 from isoglot.common.arrays import FloatArray, IntArray, Values, ratio
@@ -188,8 +187,7 @@ def _search(
 
 def _first(table: FloatArray, corpus: IntArray) -> tuple[FloatArray, IntArray]:
     """Scores and passages that stand first in a corpus, `(rows, places)`, -inf and -1 where there are no more."""
-    of_corpus = torch.from_numpy(table).index_select(1, torch.from_numpy(corpus))
-    values, columns = (each.numpy() for each in first_columns(of_corpus, min(SHOWN, len(corpus))))
+    values, columns = first_columns(np.take(table, corpus, axis=1), min(SHOWN, len(corpus)))
     return values, np.where(values > -np.inf, corpus[columns], -1)
 
 

@@ -39,10 +39,10 @@ def prompt_advice(
 ) -> list[str]:
     """Say what prompts a model should be used with, where it seems to be used with others; empty where all is well.
 
-    A model whose name tells its family (`isoglot.models.prompts.FAMILIES`) is held to what that was trained with.
-    Of any other, and of one whose prompts are right by name, 50 texts of the set are encoded once more: without the
-    prompts, or with E5's where it has none. Only a difference that is no chance is told. Models that put their prompts
-    before texts themselves (behind an API, of MTEB, exported) are left alone.
+    A model whose name tells its family (`isoglot.models.prompts.FAMILIES`) is held to what that was trained with,
+    unless it does worse so. Of any other, and of one whose prompts are right, a difference is told if it is no chance.
+    Either way 50 texts of the set are encoded once more: with the family's prompts, without any, or with E5's where it
+    has none. Models that put prompts before texts themselves (behind an API, of MTEB, exported) are left alone.
 
     Args:
         model: any, with the prompts that it is used with.
@@ -61,35 +61,37 @@ def prompt_advice(
     else:
         other = Prompts("", "") if any(used) else Prompts(E5.query, E5.passage)
     found = _tried(model, data, used, other, settings)
-    if family is not None and wrong:
-        advice = f"{called} is a model like {family.name}, which was trained with other prompts: set {other.options()}"
-        return [f"{advice}{'' if found is None else f' ({found.words})'}."]
-    if found is not None and found.other_is_better:
-        return [f"{called} does better with other prompts: set {other.options()} ({found.words})."]
-    return []
+    if family is not None and wrong and found.direction >= 0:
+        said = f"{called} is used with other prompts than models like it, {family.name}, were trained with"
+    elif found.direction > 0:
+        said = f"{called} does better with {'these prompts' if any(other) else 'no prompts'}"
+    else:
+        return []
+    return [f"{said}: set {other.options()}{found.words}."]
 
 
 class _Tried(NamedTuple):
+    direction: int
+    """1 where the other prompts are better, -1 where they are worse, 0 where neither shows."""
     words: str
-    other_is_better: bool
 
 
 def _tried(
     model: SentenceTransformer, data: RetrievalSet, used: Prompts, other: Prompts, settings: dict[str, Any]
-) -> _Tried | None:
-    """The prompts in use against others, on a few texts; None where there are too few."""
+) -> _Tried:
+    """The prompts in use against others, on a few texts."""
     few = _few(data)
     if few is None:
-        return None
+        return _Tried(0, "")
     before, after = (_separation(model, few, prompts, settings) for prompts in (used, other))
     gain = after - before
     error = gain.std(ddof=1) / len(gain) ** 0.5
-    better = error > 0 and 1 - float(stdtr(len(gain) - 1, gain.mean() / error)) < _LEVEL
-    words = (
-        f"on {2 * len(gain)} texts a right answer scores {before.mean():.1f} standard deviations above wrong ones as "
-        f"it is, {after.mean():.1f} with these"
+    chance = 1.0 if error == 0 else float(stdtr(len(gain) - 1, -abs(gain.mean()) / error))
+    return _Tried(
+        int(np.sign(gain.mean())) if chance < _LEVEL else 0,
+        f" (on {2 * len(gain)} texts a right answer scores {before.mean():.1f} standard deviations above wrong ones as "
+        f"it is, {after.mean():.1f} so)",
     )
-    return _Tried(words, bool(better))
 
 
 def _few(data: RetrievalSet) -> RetrievalSet | None:

@@ -13,9 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from isoglot.common.arrays import BoolArray, FloatArray, IntArray
+from isoglot.common.threads import one_thread
 from isoglot.models.similarity import Similarity, as_declared, prepare, score_block, score_pairs
 
 Part = tuple[FloatArray, IntArray]
@@ -125,22 +125,23 @@ def rank_in_parts(
     order = np.argsort(judgement_query, kind="stable")
     bounds = np.searchsorted(judgement_query[order], np.arange(len(queries) + 1))
     pooled, in_language = (np.ones(len(judgement_query), np.int64) for _ in range(2))
-    best = torch.full((len(queries), top_k), -torch.inf), torch.full((len(queries), top_k), _NOWHERE)
-    asked = torch.from_numpy(np.ascontiguousarray(prepare(queries, similarity, "query")))
+    best = np.full((len(queries), top_k), -np.inf, np.float32), np.full((len(queries), top_k), _NOWHERE)
+    asked = prepare(queries, similarity, "query")
     first = 0
     for vectors, language in parts:
         part = _LaidOut(prepare(vectors, similarity, "passage"), language, first)
         block = max(1, min(len(queries), block_bytes // (4 * max(1, len(part.key)))))
 
         def score_blocks(starts: list[int], part: _LaidOut = part, block: int = block) -> None:
-            scores, flags = torch.empty((block, len(part.key))), np.empty((_COMPARED, len(part.key)), bool)
+            scores = np.empty((block, len(part.key)), np.float32)
+            flags = np.empty((_COMPARED, len(part.key)), bool)
             for start in starts:
                 some = asked[start : start + block]
                 block_scores = score_block(some, part.vectors, similarity, out=scores[: len(some)])
-                block_scores[:, part.gaps] = -torch.inf
+                block_scores[:, part.gaps] = -np.inf
                 judged = order[bounds[start] : bounds[start + len(some)]]
                 own, others = part.count_before(
-                    block_scores.numpy(),
+                    block_scores,
                     judgement_query[judged] - start,
                     (judgement_language[judged] << 40) + judgement_passage[judged],
                     np.zeros(len(judged), np.float32) if thresholds is None else thresholds[judged],
@@ -149,14 +150,13 @@ def rank_in_parts(
                 in_language[judged] += own
                 pooled[judged] += own + others
                 found, columns = first_columns(block_scores, min(top_k, len(part.known)))
-                _keep_best(best, slice(start, start + len(some)), (found, torch.from_numpy(part.key)[columns]))
+                _keep_best(best, slice(start, start + len(some)), (found, part.key[columns]))
                 if on_progress:
                     on_progress(len(some) * len(part.known))
 
         _in_threads(score_blocks, list(range(0, len(queries), block)))
         first += len(vectors)
-    place = best[1].numpy() & ((1 << 40) - 1)
-    return Ranks(pooled, in_language, place, as_declared(best[0], asked, similarity).numpy())
+    return Ranks(pooled, in_language, best[1] & ((1 << 40) - 1), as_declared(best[0], asked, similarity))
 
 
 def scores_of_pairs(
@@ -177,11 +177,8 @@ def _in_threads(work: Callable[[list[int]], None], starts: list[int]) -> None:
     One thread per block beats many threads within each operation: blocks stay in their core's cache, and nobody waits
     at a barrier, which on a busy machine costs more than the work.
     """
-    threads = torch.get_num_threads()
-    shares = [starts[n::threads] for n in range(threads) if starts[n::threads]]
-    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        list(pool.map(work, shares))
-    torch.set_num_threads(threads)
+    with one_thread() as threads, ThreadPoolExecutor(threads) as pool:
+        list(pool.map(work, [starts[n::threads] for n in range(threads) if starts[n::threads]]))
 
 
 class _LaidOut:
@@ -200,11 +197,11 @@ class _LaidOut:
         columns = -(-_WORD * int(words.sum()) // _CHUNK) * _CHUNK
         table = np.zeros((columns, vectors.shape[1]), np.float32)
         table[self._column] = vectors[layout]
-        self.vectors = torch.from_numpy(table)
+        self.vectors = table
         self.known = (language[layout].astype(np.int64) << 40) + layout + first
         self.key = np.full(columns, _NOWHERE)
         self.key[self._column] = self.known
-        self.gaps = torch.from_numpy(np.flatnonzero(self.key == _NOWHERE))
+        self.gaps = np.flatnonzero(self.key == _NOWHERE)
         pieces = [np.arange(start, start + size, 255) for start, size in zip(self._starts, words, strict=True)]
         self._pieces = np.concatenate([np.zeros(0, np.int64), *pieces])
         self._first_piece = np.searchsorted(self._pieces, self._starts)
@@ -269,15 +266,14 @@ def _alike(row: IntArray) -> Iterator[tuple[int, int, tuple[int, int]]]:
         start = stop
 
 
-def _keep_best(best: tuple[torch.Tensor, torch.Tensor], rows: slice, found: tuple[torch.Tensor, torch.Tensor]) -> None:
+def _keep_best(best: tuple[FloatArray, IntArray], rows: slice, found: tuple[FloatArray, IntArray]) -> None:
     """Take the better passages found, scores and keys, in among the best so far of these queries."""
-    both = [torch.cat([old[rows], new], 1) for old, new in zip(best, found, strict=True)]
-    order = _by_score(*both)[:, : best[0].shape[1]]
-    for old, new in zip(best, both, strict=True):
-        old[rows] = new.gather(1, order)
+    scores, keys = best
+    both = np.concatenate([scores[rows], found[0]], 1), np.concatenate([keys[rows], found[1]], 1)
+    scores[rows], keys[rows] = _by_score(*both, scores.shape[1])
 
 
-def first_columns(scores: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+def first_columns(scores: FloatArray, k: int) -> tuple[FloatArray, IntArray]:
     """Scores and columns of the k best of each row, equal scores, but for -inf, in order of column.
 
     The best columns lie in the chunks with the largest maxima, and reading maxima is a tenth of the work of
@@ -286,24 +282,31 @@ def first_columns(scores: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Ten
     wide = min(k + _TIE_MARGIN, scores.shape[1])
     chunks = scores.shape[1] // _CHUNK
     if chunks > 2 * wide and chunks * _CHUNK == scores.shape[1]:
-        even = scores.view(len(scores), chunks, _CHUNK)
-        best = even.amax(2).topk(wide, dim=1).indices.sort(1).values
-        values, chosen = even[torch.arange(len(scores))[:, None], best].flatten(1).topk(wide, dim=1)
-        columns = best.gather(1, chosen // _CHUNK) * _CHUNK + chosen % _CHUNK
+        even = scores.reshape(len(scores), chunks, _CHUNK)
+        maxima = np.maximum.reduceat(scores, np.arange(0, scores.shape[1], _CHUNK), axis=1)  # faster than max(2)
+        best = _largest(maxima, wide)
+        inside = even[np.arange(len(scores))[:, None], best].reshape(len(scores), -1)
+        chosen = _largest(inside, wide)
+        values = np.take_along_axis(inside, chosen, 1)
+        columns = np.take_along_axis(best, chosen // _CHUNK, 1) * _CHUNK + chosen % _CHUNK
     else:
-        values, columns = scores.topk(wide, dim=1)
+        columns = _largest(scores, wide)
+        values = np.take_along_axis(scores, columns, 1)
+    values, columns = _by_score(values, columns, wide)
     if wide > k:
-        cut = (values[:, k - 1] == values[:, -1]) & (values[:, -1] > -torch.inf)  # more ties than the margin
-        for row in torch.nonzero(cut).flatten().tolist():
-            ties = torch.nonzero(scores[row] >= values[row, -1]).flatten()
-            order = _by_score(scores[row, ties][None], ties[None])[0, :wide]
-            values[row], columns[row] = scores[row, ties[order]], ties[order]
-    order = _by_score(values, columns)[:, :k]
-    return values.gather(1, order), columns.gather(1, order)
+        cut = (values[:, k - 1] == values[:, -1]) & (values[:, -1] > -np.inf)  # more ties than the margin
+        for row in np.flatnonzero(cut).tolist():
+            ties = np.flatnonzero(scores[row] >= values[row, -1])
+            values[row], columns[row] = _by_score(scores[row, ties], ties, wide)
+    return values[:, :k], columns[:, :k]
 
 
-def _by_score(values: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
-    """Row-wise order by falling score, then by rising column."""
-    by_column = columns.argsort(dim=1)
-    by_value = values.gather(1, by_column).argsort(dim=1, descending=True, stable=True)
-    return by_column.gather(1, by_value)
+def _largest(values: FloatArray, number: int) -> IntArray:
+    """Places of so many of the largest of each row, in no order."""
+    return np.argpartition(values, -number, axis=1)[:, -number:]
+
+
+def _by_score(values: FloatArray, columns: IntArray, k: int) -> tuple[FloatArray, IntArray]:
+    """The first k of each row by falling score, then by rising column."""
+    order = np.lexsort((columns, -values))[..., :k]
+    return np.take_along_axis(values, order, -1), np.take_along_axis(columns, order, -1)

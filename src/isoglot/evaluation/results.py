@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,9 @@ def load_results(path: str | Path) -> Results:
 
 
 def versions() -> dict[str, str]:
-    """Versions of everything that a figure may depend on."""
-    libraries = ("torch", "sentence-transformers", "transformers", "numpy", "pyarrow")
-    return {"isoglot": __version__, **{library: version(library) for library in libraries}}
+    """Versions of everything that a figure may depend on; of what is not installed none."""
+    found = {"isoglot": __version__}
+    for library in ("torch", "sentence-transformers", "transformers", "numpy", "pyarrow"):
+        with suppress(PackageNotFoundError):
+            found[library] = version(library)
+    return found

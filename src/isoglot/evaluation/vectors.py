@@ -19,12 +19,12 @@ import pyarrow.compute as pc
 from isoglot.benchmarks.retrieval_set import RetrievalSet
 from isoglot.common.arrays import FloatArray, IntArray
 from isoglot.common.errors import InputError
+from isoglot.common.threads import one_thread
 from isoglot.evaluation.averages import summarise
 from isoglot.evaluation.evaluate import (
     EncodedSet,
     align_set,
     assembled,
-    one_thread,
     rank_set,
     ranked_pairs,
     scores_of,

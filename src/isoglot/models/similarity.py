@@ -10,14 +10,14 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
-import torch
-from torch.nn.functional import normalize
+from scipy.spatial.distance import cdist  # type: ignore[import-untyped]
 
+from isoglot.common.arrays import FloatArray
 from isoglot.common.roles import Role
 
-FloatArray = npt.NDArray[np.float32]
 Similarity = Literal["cosine", "dot", "euclidean", "manhattan"]
+
+_SHORTEST = 1e-12  # what a vector is divided by at least, as torch does
 
 
 def prepare(vectors: FloatArray, similarity: Similarity, role: Role) -> FloatArray:
@@ -31,7 +31,8 @@ def prepare(vectors: FloatArray, similarity: Similarity, role: Role) -> FloatArr
     ([[0.0, 1.0]], [[0.0, 2.0, -2.0]])
     """
     if similarity == "cosine":
-        unit: FloatArray = normalize(torch.from_numpy(np.ascontiguousarray(vectors)), dim=1).numpy()
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        unit: FloatArray = vectors / np.maximum(lengths, _SHORTEST, dtype=np.float32)
         return unit
     if similarity == "euclidean":
         last = np.ones(len(vectors)) if role == "query" else np.square(vectors, dtype=np.float64).sum(1) / -2
@@ -40,12 +41,14 @@ def prepare(vectors: FloatArray, similarity: Similarity, role: Role) -> FloatArr
 
 
 def score_block(
-    queries: torch.Tensor, passages: torch.Tensor, similarity: Similarity, out: torch.Tensor | None = None
-) -> torch.Tensor:
+    queries: FloatArray, passages: FloatArray, similarity: Similarity, out: FloatArray | None = None
+) -> FloatArray:
     """Scores of all queries with all passages, both made ready; `(queries, passages)`, in `out` where that serves."""
     if similarity == "manhattan":
-        return torch.cdist(queries, passages, p=1.0).neg_()
-    return torch.mm(queries, passages.T, out=out)
+        distances: FloatArray = cdist(queries, passages, "cityblock").astype(np.float32)
+        return -distances
+    scores: FloatArray = np.matmul(queries, passages.T, out=out)
+    return scores
 
 
 def score_pairs(queries: FloatArray, passages: FloatArray, similarity: Similarity) -> FloatArray:
@@ -56,15 +59,16 @@ def score_pairs(queries: FloatArray, passages: FloatArray, similarity: Similarit
     return np.asarray(np.einsum("nd,nd->n", queries, passages))
 
 
-def as_declared(scores: torch.Tensor, queries: torch.Tensor, similarity: Similarity) -> torch.Tensor:
+def as_declared(scores: FloatArray, queries: FloatArray, similarity: Similarity) -> FloatArray:
     """Scores `(queries, ...)` as the model declares them, from those of vectors made ready; only `euclidean` changes.
 
-    >>> q = torch.from_numpy(prepare(np.array([[3.0, 4.0]], np.float32), "euclidean", "query"))
-    >>> p = torch.from_numpy(prepare(np.array([[3.0, 1.0]], np.float32), "euclidean", "passage"))
+    >>> q = prepare(np.array([[3.0, 4.0]], np.float32), "euclidean", "query")
+    >>> p = prepare(np.array([[3.0, 1.0]], np.float32), "euclidean", "passage")
     >>> as_declared(score_block(q, p, "euclidean"), q, "euclidean").tolist()
     [[-3.0]]
     """
     if similarity != "euclidean":
         return scores
-    squared = queries[:, :-1].square().sum(1).view(-1, *[1] * (scores.ndim - 1))
-    return (squared - 2 * scores).clamp_(min=0).sqrt_().neg_()
+    squared = np.square(queries[:, :-1]).sum(1).reshape(-1, *[1] * (scores.ndim - 1))
+    distances: FloatArray = np.sqrt(np.maximum(squared - 2 * scores, 0))
+    return -distances

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import deepcopy
-from pathlib import Path
-from typing import Any
 
 import torch
 from sentence_transformers import SentenceTransformer
@@ -15,34 +13,11 @@ from transformers import PreTrainedTokenizerBase
 from isoglot.common.arrays import FloatArray
 from isoglot.common.roles import Role
 from isoglot.models.embed import embed
-from isoglot.models.encoders import load_encoder, own_name, role_prompt
+from isoglot.models.encoders import own_name, role_prompt
 from isoglot.models.fingerprint import fingerprint
-from isoglot.models.foreign import wrap_text_encoder
-from isoglot.models.limits import set_token_limit, token_limit
-from isoglot.runtime.encoder import TextEncoder
-from isoglot.runtime.loading import open_encoder
+from isoglot.models.limits import token_limit
 from isoglot.runtime.store import EmbeddingStore
 from isoglot.vectors.provenance import Provenance
-
-
-def load_text_encoder(name: str | Path, *, bf16: bool = False, **options: Any) -> TextEncoder:
-    """Load what turns texts into vectors for an index or a search.
-
-    Args:
-        name: any model that `load_encoder` takes. An exported folder runs without torch.
-        bf16: use bfloat16 arithmetic, where the processor has it; an exported folder has its own.
-        options: as `load_encoder` takes them: token limit, prompts, device, how a server is asked.
-
-    Raises:
-        InputError: as `load_encoder` does.
-    """
-    opening = {key: options[key] for key in ("query_prompt", "passage_prompt", "api") if key in options}
-    encoder = open_encoder(str(name), **opening)
-    if encoder is None:
-        return ModelEncoder(load_encoder(name, **options), name=str(name), bf16=bf16)
-    if options.get("max_tokens") is not None:
-        set_token_limit(wrap_text_encoder(encoder), options["max_tokens"])
-    return encoder
 
 
 class ModelEncoder:

@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-from isoglot.evaluation.frontier import Frontier
 from isoglot.evaluation.results import Results
 from isoglot.report.systems import (
     MARKS,
@@ -26,6 +26,9 @@ from isoglot.report.systems import (
     verdict_of,
 )
 from isoglot.statistics.comparison import NOT_SHOWN, Comparison, Contrast
+
+if TYPE_CHECKING:
+    from isoglot.evaluation.frontier import Frontier
 
 Values = Sequence[Sequence[float | None]]
 CONTRAST_HEADER = (

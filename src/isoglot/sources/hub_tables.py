@@ -10,7 +10,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from isoglot.common.errors import InputError, hub_errors
+from isoglot.common.errors import InputError, IsoglotError, hub_errors
+from isoglot.common.extras import library
 from isoglot.pairs.texts import identity
 
 _ROWS_AT_A_TIME = 1 << 12
@@ -35,8 +36,7 @@ class HubTable:
 
     def load(self, streaming: bool = False, cache_dir: str | Path | None = None) -> Any:
         """The table as the `datasets` library has it."""
-        import datasets  # takes seconds to import
-
+        datasets = library("datasets", "torch", "the hub")
         cache = None if cache_dir is None else str(cache_dir)
         if Path(self.hub_id).is_dir():
             # The library knows a folder by its last name alone, and gives what another of that name held.
@@ -82,10 +82,9 @@ def fetch_file(hub_id: str, name: str) -> Path:
     """A file of a data set on the hub, fetched to the hub's own cache if it is not there yet, or of a local folder."""
     if Path(hub_id).is_dir():
         return Path(hub_id) / name
-    from huggingface_hub import hf_hub_download
-
+    hub = library("huggingface_hub", "torch", "the hub")
     with _readable(f"hub:{hub_id} {name}"):
-        return Path(hf_hub_download(hub_id, name, repo_type="dataset"))
+        return Path(hub.hf_hub_download(hub_id, name, repo_type="dataset"))
 
 
 @contextmanager
@@ -93,7 +92,7 @@ def _readable(what: str) -> Iterator[None]:
     """Says in one line why something of the hub cannot be read."""
     try:
         yield
-    except InputError:  # which says so already
+    except IsoglotError:  # which says so already
         raise
     except Exception as error:
         from datasets.exceptions import DatasetsError

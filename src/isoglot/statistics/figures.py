@@ -112,7 +112,7 @@ def precision(shown: Sequence[Figure], half_width: float = HALF_WIDTH) -> list[s
         if _POOLED.get(each.name, _SHARE) is not None
     ]
     if missing and max(missing) >= 1:
-        more = math.ceil(max(missing) / 10) * 10
+        more = math.ceil(round(max(missing) / 10, 6)) * 10
         sentences.append(f"About {more:,} more examples like these would narrow that to ± {half_width:g}.")
     return sentences
 
