@@ -71,6 +71,7 @@ from .pairs.duplicates import DuplicateReport as DuplicateReport
 from .pairs.files import read_pairs as read_pairs
 from .pairs.files import write_pairs as write_pairs
 from .pairs.parallel import ParallelPairs as ParallelPairs
+from .pairs.splitting import split_pairs as split_pairs
 from .report import html_report as html_report
 from .report import save_report as save_report
 from .runtime.api import ApiEncoder as ApiEncoder
@@ -94,6 +95,7 @@ from .serving.app import build_app as build_app
 from .serving.limits import Limits as Limits
 from .serving.server import serve as serve
 from .sources import load_pairs as load_pairs
+from .sources.exporting import export_pairs as export_pairs
 from .sources.registry import Source as Source
 from .statistics.comparison import Comparison as Comparison
 from .statistics.comparison import compare as compare

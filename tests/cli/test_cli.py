@@ -142,7 +142,7 @@ def test_bad_calls_are_one_line_exit_code_2_and_write_nothing(
     (tmp_path / "list.yaml").write_text("- data\n")
     (tmp_path / "german.jsonl").write_text("".join(GOOD.replace('"1"', f'"{n}"') for n in range(40)))
     shutil.copytree(model, tmp_path / "weightless", ignore=shutil.ignore_patterns("*.safetensors"))
-    monkeypatch.setattr("isoglot.models.encoders._hub_is_reachable", lambda: False)
+    monkeypatch.setattr("isoglot.models.encoders.hub_is_reachable", lambda: False)
     before = sorted(tmp_path.rglob("*"))
     filled = [{"MODEL": model, "PAIRS": str(pairs_file)}.get(word, word) for word in words]
     assert run(monkeypatch, *filled) == 2

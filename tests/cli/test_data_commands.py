@@ -67,6 +67,19 @@ def test_fetch_writes_where_a_shell_would(
     assert "cannot tell the format; name it .jsonl" in capsys.readouterr().err
 
 
+def test_split_and_convert_write_what_they_say(run: Run, capsys: pytest.CaptureFixture[str], pairs_file: Path) -> None:
+    assert run("split", pairs_file, "--parts", "train=.8,test=.2", "--out", "parts", "--format", "csv") == 0
+    parts = {name: read_pairs(f"parts/{name}.csv") for name in ("train", "test")}
+    assert sum(part.example_count for part in parts.values()) == 60
+    assert run("convert", "parts/test.csv", "--out", "beir", "--format", "beir", "--languages", "de,en") == 0
+    assert run("convert", "beir", "--out", "back.parquet") == 0
+    assert read_pairs("back.parquet").example_count == parts["test"].example_count
+    said = [f"parts/{name}.csv: {parts[name].example_count} examples" for name in parts]
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(" examples")[0] + " examples" for line in lines[:2]] == said
+    assert lines[-1].endswith(" translations in de, en")
+
+
 @pytest.mark.parametrize("name", SOURCES)
 def test_show_says_in_words_whether_a_source_is_for_any_use(
     run: Run, capsys: pytest.CaptureFixture[str], name: str
@@ -132,6 +145,13 @@ def test_rows_without_candidates_are_counted(
         ("overlap PAIRS --benchmark parallel --data nowhere", "not there"),
         ("overlap none.jsonl --benchmark parallel --data PAIRS", "none.jsonl"),
         ("overlap PAIRS", "--benchmark"),
+        ("split PAIRS --out parts --parts a=.5,b=.4", "add up to 1"),
+        ("split PAIRS --out parts --parts a=.5,b", "give every part a share"),
+        ("split PAIRS --out parts --parts a=.5,a=.5", "a name of its own"),
+        ("split PAIRS --out parts --parts a/b=.5,c=.5", "a name of its own"),
+        ("split PAIRS --out parts --parts a=.5,b=.5 --format xml", "name it .jsonl"),
+        ("convert PAIRS --out x.tmx", "a query and a passage of its own"),
+        ("convert PAIRS --out x --format xml", "use one of beir, sentences"),
     ],
 )
 def test_bad_calls_are_one_line_exit_code_2_and_write_nothing(

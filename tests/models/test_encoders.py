@@ -214,7 +214,7 @@ def test_a_model_has_a_name(tiny_encoder_folder: Path, tiny_encoder: SentenceTra
     ],
 )
 def test_what_is_not_there_is_one_clear_line(name: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("isoglot.models.encoders._hub_is_reachable", lambda: False)
+    monkeypatch.setattr("isoglot.models.encoders.hub_is_reachable", lambda: False)
     with pytest.raises(InputError, match=message) as caught:
         load_encoder(name)
     assert "\n" not in str(caught.value)

@@ -10,17 +10,20 @@ from typing import Annotated
 
 import typer
 
-from isoglot._version import __version__
+from isoglot.cli.checking import doctor
+from isoglot.cli.converting import convert, split
 from isoglot.cli.data import data_app
 from isoglot.cli.help import App
 from isoglot.cli.making import debias, demo, export, merge, train, trim
 from isoglot.cli.measuring import audit, compare, evaluate, report
 from isoglot.cli.searching import encode, index, search
 from isoglot.cli.serving import serve
+from isoglot.cli.shared import say
 from isoglot.cli.studying import study
 from isoglot.common.errors import IsoglotError
 from isoglot.common.extras import naming_extra
-from isoglot.common.progress import console, out
+from isoglot.common.progress import console
+from isoglot.diagnosis import versions
 
 app = App(help="Train and audit multilingual retrievers that rank by meaning, not by language.")
 for panel, commands in {
@@ -28,9 +31,12 @@ for panel, commands in {
     "Make models": (debias, train, merge, trim, export),
     "Search": (encode, index, search, serve),
     "The whole way": (demo, study),
+    "Help": (doctor,),
 }.items():
     for command in commands:
         app.command(rich_help_panel=panel)(command)
+for command in (convert, split):
+    data_app.command()(command)
 app.add_typer(data_app, name="data", rich_help_panel="Data")
 
 
@@ -60,7 +66,8 @@ def _fail(message: str) -> None:
 
 
 @app.callback(invoke_without_command=True)
-def _root(version: Annotated[bool, typer.Option("--version", help="Print the version")] = False) -> None:
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the versions that matter")] = False) -> None:
     if version:
-        out.print(__version__)
+        for name, words in versions().items():
+            say(f"{name} {words}")
         raise typer.Exit

@@ -14,15 +14,13 @@ import typer
 import isoglot
 from isoglot.cli import shared
 from isoglot.cli.help import App
-from isoglot.cli.shared import Encoding, Json, Languages, encodes, given, listed, say
+from isoglot.cli.shared import Encoding, Json, Languages, Pairs, encodes, given, listed, say
 from isoglot.common.errors import InputError
 from isoglot.common.languages import is_language
 from isoglot.common.paths import expanded_path
 from isoglot.common.progress import out
 
 data_app = App(help="Training data and benchmarks.")
-
-Pairs = Annotated[str, typer.Argument(help="A file of parallel pairs, or another source", metavar="FILE")]
 
 _BATCHES = {  # what an engine calls the size of its batches
     **dict.fromkeys(("ctranslate2", "transformers"), "batch_tokens"),
@@ -92,7 +90,7 @@ def data_fetch(
     to = target_file(to)
     pairs = isoglot.load_pairs(source, languages=listed(languages))
     isoglot.write_pairs(pairs, to)
-    say(f"{to}: {pairs.example_count:,} examples, {len(pairs):,} translations in {', '.join(pairs.languages)}")
+    say(shared.counts(to, pairs))
 
 
 @data_app.command("check")

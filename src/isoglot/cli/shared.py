@@ -38,6 +38,7 @@ ModelIfAny = Annotated[
         help="Hub id, folder, builtin:multilingual-e5-small, or api:URL#MODEL", show_default=False, metavar="MODEL"
     ),
 ]
+Pairs = Annotated[str, typer.Argument(help="A file of parallel pairs, or another source", metavar="FILE")]
 NewFolder = Annotated[Path, typer.Option("--out", help="A new folder for what is made", callback=_not_there)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts")]
 UrlMap = Annotated[Path | None, typer.Option("--map", help="The map.npz that the vectors at a URL went through")]
@@ -211,3 +212,9 @@ def save_model(model: SentenceTransformer, folder: Path, card: str | None = None
     isoglot.save_model(model, folder, card=card)
     trust = ", trust_remote_code=True" if (folder / FOREIGN_FILE).exists() else ""
     return f"The model is in {folder}; it loads with SentenceTransformer({str(folder)!r}{trust})"
+
+
+def counts(file: Path, pairs: isoglot.ParallelPairs) -> str:
+    """What was written to a file, in words."""
+    languages = ", ".join(pairs.languages)
+    return f"{file}: {pairs.example_count:,} examples, {len(pairs):,} translations in {languages}"

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import socket
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import torch
-from huggingface_hub.constants import ENDPOINT
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Dense, Dropout, LayerNorm, Normalize, Router
 from sentence_transformers.util import load_file_path
 
 from isoglot.common.errors import InputError
+from isoglot.common.hub import hub_is_reachable
 from isoglot.common.progress import tell
 from isoglot.common.roles import Role
 from isoglot.models.builtin import BUILTIN_PREFIX, builtin_folder, quiet_transformers
@@ -99,7 +96,7 @@ def load_encoder(
         source = str(Path(source).expanduser())
         _check_folder(Path(source))
         _check_foreign(Path(source), any(prompt is not None for prompt in given.values()), trust_remote_code)
-    offline = not Path(source).exists() and not _hub_is_reachable()
+    offline = not Path(source).exists() and not hub_is_reachable()
     try:
         _refuse_other_kinds(source, offline)
         with quiet_transformers():
@@ -269,18 +266,6 @@ def _own_names(source: str) -> list[str]:
     if card.is_file() and (found := re.search(r"^model-index:\s*\n- name: *(.+)$", card.read_text("utf-8"), re.M)):
         names.append(found[1])
     return names
-
-
-def _hub_is_reachable() -> bool:
-    """Whether the hub, whose client would retry for minutes, answers within seconds; behind a proxy it is taken to."""
-    if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")):
-        return True
-    address = urlsplit(ENDPOINT)
-    try:
-        with socket.create_connection((address.hostname or "", address.port or 443), timeout=5):
-            return True
-    except OSError:
-        return False
 
 
 def _is_path(name: str) -> bool:

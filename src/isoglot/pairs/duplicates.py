@@ -154,6 +154,12 @@ def connected(links: Sequence[Shared], examples: int) -> IntArray:
     return group
 
 
+def alike(texts: ArrowTexts, rows: Rows, examples: int) -> IntArray:
+    """`(examples,)`; the smallest of all examples that share a passage, nearly so, or a query, directly or not."""
+    passages = [shared(rows, "passage", key_numbers(texts, rows.passage, key)) for key in (passage_key, near_key)]
+    return connected([*passages, shared(rows, "query", key_numbers(texts, rows.query, query_key))], examples)
+
+
 def distinct(texts: ArrowTexts, rows: Rows, examples: int) -> tuple[BoolArray, int, int]:
     """`(examples,)`, those that deduplication keeps; how many go for the same passage, and for nearly the same."""
     passage, near = (shared(rows, "passage", key_numbers(texts, rows.passage, key)) for key in (passage_key, near_key))

@@ -314,7 +314,7 @@ class ParallelPairs:
     def split(self, held_out: float, seed: int) -> tuple[ParallelPairs, ParallelPairs]:
         """Training part and held-out part; all translations of an example go to the same part.
 
-        Examples that share a passage may still part: deduplicate first.
+        Examples that share a passage may still part: deduplicate first, or take `isoglot.split_pairs`.
 
         Args:
             held_out: number of examples from 1, or their share between 0 and 1.

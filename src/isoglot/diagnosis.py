@@ -1,0 +1,107 @@
+"""What an installation has and lacks: versions, the processor, and where data and models come from.
+
+It is said without torch and without a network, of whatever is there; nothing is fetched.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+
+from isoglot._version import __version__
+from isoglot.common.cache import cache_folder
+from isoglot.common.hub import hub_address, hub_is_reachable
+
+LIBRARIES = ("torch", "sentence-transformers", "transformers", "tokenizers", "datasets", "numpy", "pyarrow")
+"""Libraries that figures and faults may depend on."""
+
+_REQUIREMENT = re.compile(r"""([\w.-]+)(?:\[([\w,-]+)\])?.*extra\s*==\s*['"]([\w-]+)['"]""")
+_DEVELOPMENT = "dev"
+
+
+def versions() -> dict[str, str]:
+    """isoglot, Python and the machine, and the libraries that matter; what is not installed is said to be."""
+    machine = f"{platform.python_version()}, {platform.platform()}"
+    return {"isoglot": __version__, "Python": machine, **{name: _version(name) or "none" for name in LIBRARIES}}
+
+
+def diagnose() -> dict[str, str]:
+    """What there is, each thing in words; within some seconds, which torch and the hub take."""
+    lacking = [extra for extra, missing in extras().items() if missing]
+    return {
+        **versions(),
+        **_arithmetic(),
+        "apt": shutil.which("apt-get") or "none; data of Debian's packages needs Debian or Ubuntu",
+        "hub": _hub(),
+        "cache": f"{cache_folder()}, {_size(cache_folder())} (or ISOGLOT_CACHE)",
+        "extras": ", ".join(extra for extra in extras() if extra not in lacking) or "none",
+        **{f"no {extra}": f"pip install 'isoglot[{extra}]'" for extra in lacking},
+    }
+
+
+def extras() -> dict[str, list[str]]:
+    """The extras of isoglot, but that for development, and what of each is not installed."""
+    wanted: dict[str, list[tuple[str, str]]] = {}
+    for requirement in _requirements():
+        if (found := _REQUIREMENT.match(requirement)) and found[3] != _DEVELOPMENT:
+            wanted.setdefault(found[3], []).append((found[1], found[2] or ""))
+
+    def lacking(extra: str) -> list[str]:
+        missing = []
+        for name, inner in wanted.get(extra, []):
+            if name == "isoglot":
+                missing += [each for one in inner.split(",") for each in lacking(one)]
+            elif _version(name) is None:
+                missing.append(name)
+        return missing
+
+    return {extra: lacking(extra) for extra in wanted}
+
+
+def _requirements() -> list[str]:
+    try:
+        return requires("isoglot") or []
+    except PackageNotFoundError:  # run from its source
+        return []
+
+
+def _version(library: str) -> str | None:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return None
+
+
+def _arithmetic() -> dict[str, str]:
+    """Cores, and threads, bfloat16 and GPUs as torch sees them."""
+    cores = f"{os.cpu_count()} cores"
+    if _version("torch") is None:
+        return {"processor": cores}
+    try:
+        import torch
+    except Exception as error:  # a broken installation may raise anything
+        return {"processor": cores, "torch fails": str(error).partition("\n")[0]}
+    bf16 = torch.cpu._is_avx512_bf16_supported()
+    gpus = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+    return {
+        "processor": f"{cores}, {torch.get_num_threads()} threads",
+        "bfloat16": "yes, with --bf16" if bf16 else "no instructions for it; --bf16 computes in float32",
+        "GPU": ", ".join(gpus) or "none",
+    }
+
+
+def _hub() -> str:
+    if os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0"):
+        return "HF_HUB_OFFLINE is set: models are folders, or builtin:..."
+    if hub_is_reachable(seconds=2):
+        return f"{hub_address()} answers"
+    return f"{hub_address()} does not answer: models are folders, or builtin:..."
+
+
+def _size(folder: Path) -> str:
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return f"{sum(path.stat().st_size for path in files) / 1e6:,.0f} MB in {len(files):,} files"

