@@ -58,7 +58,7 @@ def test_from_audit_to_audit(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["audit"], "audit takes MODEL and --pairs FILE, --corpus FILE or --languages de,en,ja; or --vectors FILE and"),
+        (["audit"], "--corpus FILE or --languages de,en,ja; or --vectors FILE and --query-vectors FILE"),
         (["audit", "M", "--pairs", "P", "--qrels", "F"], "--qrels goes with --vectors"),
         (["audit", "--vectors", "V"], "give the queries' with --query-vectors FILE"),
         (["audit", "M", "--vectors", "V"], "MODEL does not go with --vectors"),

@@ -48,11 +48,20 @@ def test_what_was_there_already_makes_no_rate(wait: Wait, capsys: pytest.Capture
     with progress.progress("Translating", 10_000) as advance:
         wait(30)  # in which it is looked for
         advance(9_000)
-        wait(10)
+        wait(60)
         advance(5, "loss: 1.5")
     assert said(capsys)[0] == (
-        "Translating: 9,005 of 10,000 done, 995 left, 30 a minute, about 33.2 min left, loss: 1.5"
-    ), "30 a minute, and not 9,005 in 40 seconds"
+        "Translating: 9,005 of 10,000 done, 995 left, 5.0 a minute, about 3.3 h left, loss: 1.5"
+    ), "5 a minute, and not 9,005 in 90 seconds"
+
+
+def test_the_first_parts_alone_are_no_measure(wait: Wait, capsys: pytest.CaptureFixture[str]) -> None:
+    with progress.progress("Encoding", 1000) as advance:
+        advance(0)
+        for seconds in (20, *[1] * 29):  # the first batch is the longest
+            wait(seconds)
+            advance(10)
+    assert said(capsys)[0].startswith("Encoding: 80 of 1,000 done, 920 left, 3.0 a second"), "80 in 27 seconds"
 
 
 def test_work_of_less_than_a_minute_says_nothing(wait: Wait, capsys: pytest.CaptureFixture[str]) -> None:

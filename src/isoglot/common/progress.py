@@ -127,7 +127,7 @@ def _bars() -> Iterator[Progress]:
 
 
 _LINE_EVERY = 60.0  # seconds
-_FIRST_AFTER = 10.0  # seconds of work that an estimate is made of
+_FIRST_AFTER, _FIRST_PARTS = 10.0, 8  # seconds and parts of the work that an estimate is made of
 
 
 class _Lines:
@@ -137,29 +137,31 @@ class _Lines:
         self._description, self._total, self._done = description, total, 0
         self._began = time.monotonic()
         self._last: tuple[float, int] | None = None  # the time from which the rate is taken, and what was done then
-        self._wait = _FIRST_AFTER
+        self._parts = 0  # that were done since
+        self._told = False
         self._lock = Lock()  # some advance from several threads
 
     def __call__(self, count: int, words: str = "", /) -> None:
         """Go on, and say so if it is time."""
         with self._lock:
             now, self._done = time.monotonic(), self._done + count
-            if self._last is None:
-                self._last = now, self._done
-            since, before = self._last
-            if now - since < self._wait or self._done == before:
+            since, before = self._last = self._last or (now, self._done)
+            spent, made, left = now - since, self._done - before, self._total - self._done
+            self._parts += made > 0
+            early = not self._told and spent >= _FIRST_AFTER and self._parts >= _FIRST_PARTS
+            if not made or not (early or spent >= _LINE_EVERY):
                 return
-            rate, left = (self._done - before) / (now - since), self._total - self._done
+            rate = made / spent
             time_left = left / rate
             if now - self._began + time_left < _LINE_EVERY:
                 return
             done = f"{self._description}: {self._done:,} of {self._total:,} done, {left:,} left"
             tell(", ".join([done, _rate(rate), f"about {span(time_left)} left", *([words] if words else [])]))
-            self._last, self._wait = (now, self._done), _LINE_EVERY
+            self._last, self._told = (now, self._done), True
 
     def end(self) -> None:
         """Say how long it took, if it took long enough for an estimate."""
-        if self._wait == _LINE_EVERY:
+        if self._told:
             tell(f"{self._description}: {self._done:,} done in {span(time.monotonic() - self._began)}")
 
 

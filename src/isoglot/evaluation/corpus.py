@@ -46,7 +46,6 @@ def audit_corpus(
     corpus: str | Path,
     *,
     columns: Columns = USUAL,
-    language: str | None = None,
     skip_bad: str | Path | None = None,
     documents: int = DOCUMENTS,
     **settings: Any,
@@ -61,7 +60,6 @@ def audit_corpus(
         model: any.
         corpus: what `open_corpus` reads.
         columns: names of columns that are not called as usual.
-        language: the language of all rows; only where no column says.
         skip_bad: a file that bad rows are left out into; None to refuse them.
         documents: how many to search at most.
         settings: `name`, `store` and `bf16`, as for `audit`.
@@ -74,7 +72,7 @@ def audit_corpus(
         MissingExtraError: if languages are missing and the library that finds them out is not installed.
     """
     with leaving_out(None if skip_bad is None else Path(skip_bad)) as leave_out:
-        texts = open_corpus(corpus, columns, language=language)
+        texts = open_corpus(corpus, columns)
         surveyed = survey(texts.rows, leave_out, needs=("id", "text"))
     drawn = _drawn(surveyed, documents)
     data = _known_items(drawn, Path(corpus).name)
