@@ -19,6 +19,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 import isoglot
+from command import run
 from isoglot.cli import app
 from isoglot.common.errors import InputError
 from isoglot.training import TrainConfig
@@ -143,8 +144,11 @@ def test_the_split_of_the_quickstart_runs(
 ) -> None:
     (tmp_path / "pairs.jsonl").write_text(pairs_file.read_text())
     monkeypatch.chdir(tmp_path)
-    exec(next(block for block in blocks(page("quickstart.md"), "python") if "held-out" in block), {})
-    assert len(isoglot.read_pairs("held-out.jsonl")) > 0
+    words = next(words for words in commands_of(page("quickstart.md")) if words[:2] == ["data", "split"])
+    assert run(monkeypatch, *words) == 0
+    for name in ("training", "held-out"):
+        assert f"pairs/{name}.jsonl" in page("quickstart.md")
+        assert len(isoglot.read_pairs(f"pairs/{name}.jsonl")) > 0
 
 
 def test_the_quickstart_configuration_loads(tmp_path: Path) -> None:
