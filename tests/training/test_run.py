@@ -24,7 +24,9 @@ from isoglot.training import TrainConfig, train, trainer_setup
 from isoglot.training.preparation import OverlapFound
 
 
-def test_a_run_leaves_a_plain_model_and_its_provenance(settings: dict[str, Any]) -> None:
+def test_a_run_leaves_a_plain_model_and_its_provenance(
+    settings: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
     settings["validation"] = {"examples": 20, "every": 6}
     model_folder = train(TrainConfig.model_validate(settings))
     run = model_folder.parent
@@ -41,6 +43,10 @@ def test_a_run_leaves_a_plain_model_and_its_provenance(settings: dict[str, Any])
     log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     assert [entry["step"] for entry in log if "loss" in entry] == list(range(1, 13))
     assert [entry["step"] for entry in log if "held_out_loss" in entry] == [6, 12]
+    told = [line.rpartition(" ")[0] for line in capsys.readouterr().err.splitlines()]
+    assert [line for line in told if "held-out loss" in line] == ["step 6: held-out loss", "step 12: held-out loss"]
+    scored = [line.split(",")[1] for line in told if line.startswith("held-out pairs, ")]
+    assert scored == [" initial model", " trained model"], "scores are told as they come"
     record = json.loads((run / "run.json").read_text())
     assert record["data"]["examples"] == 40
     assert yaml.safe_load((run / "config.yaml").read_text())["batches"]["size"] == 8
