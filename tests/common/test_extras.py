@@ -24,7 +24,7 @@ sys.meta_path.insert(0, NotInstalled)
 PLAIN = """
 import isoglot
 for name in ("audit_vectors verdict debias_vectors open_vectors open_corpus encode_corpus build_index open_index "
-             "serve load_text_encoder ApiEncoder ExportedEncoder load_pairs load_benchmark plan_batches load_engine "
+             "load_text_encoder ApiEncoder ExportedEncoder load_pairs load_benchmark plan_batches load_engine "
              "translate load_results compare save_report").split():
     getattr(isoglot, name)
 import isoglot.evaluation.trec

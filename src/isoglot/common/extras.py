@@ -19,13 +19,17 @@ WITH_TORCH = (
     "transformers",
 )
 """Libraries that the extra `torch` brings."""
+_EXTRAS = {
+    **dict.fromkeys(WITH_TORCH, "torch"),
+    **dict.fromkeys(("prometheus_client", "starlette", "uvicorn"), "serve"),
+}
 
 
 @contextmanager
 def naming_extra() -> Iterator[None]:
-    """Say which extra brings torch and the libraries around it, where something within needs one and it is missing.
+    """Say which extra brings a library, where something within needs one and it is missing.
 
-    They are imported at the head of many modules, so what is missing is noticed where modules are loaded.
+    torch and what goes with it are imported at the head of many modules, so it is noticed where modules are loaded.
 
     Raises:
         MissingExtraError: in place of Python's own error.
@@ -34,9 +38,12 @@ def naming_extra() -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
-        if missing not in WITH_TORCH:
+        if missing not in _EXTRAS:
             raise
-        raise MissingExtraError(f"{missing} is not installed; an extra has it: pip install 'isoglot[torch]'") from None
+        extra = _EXTRAS[missing]
+        raise MissingExtraError(
+            f"{missing} is not installed; an extra has it: pip install 'isoglot[{extra}]'"
+        ) from None
 
 
 def library(module: str, extra: str, needed_by: str) -> Any:

@@ -60,7 +60,9 @@ def _normal(texts: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
     if isinstance(texts, pa.ChunkedArray):
         return pa.chunked_array(map(_normal, texts.chunks), texts.type)
     change = pc.match_substring_regex(texts, f"[^{_NORMAL}]")
-    return pc.replace_with_mask(texts, change, pc.utf8_normalize(texts.filter(change), form="NFKC"))
+    # Python's own, because Arrow's leaves letters and accents apart before version 26.
+    changed = [unicodedata.normalize("NFKC", text) for text in texts.filter(change).to_pylist()]
+    return pc.replace_with_mask(texts, change, pa.array(changed, texts.type))
 
 
 def words(text: str) -> list[str]:

@@ -196,7 +196,7 @@ def lists_of(vectors: Vectors, like: pa.DataType) -> pa.Array:
     """Vectors as a column of a type that vectors were read from."""
     if isinstance(like, pa.BaseExtensionType):
         return pa.ExtensionArray.from_storage(like, lists_of(vectors, like.storage_type))
-    numbers = pa.array(vectors.ravel().astype(like.value_type.to_pandas_dtype(), copy=False))
+    numbers = pa.array(vectors.ravel().astype(f"float{like.value_type.bit_width}", copy=False))
     if pa.types.is_fixed_size_list(like):
         return pa.FixedSizeListArray.from_arrays(numbers, type=like)
     large = pa.types.is_large_list(like)
@@ -234,8 +234,7 @@ def _dtype(kind: pa.DataType, where: str) -> np.dtype[Any]:
     kind = kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
     if not pa.types.is_nested(kind) or not hasattr(kind, "value_type") or not pa.types.is_floating(kind.value_type):
         raise InputError(f"{where}: holds {kind}; a vector is a list of numbers, float16 to float64")
-    dtype: np.dtype[Any] = np.dtype(kind.value_type.to_pandas_dtype())
-    return dtype
+    return np.dtype(f"float{kind.value_type.bit_width}")
 
 
 def _usual_length(column: pa.Array, path: Path) -> int:
