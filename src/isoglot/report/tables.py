@@ -131,8 +131,8 @@ def grid_tables(result: Results, folder: str | Path | None = None) -> list[RichT
         f"{name} by query language", ("query", "own", "mean", "best", "in", "worst", "in"), _ends(tags, values)
     )
     where = f"{folder}/results.json holds the whole grid" if folder else "--out DIR keeps the whole grid"
-    legend = f"own: passages in the query's language; mean, best, worst: in each other language\n{where}"
-    tables = [_for_terminal(ends, legend, words=(0, 4, 6))]
+    meaning = "own: passages in the query's language; mean, best, worst: in each other language"
+    tables = [_for_terminal(ends, f"{meaning}\n{where}", words=(0, 4, 6))]
     return [_for_terminal(whole), *tables] if len(tags) <= _WHOLE_GRID else tables
 
 
@@ -202,11 +202,11 @@ def overall(comparison: Comparison) -> list[Contrast]:
     return [contrast for contrast in comparison.contrasts if contrast.language is None]
 
 
-def _for_terminal(table: Table, legend: str = "", words: Sequence[int] = (0,)) -> RichTable:
-    """The table as rich prints it, with a legend; columns of words, by number, are set to the left."""
+def _for_terminal(table: Table, below: str = "", words: Sequence[int] = (0,)) -> RichTable:
+    """The table as rich prints it, with a legend below; columns of words, by number, are set to the left."""
     made = RichTable(
         title=escape(table.title) or None,
-        caption=escape(legend) or None,
+        caption=escape(below) or None,
         title_justify="left",
         box=SIMPLE_HEAD,
         show_edge=False,
