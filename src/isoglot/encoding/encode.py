@@ -24,9 +24,9 @@ from isoglot.encoding.shards import (
     SHARD_ROWS,
     Shard,
     ShardFolder,
-    fixed_lists,
     is_shard,
     shard_name,
+    vector_lists,
     write_shard,
 )
 from isoglot.runtime.encoder import TextEncoder
@@ -206,7 +206,7 @@ def _stage(
         vectors, there = known.of(rows["text"].combine_chunks())
         staged, target = folder.texts / name, folder.hidden / name
         target.unlink(missing_ok=True)  # a damaged one
-        write_shard(target if there.all() else staged, rows, fixed_lists(vectors, there), folder.space)
+        write_shard(target if there.all() else staged, rows, vector_lists(vectors, there), folder.space)
         if not there.all():
             missing.append(Shard(staged, target, int((~there).sum())))
     return names, missing

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from xxhash import xxh3_128_hexdigest
 
-from isoglot.common.arrays import FloatArray
+from isoglot.common.arrays import BoolArray, FloatArray
 from isoglot.common.atomic import checksum, write_whole
 from isoglot.common.errors import InputError
 from isoglot.common.roles import Role
@@ -110,14 +110,17 @@ def encode_shard(shard: Shard, encoder: TextEncoder, role: Role) -> Iterator[int
         vectors[rows] = _checked(encoder.encode(texts.take(rows).to_pylist(), role), (len(rows), encoder.dimensions))
         yield len(rows)
     space = table.schema.metadata[_SPACE].decode()
-    write_shard(shard.target, table.drop_columns("vector"), fixed_lists(vectors), space)
+    write_shard(shard.target, table.drop_columns("vector"), vector_lists(vectors), space)
 
 
-def fixed_lists(vectors: FloatArray, known: Any = None) -> pa.Array:
+def vector_lists(vectors: FloatArray, known: BoolArray | None = None) -> pa.Array:
     """Vectors as a column; null where they are not known."""
     numbers = pa.array(np.ascontiguousarray(vectors, np.float32).ravel())
-    mask = None if known is None else pa.array(~known)
-    return pa.FixedSizeListArray.from_arrays(numbers, vectors.shape[1], mask=mask)
+    if known is None or known.all():
+        return pa.FixedSizeListArray.from_arrays(numbers, vectors.shape[1])
+    # Before version 26 pyarrow cannot read nulls among lists of a fixed size from Parquet.
+    ends = pa.array(np.arange(len(vectors) + 1) * vectors.shape[1])
+    return pa.LargeListArray.from_arrays(ends, numbers, mask=pa.array(~known))
 
 
 def _checked(vectors: FloatArray, shape: tuple[int, int]) -> FloatArray:
