@@ -20,66 +20,10 @@ from isoglot.models.debiasing import debias
 from isoglot.models.exporting import export
 from isoglot.models.saving import save_model
 from isoglot.pairs import ParallelPairs
+from toy_pairs import parallel_rows
 
 settings.register_profile("isoglot", deadline=None)  # a busy machine, or a first import within a test, is no failure
 settings.load_profile("isoglot")
-
-_WORDS = {
-    "en": [
-        "red",
-        "green",
-        "blue",
-        "black",
-        "white",
-        "house",
-        "tree",
-        "river",
-        "stone",
-        "bird",
-        "winter",
-        "summer",
-        "bread",
-        "water",
-        "fire",
-        "cloud",
-    ],
-    "de": [
-        "rot",
-        "gruen",
-        "blau",
-        "schwarz",
-        "weiss",
-        "haus",
-        "baum",
-        "fluss",
-        "stein",
-        "vogel",
-        "winter",
-        "sommer",
-        "brot",
-        "wasser",
-        "feuer",
-        "wolke",
-    ],
-    "es": [
-        "rojo",
-        "verde",
-        "azul",
-        "negro",
-        "blanco",
-        "casa",
-        "arbol",
-        "rio",
-        "piedra",
-        "pajaro",
-        "invierno",
-        "verano",
-        "pan",
-        "agua",
-        "fuego",
-        "nube",
-    ],
-}
 
 
 @pytest.fixture(autouse=True)
@@ -87,25 +31,6 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     """Keep tests out of the user's cache, and out of the network."""
     monkeypatch.setenv("ISOGLOT_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-
-
-def parallel_rows(examples: int = 60) -> list[dict[str, str]]:
-    """Rows of a toy language pair: a passage names three things, its query two of them, in three languages."""
-    rows = []
-    for number in range(examples):
-        picks = [(number * 7 + 3) % 16, (number * 5 + 1) % 16, (number * 3 + number // 16) % 16]
-        for language, words in _WORDS.items():
-            chosen = [words[pick] for pick in picks]
-            passage = f"{' '.join(chosen)} {number} {language}"
-            rows.append(
-                {
-                    "id": f"e{number}",
-                    "language": language,
-                    "query": " ".join(chosen[:2]) + f" {number}",
-                    "passage": passage,
-                }
-            )
-    return rows
 
 
 @pytest.fixture(scope="session")

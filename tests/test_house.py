@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -52,3 +53,9 @@ def test_files_are_short_and_public_things_say_what_they_are(path: Path) -> None
     tree = ast.parse(text)
     assert ast.get_docstring(tree)
     assert [name for name, node in public(tree) if not ast.get_docstring(node)] == []
+
+
+def test_modules_of_tests_have_names_of_their_own() -> None:
+    """Folders of tests are no packages, so two modules of one name shadow each other when all are run."""
+    names = Counter(path.name for path in Path(__file__).parent.rglob("*.py") if path.name != "conftest.py")
+    assert [name for name, count in names.items() if count > 1] == []

@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sentence_transformers import SentenceTransformer
 
-from conftest import parallel_rows
 from isoglot import ParallelPairs, save_model, write_pairs
 from isoglot.common.errors import InputError
+from toy_pairs import parallel_rows
 
 GPU = Path(__file__).parents[2] / "bench" / "gpu"
 TEXTS = ["query: red house", "passage: rio piedra 7"]

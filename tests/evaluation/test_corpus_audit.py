@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from sentence_transformers import SentenceTransformer
 
-from conftest import parallel_rows
 from isoglot.common.errors import InputError, MissingExtraError
 from isoglot.encoding import identification
 from isoglot.evaluation import corpus as corpus_audit
 from isoglot.evaluation.audit import verdict
 from isoglot.evaluation.corpus import audit_corpus
+from toy_pairs import parallel_rows
 
 SENTENCES = {
     "en": "The weather was very cold this winter. Nobody went out of the house before noon number {}.",

@@ -13,7 +13,6 @@ from isoglot.evaluation.averages import TOP
 from isoglot.evaluation.evaluate import evaluate
 from isoglot.evaluation.language_bias import leans
 from isoglot.evaluation.mixed import MIXED
-from isoglot.evaluation.prompting import prompt_advice
 from isoglot.evaluation.results import Results
 from isoglot.pairs import ParallelPairs
 from isoglot.runtime.store import EmbeddingStore
@@ -58,6 +57,8 @@ def audit_sample(model: SentenceTransformer, languages: Iterable[str], **setting
 
 def audited(model: SentenceTransformer, data: RetrievalSet, *, name: str | None = None, **settings: Any) -> Results:
     """An evaluation that looks at the model's prompts first; `summary["notes"]` has what is wrong with them."""
+    from isoglot.evaluation.prompting import prompt_advice  # which needs torch, as what is measured here does
+
     advice = prompt_advice(model, data, name, **settings)
     results = evaluate(model, data, name=name, **settings)
     results.summary["notes"] = advice
