@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from isoglot.benchmarks import Passage, Query, RetrievalSet
+from isoglot.common.threads import one_thread
 from isoglot.evaluation.averages import summarise
 from isoglot.evaluation.evaluate import EncodedSet, rank_set, scores_of
 from isoglot.evaluation.mixed import DRAWS, mixed_search
@@ -62,7 +63,6 @@ def main() -> None:
     parser.add_argument("--peers", action="store_true", help="also time InformationRetrievalEvaluator (a minute)")
     arguments = parser.parse_args()
     data, encoded = make_set()
-    threads = torch.get_num_threads()
     q, p = torch.from_numpy(encoded.queries), torch.from_numpy(encoded.passages)
 
     def score() -> None:
@@ -87,10 +87,9 @@ def main() -> None:
         ratio = scoring / product
         print(f"{name}: one product {product:.2f} s; all ranks of all settings {scoring:.2f} s, {ratio:.2f} x")
     print(f"measures and averages from ranks {measures:.2f} s")
-    torch.set_num_threads(1)  # as in an evaluation
-    mixed = seconds(lambda: mixed_search(data, scores_of(encoded)), 3, time.process_time)
+    with one_thread():  # as in an evaluation
+        mixed = seconds(lambda: mixed_search(data, scores_of(encoded)), 3, time.process_time)
     print(f"{DRAWS} mixed corpora {mixed:.2f} s of one core")
-    torch.set_num_threads(threads)
     if arguments.peers:
         peer = time_peer(data, encoded)
         ratio = peer / best["by the clock"][1]

@@ -28,8 +28,17 @@ def test_an_invisible_character_anywhere_changes_nothing(text: str, sign: str, p
     assert keys[0] == keys[1]
 
 
+def _whole(text: str) -> str:
+    """A text without halves of characters, which no column of texts may hold."""
+    return text.encode(errors="ignore").decode()
+
+
 @given(
-    st.lists(st.none() | SIGNS | st.text(st.characters(max_codepoint=0x0E00, exclude_categories=["Cn"]), max_size=9))
+    st.lists(
+        st.none()
+        | SIGNS.map(_whole)
+        | st.text(st.characters(max_codepoint=0x0E00, exclude_categories=["Cn"]), max_size=9)
+    )
 )
 def test_only_texts_that_need_it_are_normalised_and_it_does_not_show(texts: list[str | None]) -> None:
     column = pa.chunked_array([texts, texts[::2]], pa.large_string())
