@@ -28,10 +28,15 @@ def test_an_invisible_character_anywhere_changes_nothing(text: str, sign: str, p
     assert keys[0] == keys[1]
 
 
+def _whole(text: str) -> str:
+    """A text without halves of characters, which no column of texts may hold."""
+    return text.encode(errors="ignore").decode()
+
+
 @given(
     st.lists(
         st.none()
-        | SIGNS.map(lambda text: regex.sub(r"\p{Cs}", "", text))
+        | SIGNS.map(_whole)
         | st.text(st.characters(max_codepoint=0x0E00, exclude_categories=["Cn"]), max_size=9)
     )
 )

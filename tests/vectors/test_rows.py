@@ -56,8 +56,9 @@ def test_lists_keep_their_places(kind: Any, data: st.DataObject) -> None:
     fixed = not pa.types.is_list(kind) and not pa.types.is_large_list(kind)
     length = st.just(3) if fixed else st.integers(0, 5)
     some = st.lists(st.one_of(st.none(), length), min_size=1, max_size=12)
-    given_rows = [None if n is None else [float(place)] * n for place, n in enumerate(data.draw(some))]
     storage = kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
+    number = np.dtype(f"float{storage.value_type.bit_width}").type
+    given_rows = [None if n is None else [number(place)] * n for place, n in enumerate(data.draw(some))]
     column = pa.array(given_rows, storage)
     start = data.draw(st.integers(0, len(given_rows)))
     if isinstance(kind, pa.BaseExtensionType):
