@@ -113,7 +113,7 @@ def linear(bias: float = 0, activation: torch.nn.Module | None = None) -> Dense:
 
 def test_what_the_inference_server_would_change_is_refused(tiny_encoder: SentenceTransformer, tmp_path: Path) -> None:
     refused = {
-        "without offset": with_head(tiny_encoder, Normalize(), linear(0.1), Normalize()),
+        "fit one without": with_head(tiny_encoder, Normalize(), linear(0.1), Normalize()),
         "leaves out the Normalize": with_head(
             tiny_encoder, Normalize(), linear(activation=torch.nn.Tanh()), Normalize()
         ),

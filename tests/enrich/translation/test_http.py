@@ -194,8 +194,9 @@ def test_the_key_comes_from_the_environment_and_is_never_shown(
 
 def test_the_rate_is_kept(server: Server) -> None:
     libre = engine(server, texts_per_request=1, requests_per_minute=60 / 0.08)
+    began = time.perf_counter()  # a busy server may notice the first request late
     libre.translate(["a", "b", "c", "d"], "en", "de")
-    assert server.moments[-1] - server.moments[0] >= 3 * 0.08 - 0.02
+    assert time.perf_counter() - began >= 3 * 0.08
 
 
 @pytest.mark.parametrize(
