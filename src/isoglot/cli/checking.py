@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 
 from isoglot.cli.shared import Json, say
-from isoglot.diagnosis import diagnose
 
 
 def doctor(as_json: Json = False) -> None:
     """Say what this installation has and lacks: versions, processor, hub, cache, extras."""
+    from isoglot.diagnosis import diagnose
+
     found = diagnose()
     if as_json:
         print(json.dumps(found))

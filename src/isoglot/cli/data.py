@@ -16,7 +16,6 @@ from isoglot.cli import shared
 from isoglot.cli.help import App
 from isoglot.cli.shared import Encoding, Json, Languages, Pairs, encodes, given, listed, say
 from isoglot.common.errors import InputError
-from isoglot.common.languages import is_language
 from isoglot.common.paths import expanded_path
 from isoglot.common.progress import out
 
@@ -66,6 +65,8 @@ def data_show(name: str, as_json: Json = False) -> None:
 
 def _number_of(languages: Sequence[str] | str) -> str:
     """How many languages a data set is in; a star where the data decides."""
+    from isoglot.common.languages import is_language
+
     tags = languages.split() if isinstance(languages, str) else languages
     if all(map(is_language, tags)):
         return str(len(tags))
