@@ -38,6 +38,7 @@ def test_the_demo_leaves_four_systems_a_summary_and_a_report(
         config |= {"model": str(tiny_encoder_folder), "max_tokens": 64, "steps": 3, "bf16": False}
         config["batches"]["size"] = 8
         config["debias"]["directions"] = 2
+        config["freeze"]["layers"] = 1
         return TrainConfig.model_validate(config)
 
     real_config = demo.demo_config
