@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import typer
 import yaml
-from pydantic import BaseModel
-from pydantic_core import PydanticUndefined
 
 import isoglot
 from command import run
@@ -60,35 +60,6 @@ def command_of(words: list[str]) -> tuple[Any, list[str]]:
 def options_of(command: Any) -> set[str]:
     own = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
     return own.union({"--help"}, *(options_of(child) for child in getattr(command, "commands", {}).values()))
-
-
-def fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every key of a configuration, dotted, and its default; `...` where one must be given."""
-    for name, field in model.model_fields.items():
-        key, default = prefix + name, field.default
-        if default is PydanticUndefined:
-            default = ...
-        if isinstance(default, tuple):  # YAML has lists
-            default = list(default)
-        inner = next((kind for kind in parts_of(field.annotation) if issubclass(kind, BaseModel)), None)
-        if not isinstance(default, BaseModel):
-            yield key, default
-        if inner is not None:
-            yield from fields(inner, f"{key}[]." if tuple in parts_of(field.annotation) else f"{key}.")
-
-
-def parts_of(annotation: Any) -> list[type]:
-    """The classes that an annotation is made of."""
-    origin = getattr(annotation, "__origin__", None)
-    inner = [part for argument in get_args(annotation) for part in parts_of(argument)]
-    return [kind for kind in (origin, annotation) if isinstance(kind, type)] + inner
-
-
-def documented_keys() -> dict[str, Any]:
-    """Keys of the tables of training.md and the defaults that stand beside them."""
-    rows = re.findall(r"^\| `([^`]+)` \| (\S+) \| .+ \|$", page("training.md"), re.MULTILINE)
-    special = {"*required*": ..., "*none*": None}
-    return {key: special[cell] if cell in special else yaml.safe_load(cell.strip("`")) for key, cell in rows}
 
 
 def run_example(name: str, *arguments: object) -> None:
@@ -164,8 +135,12 @@ def test_the_smallest_configuration_and_its_additions_load(monkeypatch: pytest.M
         TrainConfig.model_validate({**smallest, **addition})
 
 
-def test_every_configuration_key_is_documented_with_its_default() -> None:
-    assert documented_keys() == dict(fields(TrainConfig))
+def test_the_tables_of_keys_are_written_from_the_configuration() -> None:
+    keys = SimpleNamespace(**runpy.run_path(str(ROOT / "docs" / "examples" / "_training_keys.py")))
+    assert keys.written(page("training.md")) == page("training.md"), "run python docs/examples/_training_keys.py"
+    in_tables = [row[0] for row in keys.ROW.findall(page("training.md"))]
+    assert sorted(in_tables) == sorted(key for key, _, meaning in keys.fields(TrainConfig) if meaning)
+    assert len(in_tables) == len(list(keys.fields(TrainConfig))), "every key says what it means"
 
 
 def test_every_recipe_is_documented() -> None:

@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from browser import BROWSER, NAMES, Page, open_browser
 from service import Client, serving
+
+from browser import BROWSER, NAMES, Page, open_browser
 
 in_browser = pytest.mark.skipif(BROWSER is None, reason=f"needs a browser on the path: {', '.join(NAMES)}")
 HITS = "document.querySelectorAll('#results .hit').length"
