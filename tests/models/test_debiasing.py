@@ -99,7 +99,7 @@ def test_a_model_with_routes_of_its_own_gets_no_routes_by_language(
 ) -> None:
     reader = [*tiny_encoder.children()]
     model = SentenceTransformer(modules=[Router.for_query_document([*reader], [*reader])], device="cpu")
-    with pytest.raises(InputError, match="by role already; use lir or leace"):
+    with pytest.raises(InputError, match="by role already; use linear-lir or leace"):
         debias(model, pairs, remedy="means")
     assert debias(model, pairs, directions=2).encode_query(["rot"]).shape == (1, 32)
 

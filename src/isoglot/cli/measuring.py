@@ -75,6 +75,8 @@ def evaluate(
         raise InputError("a remedy and the text it is fitted on go together: --remedy lir --fit-on FILE")
     if directions is not None and remedy is None:
         raise InputError("--directions goes with --remedy lir or linear-lir")
+    if without_debias:
+        refuse("does not go with --without-debias: shards hold what the remedy made", vectors=vectors)
     if model.startswith(RUN_PREFIX):
         of_models = {"without_debias": without_debias, "remedy": remedy, "vectors": vectors, **asdict(encoding)}
         refuse(f"goes with a model; {model} is a ranking already", **of_models)
@@ -93,7 +95,6 @@ def evaluate(
         over = None if vectors is None else isoglot.ShardsEncoder(encoding.load_text_encoder(model), vectors)
         loaded = encoding.load(model) if over is None else isoglot.wrap_text_encoder(over)
         if without_debias:
-            refuse("does not go with --without-debias: shards hold what the remedy made", vectors=vectors)
             loaded = isoglot.without_debias(loaded)
         settings: dict[str, Any] = {"store": shared.store(), "bf16": encoding.bf16}
         if remedy is not None and fit_on is not None:

@@ -90,7 +90,7 @@ def debias(
     if len(pairs.languages) < 2:
         raise InputError(f"debias needs text in two languages or more; this is all {', '.join(pairs.languages)}")
     if remedy in ("means", "shift") and any(isinstance(module, Router) for module in split_remedy(model)[0].values()):
-        raise InputError(f"{remedy} sends texts by language, and this model by role already; use lir or leace")
+        raise InputError(f"{remedy} sends texts by language, and this model by role already; use linear-lir or leace")
     # The same examples in every language, as far as it has them: so languages differ in nothing but themselves.
     order = np.argsort(np.random.default_rng(seed).permutation(pairs.example_count)[pairs.example], kind="stable")
     if remedy == "shift":

@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerBase
 
 from isoglot.common.arrays import FloatArray
 from isoglot.common.roles import Role
+from isoglot.models.arithmetic import arithmetic
 from isoglot.models.embed import embed
 from isoglot.models.encoders import own_name, role_prompt
 from isoglot.models.fingerprint import fingerprint
@@ -53,7 +54,7 @@ class ModelEncoder:
             max_tokens=self.max_tokens,
             similarity=str(self.model.similarity_fn_name),
             normalised=isinstance(last, Normalize) and self.model.truncate_dim is None,
-            arithmetic="bfloat16" if self.bf16 else "float32",
+            arithmetic=arithmetic(self.model, self.bf16),
         )
 
     def encode(self, texts: Sequence[str], role: Role) -> FloatArray:
