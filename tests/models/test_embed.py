@@ -14,7 +14,6 @@ from sentence_transformers.sentence_transformer.modules import Dense, Normalize,
 from isoglot.common.errors import InputError
 from isoglot.models.debiasing import debias
 from isoglot.models.embed import embed
-from isoglot.models.text_encoder import ModelEncoder
 from isoglot.pairs import ParallelPairs
 from isoglot.runtime import store as store_module
 from isoglot.runtime.store import EmbeddingStore
@@ -226,11 +225,3 @@ def test_a_shard_is_checked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     for _ in range(3):
         assert len(store.read("space", KEYS[1:])) == 2
     assert len(checked) == 2  # the first shard holds nothing that was asked for
-
-
-def test_vectors_are_said_to_be_of_the_arithmetic_that_the_processor_has(
-    tiny_encoder: SentenceTransformer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for has, said in ((False, "float32"), (True, "bfloat16")):
-        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda has=has: has)
-        assert ModelEncoder(tiny_encoder, bf16=True).provenance("query").arithmetic == said
