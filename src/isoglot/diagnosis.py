@@ -15,6 +15,7 @@ from pathlib import Path
 from isoglot._version import __version__
 from isoglot.common.cache import cache_folder
 from isoglot.common.hub import hub_address, hub_is_reachable
+from isoglot.common.processor import bf16_is_faster, has_bf16
 
 LIBRARIES = ("torch", "sentence-transformers", "transformers", "tokenizers", "datasets", "numpy", "pyarrow")
 """Libraries that figures and faults may depend on."""
@@ -85,11 +86,14 @@ def _arithmetic() -> dict[str, str]:
         import torch
     except Exception as error:  # a broken installation may raise anything
         return {"processor": cores, "torch fails": str(error).partition("\n")[0]}
-    bf16 = torch.cpu._is_avx512_bf16_supported()
+    if has_bf16():
+        bf16 = f"yes, with --bf16; {'faster' if bf16_is_faster() else 'not faster'} than float32 here"
+    else:
+        bf16 = "no instructions for it; --bf16 computes in float32"
     gpus = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
     return {
         "processor": f"{cores}, {torch.get_num_threads()} threads",
-        "bfloat16": "yes, with --bf16" if bf16 else "no instructions for it; --bf16 computes in float32",
+        "bfloat16": bf16,
         "GPU": ", ".join(gpus) or "none",
     }
 

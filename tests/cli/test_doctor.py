@@ -67,6 +67,19 @@ def test_doctor_needs_neither_torch_nor_a_network(
     assert json.loads(capsys.readouterr().out)["no offline"] == "pip install 'isoglot[offline]'"
 
 
+@pytest.mark.parametrize(
+    ("has", "faster", "said"),
+    [(False, False, "no instructions"), (True, False, "not faster"), (True, True, "; faster")],
+)
+def test_doctor_says_what_the_processor_makes_of_bfloat16(
+    installed: set[str], monkeypatch: pytest.MonkeyPatch, has: bool, faster: bool, said: str
+) -> None:
+    installed.add("torch")
+    monkeypatch.setattr(diagnosis, "has_bf16", lambda: has)
+    monkeypatch.setattr(diagnosis, "bf16_is_faster", lambda: faster)
+    assert said in diagnosis.diagnose()["bfloat16"]
+
+
 def test_version_says_what_a_report_of_a_fault_needs(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

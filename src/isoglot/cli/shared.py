@@ -63,7 +63,7 @@ class Encoding:
         str | None, typer.Option(help="What to put before queries: a text, or the name of a prompt that the model has")
     ] = None
     passage_prompt: Annotated[str | None, typer.Option(help="The same for passages")] = None
-    bf16: Annotated[bool, typer.Option("--bf16", help="Encode in bfloat16: faster where the processor has it")] = False
+    bf16: Annotated[bool, typer.Option("--bf16", help="Encode in bfloat16; doctor says if it is faster here")] = False
     trust_remote_code: RemoteCode = False
     api: Annotated[
         list[str] | None, typer.Option(help="How the server of api:URL#MODEL is asked: key=value, such as batch_size=8")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from sentence_transformers import SentenceTransformer
 
+from isoglot.common.processor import bf16_is_faster, has_bf16
 from isoglot.models.foreign import ForeignReader
 
 
@@ -14,7 +15,7 @@ def in_bf16(wanted: bool | None, device: torch.device) -> bool:
     A processor without instructions for it takes several times as long as in float32, so there it is never used.
     """
     if device.type == "cpu":
-        return wanted is not False and bool(torch.cpu._is_avx512_bf16_supported())
+        return bf16_is_faster() if wanted is None else wanted and has_bf16()
     return wanted if wanted is not None else device.type == "cuda" and bool(torch.cuda.is_bf16_supported())
 
 

@@ -270,7 +270,7 @@ class TrainConfig(_Section):
     seed: int = Field(default=0, ge=0)
     """of everything that is drawn"""
     bf16: bool | None = None
-    """train in bfloat16; if not given, where the processor has it"""
+    """train in bfloat16; if not given, where that is measured to be faster"""
     checkpoint_every: PositiveInt = 100
     """steps between two checkpoints; with held-out pairs `validation.every` takes its place"""
     report_to: Names = ()
