@@ -35,6 +35,7 @@ from isoglot.pairs import ParallelPairs
 from isoglot.training.data import Collator, planned_dataset
 from isoglot.training.losses import Objective
 from isoglot.training.trainer import PlannedTrainer, TrainingLog
+from isoglot.training.word_rows import WordRows
 
 BATCH = 32
 now = time.perf_counter
@@ -125,6 +126,7 @@ def isoglot_trainer(pairs, plan):
             held_out_plan=None,
             data_collator=Collator(model, {"query": None, "passage": None}),
             training_log=TrainingLog(Path(folder) / "log.jsonl"),
+            words=WordRows([], np.empty(0, np.int64)),
             train_dataset=planned_dataset(pairs, plan),
             loss=Objective(model, temperature=0.02),
             callbacks=[clock],

@@ -36,10 +36,10 @@ def bf16_is_faster() -> bool:
     # In turns, and the best of many, for others may use the processor.
     times = [(_seconds(*float32), _seconds(*bfloat16)) for _ in range(20)]
     best_float32, best_bfloat16 = map(min, zip(*times, strict=True))
-    return best_bfloat16 < _CLEARLY * best_float32
+    return bool(best_bfloat16 < _CLEARLY * best_float32)
 
 
 def _seconds(tokens: torch.Tensor, weights: torch.Tensor) -> float:
     start = time.perf_counter()
-    tokens @ weights
+    _ = tokens @ weights
     return time.perf_counter() - start

@@ -174,14 +174,43 @@ class Collator:
             batch["negative_group"] = torch.tensor(groups)
         for name, texts in columns.items():
             if texts:
-                features = self._tokens(texts, "query" if name == "query" else "passage")
+                features = self.tokens(texts, "query" if name == "query" else "passage")
                 batch.update({f"{name}_{key}": value for key, value in features.items()})
         return batch
 
-    def _tokens(self, texts: list[str], role: Role) -> dict[str, Any]:
+    def tokens(self, texts: list[str], role: Role) -> dict[str, Any]:
+        """What the model reads of texts in a role."""
         reader = self.readers[role]
         with self.one_at_a_time:
             return dict(reader.preprocess(texts, prompt=role_prompt(reader, role) or None, task=TASKS[role]))
+
+
+def tokens_met(
+    collator: Collator, pairs: ParallelPairs, plan: BatchPlan, *, translated: bool = False, negatives: int | None = None
+) -> IntArray:
+    """Numbers of the distinct tokens that batches of a plan have; arguments as for `planned_dataset`."""
+    queries, passages = map(np.unique, plan.table_rows(pairs.translations()))
+    passages = np.union1d(passages, queries) if translated else passages
+    met: list[IntArray] = []
+
+    def read(texts: list[str], role: Role) -> None:
+        if texts:
+            met.append(np.unique(collator.tokens(texts, role)["input_ids"].numpy()))
+
+    with progress("Reading tokens", len(queries) + len(passages)) as advance:
+        for rows in _in_chunks(queries):
+            read(cast(list[str], pairs.texts("query", rows)), "query")
+            if negatives != 0:
+                read([text for some in pairs.negatives(rows) for text in some[:negatives]], "passage")
+            advance(len(rows))
+        for rows in _in_chunks(passages):
+            read(cast(list[str], pairs.texts("passage", rows)), "passage")
+            advance(len(rows))
+    return np.unique(np.concatenate(met))
+
+
+def _in_chunks(rows: IntArray) -> list[IntArray]:
+    return np.array_split(rows, max(1, len(rows) // 1000))
 
 
 def make_targets(

@@ -25,6 +25,7 @@ from isoglot.training.preparation import describe_data, describe_plan, plan_line
 from isoglot.training.run import begin
 from isoglot.training.trainer import TrainingLog
 from isoglot.training.trainer_setup import Fit
+from isoglot.training.word_rows import WordRows
 
 _TIMED_STEPS = 4  # the first of them warms up and is not counted
 _TOKENISED_STEPS = 32
@@ -102,7 +103,8 @@ def estimate(config: TrainConfig) -> Estimate:
     timed = _some_steps(plan, _TIMED_STEPS)
     silent = config.model_copy(update={"report_to": ()})
     part = replace(whole, config=silent, prepared=replace(whole.prepared, plan=timed))
-    step_seconds, look_seconds, target_seconds = _take_steps(part)
+    with whole.trained_words() as words:
+        step_seconds, look_seconds, target_seconds = _take_steps(part, words)
     counted = slice(1 if timed.steps > 1 else 0, None)
     per_token = sum(step_seconds[counted]) / max(1, sum(_tokens(whole, timed)[counted]))
     per_step = tokens_per_step * per_token
@@ -147,7 +149,7 @@ class _Clock(TrainerCallback):
         control.should_save = control.should_evaluate = False  # at the last step the trainer would do both
 
 
-def _take_steps(fit: Fit) -> tuple[list[float], float, float]:
+def _take_steps(fit: Fit, words: WordRows) -> tuple[list[float], float, float]:
     """Seconds of each step of a short plan, of a look at held-out pairs, and of encoding the targets."""
     clock = _Clock()
     with tempfile.TemporaryDirectory() as folder, quiet_transformers():
@@ -155,7 +157,7 @@ def _take_steps(fit: Fit) -> tuple[list[float], float, float]:
         targets = fit.targets(None)
         target_seconds = time.perf_counter() - start if targets else 0.0
         log = TrainingLog(Path(folder) / "log.jsonl")
-        trainer = fit.trainer(Path(folder) / "checkpoints", targets, log, [clock])
+        trainer = fit.trainer(Path(folder) / "checkpoints", targets, log, [clock], words)
         trainer.args.load_best_model_at_end = False
         trainer.train()
         if trainer.held_out_plan is None:

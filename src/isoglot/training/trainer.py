@@ -41,6 +41,7 @@ from isoglot.common.errors import IsoglotError
 from isoglot.common.progress import Advance, tell
 from isoglot.models.saving import write_model
 from isoglot.training import processes
+from isoglot.training.word_rows import WordRows
 
 COMPLETE = "complete"  # a file in a checkpoint that says it was written to its end, and holds its files' checksums
 
@@ -55,10 +56,16 @@ class PlannedTrainer(SentenceTransformerTrainer):
     """
 
     def __init__(
-        self, *, plan: BatchPlan, held_out_plan: BatchPlan | None, training_log: TrainingLog, **kwargs: Any
+        self,
+        *,
+        plan: BatchPlan,
+        held_out_plan: BatchPlan | None,
+        training_log: TrainingLog,
+        words: WordRows,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.training_log = training_log
+        self.training_log, self.words = training_log, words
         self.plan, self.held_out_plan = plan, held_out_plan
         self.reader = ThreadPoolExecutor(1)
         self.coming: Future[Any] | None = None
@@ -140,8 +147,13 @@ class PlannedTrainer(SentenceTransformerTrainer):
             raise
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        """The model alone, as isoglot writes models."""
-        write_model(self.model, Path(str(output_dir)))
+        """The whole model, and it alone, as isoglot writes models."""
+        with self.words.whole():
+            write_model(self.model, Path(str(output_dir)))
+
+    def _load_from_checkpoint(self, checkpoint_path: str) -> None:
+        with self.words.whole():
+            super()._load_from_checkpoint(checkpoint_path)
 
     def _load_best_model(self) -> None:
         """Back to the best checkpoint, wherever the run was moved; the library would go on if that failed."""

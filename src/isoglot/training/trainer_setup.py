@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer, SentenceTransformerTrainingArguments
 from transformers import TrainerCallback
@@ -25,11 +28,14 @@ from isoglot.models.limits import with_limit
 from isoglot.runtime.store import EmbeddingStore, embedding_store
 from isoglot.training import processes
 from isoglot.training.config import TrainConfig
-from isoglot.training.data import Collator, Targets, make_targets, planned_dataset
+from isoglot.training.data import Collator, Targets, make_targets, planned_dataset, tokens_met
 from isoglot.training.losses import Objective
 from isoglot.training.model_setup import average, teacher, trained_weights
 from isoglot.training.preparation import Prepared
 from isoglot.training.trainer import CompleteCheckpoints, EarlyStopping, PlannedTrainer, ProgressCallback, TrainingLog
+from isoglot.training.word_rows import IntArray, WordRows, trained_tables
+
+_MOST_PAIRS = 2_000_000  # of a run whose tables of word embeddings are cut
 
 
 def check_report_to(names: Sequence[str]) -> None:
@@ -67,8 +73,8 @@ class Fit:
             callbacks: list[TrainerCallback] = [ProgressCallback(log, advance), CompleteCheckpoints()]
             if self.prepared.held_out is not None:
                 callbacks.append(EarlyStopping(self.config.validation.patience))
-            trainer = self.trainer(output / "checkpoints", targets, log, callbacks)
-            trainer.train_from(checkpoint)
+            with self.trained_words() as words:
+                self.trainer(output / "checkpoints", targets, log, callbacks, words).train_from(checkpoint)
         average(self.model, initial, self.config.average)
         return self.model.eval()
 
@@ -82,8 +88,33 @@ class Fit:
         pairs, plan = self.prepared.pairs, self.prepared.plan
         return make_targets(model, pairs, plan, settings, store=store, bf16=in_bf16(self.config.bf16, model.device))
 
+    @contextmanager
+    def trained_words(self) -> Iterator[WordRows]:
+        """Within, word embeddings that are trained have only rows that the run meets."""
+        plan = self.prepared.plan
+        # Of more pairs, nearly all rows are met, and to read all text beforehand takes long.
+        tables = trained_tables(self.model) if plan.steps * plan.batch_size <= _MOST_PAIRS else []
+        words = WordRows(tables, self._tokens_met() if tables else np.empty(0, np.int64))
+        try:
+            yield words
+        finally:
+            words.restore()
+
+    def _tokens_met(self) -> IntArray:
+        prepared, loss = self.prepared, self.config.loss
+        read = partial(tokens_met, Collator(self.model, self.limits), negatives=loss.negatives)
+        tokens = read(prepared.pairs, prepared.plan, translated=loss.over_translations)
+        if prepared.held_out is not None and prepared.held_out_plan is not None:
+            return np.union1d(tokens, read(prepared.held_out, prepared.held_out_plan))
+        return tokens
+
     def trainer(
-        self, folder: Path, targets: Targets | None, log: TrainingLog, callbacks: Sequence[TrainerCallback]
+        self,
+        folder: Path,
+        targets: Targets | None,
+        log: TrainingLog,
+        callbacks: Sequence[TrainerCallback],
+        words: WordRows,
     ) -> PlannedTrainer:
         """The trainer of this process, with checkpoints in a folder."""
         config, prepared, negatives = self.config, self.prepared, self.config.loss.negatives
@@ -98,6 +129,7 @@ class Fit:
             held_out_plan=prepared.held_out_plan,
             data_collator=Collator(self.model, self.limits),
             training_log=log,
+            words=words,
             train_dataset=planned_dataset(
                 prepared.pairs, prepared.plan, targets, translated=translated, negatives=negatives, process=process
             ),
