@@ -1,4 +1,4 @@
-"""What studies and recipes need beside published data: text of four kinds held out, and models that know less.
+"""What studies and recipes need beside published data: text of four kinds held out, and a model that knows less.
 
     python recipes/prepare.py $DATA
     python recipes/prepare.py $DATA --fair-small    the same, and the training text of recipes/fair-small
@@ -9,8 +9,7 @@ Everything goes to $DATA/prepared; the text is fetched by apt, as `isoglot data 
 - development/software.parquet: sections of those pages, in rich languages.
 - development/scarce.parquet: those that exist in Khmer, Oromo or Dzongkha too, of which there is little text.
 - development/narrative.parquet, encyclopaedia.parquet: messages of games, which a text's first sentence asks for.
-- models/weak: the built-in encoder with the weights of its last four blocks drawn anew.
-- models/static: its word vectors alone, in fewer dimensions, averaged: no transformer at all, a bag of words.
+- models/static: the built-in encoder's word vectors alone, in fewer dimensions, averaged: a bag of words.
 
 For recipes/fair-small, which takes qa-monolingual.jsonl from $DATA, too:
 
@@ -38,8 +37,7 @@ from isoglot import ParallelPairs, load_encoder, load_pairs, read_pairs, save_mo
 RICH = ("de", "el", "en", "es", "fr", "it", "ja", "pl", "ru", "tr", "vi", "zh-CN")
 SCARCE = ("de", "dz", "en", "es", "km", "om", "ru")
 HELD_OUT = 120  # examples of each kind
-BLOCKS = 4  # whose weights are drawn anew
-DIMENSIONS = 128  # of the bag of words; every step updates a vector for each of 250,000 words
+DIMENSIONS = 128  # of the bag of words
 SEED = 0
 STORIES = {"narrative": "gettext/wesnoth", "encyclopaedia": "gettext/freeciv-nations/"}  # how the ids begin
 QUESTIONS, SENTENCES = 40, 240  # of a language that are held out: pairs, and sentences with those of the pairs
@@ -74,19 +72,6 @@ def first_sentence_asks(pairs: ParallelPairs) -> ParallelPairs:
                 yield {**row, "query": first, "passage": " ".join(rest)}
 
     return ParallelPairs.from_rows(rows())
-
-
-def weakened(model: SentenceTransformer, blocks: int = BLOCKS) -> SentenceTransformer:
-    """The model with the weights of its last blocks drawn anew, as BERT draws them; in place."""
-    torch.manual_seed(SEED)
-    for module in (each for block in model[0].auto_model.encoder.layer[-blocks:] for each in block.modules()):
-        if isinstance(module, torch.nn.Linear):
-            torch.nn.init.normal_(module.weight, std=0.02)
-            torch.nn.init.zeros_(module.bias)
-        elif isinstance(module, torch.nn.LayerNorm):
-            torch.nn.init.ones_(module.weight)
-            torch.nn.init.zeros_(module.bias)
-    return model
 
 
 def static(model: SentenceTransformer, dimensions: int = DIMENSIONS) -> SentenceTransformer:
@@ -124,7 +109,6 @@ def split_questions(pairs: ParallelPairs) -> tuple[ParallelPairs, ParallelPairs]
 
 def main(folder: Path) -> None:
     """What studies need, into the folder."""
-    save_model(weakened(load_encoder("builtin:multilingual-e5-small")), folder / "models" / "weak")
     save_model(static(load_encoder("builtin:multilingual-e5-small")), folder / "models" / "static")
 
     manual, messages = load_pairs("libreoffice-help"), load_pairs("gettext")

@@ -61,14 +61,14 @@ def test_arms_of_one_model_differ_by_their_batches_alone(name: str, tmp_path: Pa
 
 def test_steps_and_rates_are_a_models_own_where_it_says_so(tmp_path: Path) -> None:
     study = load_study("strategies", [f"data_dir={tmp_path}"])
-    assert study.training_of("hybrid", "weak")["steps"] == 2 * study.training_of("hybrid", "e5-small")["steps"]
+    assert study.training_of("hybrid", "static")["steps"] > study.training_of("hybrid", "e5-small")["steps"]
     assert study.training_of("english", "static")["batches"] == {"strategy": "english", "alpha": 0.5, "size": 64}
 
 
-def test_ratio_asks_eleven_shares_with_three_seeds(tmp_path: Path) -> None:
+def test_ratio_asks_six_shares_with_three_seeds(tmp_path: Path) -> None:
     study = load_study("ratio", [f"data_dir={tmp_path}"])
     alphas = [study.training_of(name, "e5-small")["batches"]["alpha"] for name in study.arms]
-    assert alphas == pytest.approx(np.arange(11) / 10)
+    assert alphas == pytest.approx(np.arange(6) / 5)
     assert [arm.x for arm in study.arms.values()] == pytest.approx(alphas)
     assert len(study.seeds) >= 3
 
