@@ -21,7 +21,7 @@ from packing import add_change, unpack_model, write_change
 
 from isoglot import estimate, load_config, load_encoder, train
 from isoglot.common.atomic import write_json
-from isoglot.evaluation.results import versions
+from isoglot.common.versions import versions
 from isoglot.training.model_setup import in_bf16
 
 STAGES = ("align", "hybrid")

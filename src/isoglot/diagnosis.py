@@ -16,25 +16,23 @@ from isoglot._version import __version__
 from isoglot.common.cache import cache_folder
 from isoglot.common.hub import hub_address, hub_is_reachable
 from isoglot.common.processor import bf16_is_faster, has_bf16
-
-LIBRARIES = ("torch", "sentence-transformers", "transformers", "tokenizers", "datasets", "numpy", "pyarrow")
-"""Libraries that figures and faults may depend on."""
+from isoglot.common.versions import LIBRARIES, versions
 
 _REQUIREMENT = re.compile(r"""([\w.-]+)(?:\[([\w,-]+)\])?.*extra\s*==\s*['"]([\w-]+)['"]""")
 _DEVELOPMENT = "dev"
 
 
-def versions() -> dict[str, str]:
+def described() -> dict[str, str]:
     """isoglot, Python and the machine, and the libraries that matter; what is not installed is said to be."""
     machine = f"{platform.python_version()}, {platform.platform()}"
-    return {"isoglot": __version__, "Python": machine, **{name: _version(name) or "none" for name in LIBRARIES}}
+    return {"isoglot": __version__, "Python": machine, **dict.fromkeys(LIBRARIES, "none"), **versions()}
 
 
 def diagnose() -> dict[str, str]:
     """What there is, each thing in words; within some seconds, which torch and the hub take."""
     lacking = [extra for extra, missing in extras().items() if missing]
     return {
-        **versions(),
+        **described(),
         **_arithmetic(),
         "apt": shutil.which("apt-get") or "none; data of Debian's packages needs Debian or Ubuntu",
         "hub": _hub(),

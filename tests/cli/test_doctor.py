@@ -12,6 +12,7 @@ import pytest
 
 from command import run
 from isoglot import __version__, diagnosis
+from isoglot.common import versions
 
 WANTED = [
     "numpy>=1",
@@ -35,6 +36,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 
     monkeypatch.setattr(diagnosis, "requires", lambda _: WANTED)
     monkeypatch.setattr(diagnosis, "version", version)
+    monkeypatch.setattr(versions, "version", version)
     monkeypatch.setattr(diagnosis, "hub_is_reachable", lambda seconds: False)
     return names
 
@@ -86,7 +88,7 @@ def test_version_says_what_a_report_of_a_fault_needs(
     assert run(monkeypatch, "--version") == 0
     said = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
     assert said["isoglot"] == __version__
-    assert {"Python", *diagnosis.LIBRARIES} <= said.keys()
+    assert {"Python", *versions.LIBRARIES} <= said.keys()
 
 
 def test_a_shell_completes_commands_and_options() -> None:

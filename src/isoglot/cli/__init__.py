@@ -23,7 +23,7 @@ from isoglot.cli.studying import study
 from isoglot.common.errors import IsoglotError
 from isoglot.common.extras import naming_extra
 from isoglot.common.progress import console
-from isoglot.diagnosis import versions
+from isoglot.diagnosis import described
 
 app = App(help="Train and audit multilingual retrievers that rank by meaning, not by language.")
 for panel, commands in {
@@ -68,6 +68,6 @@ def _fail(message: str) -> None:
 @app.callback(invoke_without_command=True)
 def _root(version: Annotated[bool, typer.Option("--version", help="Print the versions that matter")] = False) -> None:
     if version:
-        for name, words in versions().items():
+        for name, words in described().items():
             say(f"{name} {words}")
         raise typer.Exit

@@ -21,11 +21,12 @@ from isoglot.common.errors import TextsError
 from isoglot.common.progress import progress
 from isoglot.common.roles import Role
 from isoglot.common.threads import one_thread
+from isoglot.common.versions import versions
 from isoglot.evaluation.agreement import Scores
 from isoglot.evaluation.alignment import alignment_summary
 from isoglot.evaluation.averages import TOP, depth_needed, look_up_pairs, summarise
 from isoglot.evaluation.ranking import PART_PASSAGES, Part, Ranks, rank_in_parts, rank_relevant, scores_of_pairs
-from isoglot.evaluation.results import SCHEMA, TOP_SCHEMA, Results, versions
+from isoglot.evaluation.results import SCHEMA, TOP_SCHEMA, Results
 from isoglot.models.similarity import Similarity, prepare, score_block
 from isoglot.runtime.store import EmbeddingStore
 

@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from isoglot._version import __version__
 from isoglot.common.atomic import write_json, write_whole
 from isoglot.common.errors import InputError
 from isoglot.evaluation.language_bias import Leaning, leaning
@@ -121,12 +118,3 @@ def load_results(path: str | Path) -> Results:
     # Older runs lack some.
     whole = {"alignment": {}, "seconds": {}, **summary, "model": {**NO_MODEL, **summary["model"]}}
     return Results(whole, per_query, top)
-
-
-def versions() -> dict[str, str]:
-    """Versions of everything that a figure may depend on; of what is not installed none."""
-    found = {"isoglot": __version__}
-    for library in ("torch", "sentence-transformers", "transformers", "numpy", "pyarrow"):
-        with suppress(PackageNotFoundError):
-            found[library] = version(library)
-    return found

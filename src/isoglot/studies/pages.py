@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from isoglot.common.atomic import write_json, write_text
-from isoglot.evaluation.results import versions
+from isoglot.common.versions import versions
 from isoglot.report.page import Section, html_page, plot_svg, render
 from isoglot.studies.drawing import grids_of, page_plots, plots_of
 from isoglot.studies.figures import Figures

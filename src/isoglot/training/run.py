@@ -26,8 +26,9 @@ from isoglot.benchmarks import retrieval_set_of
 from isoglot.common.atomic import lock, sweep, write_json, write_text, write_whole
 from isoglot.common.errors import InputError
 from isoglot.common.progress import tell
+from isoglot.common.versions import versions
 from isoglot.evaluation.evaluate import evaluate
-from isoglot.evaluation.results import Results, versions
+from isoglot.evaluation.results import Results
 from isoglot.models.arithmetic import in_bf16
 from isoglot.models.fingerprint import fingerprint
 from isoglot.models.limits import with_limit
