@@ -117,6 +117,11 @@ def test_bytes_that_are_not_utf_8_are_named(
             "--query-prompt goes with a model; run:r.trec",
         ),
         (["evaluate", "MODEL", *AGAINST, "--directions", "3"], "--directions goes with --remedy lir"),
+        (["evaluate", "MODEL", *AGAINST, "--strength", ".9"], "--strength goes with --remedy lir"),
+        (
+            ["debias", "MODEL", "--pairs", "PAIRS", "--strength", "2", "--out", "out"],
+            "strength 2: above 0 and at most 1",
+        ),
         (["debias", "MODEL", "--pairs", "PAIRS", "--out", "full"], "exists already; choose another folder"),
         (["trim", "MODEL", "--pairs", "PAIRS", "--out", "full"], "exists already; choose another folder"),
         (["data", "fetch", "PAIRS", "--out", "x.txt"], ".jsonl, .csv, .tsv or .parquet"),

@@ -67,6 +67,8 @@ def test_weights_are_searched_for(
         (["--step", ".1"], "go with --development FILE"),
         (["--development", "PAIRS", "--step", ".3"], "has to divide 1"),
         (["--development", "none.jsonl"], "none.jsonl: not there"),
+        (["--remedy-of", "INITIAL"], "no remedy to take over"),
+        (["--remedy-of", "INITIAL", "--directions", "3"], "--directions is for a new remedy"),
         (["--method", "ties"], "use one of linear, slerp"),
     ],
 )
@@ -79,7 +81,7 @@ def test_wrong_options_are_one_line_and_write_nothing(
     words: list[str],
     message: str,
 ) -> None:
-    given = [str(pairs_file) if word == "PAIRS" else word for word in words]
+    given = [{"PAIRS": str(pairs_file), "INITIAL": str(two[1])}.get(word, word) for word in words]
     assert run(monkeypatch, "merge", *two, *given, "--out", tmp_path / "m") == 2
     said = capsys.readouterr().err
     assert message in said

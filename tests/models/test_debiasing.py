@@ -135,6 +135,26 @@ def test_what_cannot_be_fitted_is_refused(tiny_encoder: SentenceTransformer, pai
         debias(tiny_encoder, pairs, directions=0)
     with pytest.raises(InputError, match="examples 0: at least 1"):
         debias(tiny_encoder, pairs, examples=0)
+    for strength in (0, 1.5, float("nan")):
+        with pytest.raises(InputError, match="above 0 and at most 1 is needed"):
+            debias(tiny_encoder, pairs, strength=strength)
+
+
+@pytest.mark.parametrize("remedy", ["linear-lir", "lir", "leace", "means", "shift"])
+def test_a_remedy_goes_as_far_as_its_strength(
+    remedy: Any, tiny_encoder: SentenceTransformer, pairs: ParallelPairs
+) -> None:
+    """As seen before the last normalisation: a quarter of the way is a quarter of what the whole remedy changes."""
+    whole, quarter = (debias(tiny_encoder, pairs, remedy=remedy, strength=each) for each in (1.0, 0.25))
+    vectors = torch.from_numpy(tiny_encoder.encode(pairs.texts("passage")[:9]))
+    settings = {"task": "de"} if remedy in ("means", "shift") else {}
+    with torch.inference_mode():
+        far, near = (
+            list(model.children())[-2]({"sentence_embedding": vectors.clone()}, **settings)["sentence_embedding"]
+            for model in (whole, quarter)
+        )
+    assert not torch.allclose(far, vectors, atol=1e-3)
+    assert torch.allclose(near, vectors + 0.25 * (far - vectors), atol=1e-5)
 
 
 @pytest.mark.parametrize("remedy", ["lir", "leace", "means"])

@@ -146,13 +146,25 @@ def test_a_shared_remedy_is_kept_even_where_the_initial_model_has_none(
 
 def test_remedies_that_differ_are_fitted_anew(three: list[SentenceTransformer], pairs: ParallelPairs) -> None:
     own = [isoglot.debias(model, pairs, directions=2) for model in three[:2]]
-    with pytest.raises(InputError, match=r"differ, so the merged model needs one of its own; name text .*--fit-on"):
+    with pytest.raises(InputError, match=r"differ, so the merged model needs one of its own; name a model .*--fit-on"):
         isoglot.merge(own)
     merged, report = isoglot.merge(own, fit_on=pairs, directions=3, max_tokens=20)
     assert report.remedy == "fitted"
     bare, _ = isoglot.merge(three[:2])
     expected = isoglot.debias(bare, pairs, directions=3, max_tokens=20)
     assert np.allclose(merged.encode(TEXTS), expected.encode(TEXTS), atol=1e-5)
+
+
+def test_a_remedy_is_taken_from_the_model_named_for_it(three: list[SentenceTransformer], pairs: ParallelPairs) -> None:
+    own = [isoglot.debias(model, pairs, directions=2) for model in three[:2]]
+    softer = isoglot.debias(three[2], pairs, directions=2, strength=0.5)
+    merged, report = isoglot.merge(own, remedy_of=softer)
+    assert report.remedy == "taken"
+    assert "is that of the model named for it" in report.sentences()[1]
+    bare, _ = isoglot.merge(three[:2])
+    assert np.allclose(merged.encode(TEXTS), isoglot.with_debias_of(bare, softer).encode(TEXTS), atol=1e-6)
+    with pytest.raises(InputError, match="no remedy to take over"):
+        isoglot.merge(own, remedy_of=three[2])
 
 
 def smaller(model: SentenceTransformer) -> SentenceTransformer:

@@ -108,6 +108,17 @@ def test_a_map_is_the_one_of_the_remedy(remedy: Any, tmp_path: Path) -> None:
     assert mapping.figures["rows"] == {"de": 20, "en": 20, "sw": 20}
 
 
+@pytest.mark.parametrize("remedy", ["linear-lir", "means"])
+def test_a_map_goes_as_far_as_its_strength(remedy: Any, tmp_path: Path) -> None:
+    rows = toy(pull=0.6)
+    x, tags = rows["vector"], np.array(rows["language"])
+    write(tmp_path / "v.parquet", rows)
+    done = debias_vectors(tmp_path / "v.parquet", tmp_path / "out", remedy=remedy, strength=0.5)
+    maps = {tag: fit_linear_lir(x, tags) for tag in tags} if remedy == "linear-lir" else fit_means(x, tags)
+    whole = np.stack([maps[tag](x[n]) for n, tag in enumerate(tags)])
+    assert done.map.apply(x, tags) == pytest.approx(unit((x + whole) / 2), abs=1e-5)
+
+
 def test_the_sample_comes_from_all_of_a_file(tmp_path: Path) -> None:
     """Sorted by language, with the second half of each another kind of text."""
     rows = toy(400)

@@ -34,6 +34,16 @@ def test_lir_is_a_projection_that_makes_means_coincide(seed: int) -> None:
     assert spread(fit_lir(x, labels, directions=1)(x), labels) > 1e-3
 
 
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 1000), st.floats(0.01, 1))
+def test_a_softened_map_leaves_the_rest_of_what_sets_languages_apart(seed: int, strength: float) -> None:
+    x, labels = blobs(seed)
+    for mapping in (fit_lir(x, labels, directions=10), fit_leace(x, labels)):
+        softened = mapping.softened(strength)(x)
+        assert spread(softened, labels) == pytest.approx((1 - strength) * spread(x, labels), abs=1e-9)
+        assert softened == pytest.approx(x + strength * (mapping(x) - x), abs=1e-9)
+
+
 @settings(max_examples=10, deadline=None)
 @given(st.integers(0, 1000))
 def test_leace_leaves_a_linear_probe_at_chance_and_changes_little_else(seed: int) -> None:

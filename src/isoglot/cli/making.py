@@ -93,6 +93,7 @@ def debias(
         ),
     ] = None,
     directions: shared.Directions = None,
+    strength: shared.Strength = None,
     examples: Annotated[
         int | None, typer.Option(help="Examples per language to fit on", show_default="60; 1000 of vectors")
     ] = None,
@@ -109,7 +110,7 @@ def debias(
     Of a model nearly all the time goes into encoding the examples: for a small one, and text in 30 languages, about a
     minute on two cores.
     """
-    fit = given(remedy=remedy, directions=directions, source_language=source_language)
+    fit = given(remedy=remedy, directions=directions, strength=strength, source_language=source_language)
     if vectors is not None:
         refuse("does not go with --vectors", model=model, pairs=pairs, languages=languages, **asdict(encoding))
         fit |= given(least_rows=least_rows, query_vectors=query_vectors)
@@ -161,6 +162,9 @@ def merge(
         typer.Option(help="How far what is to be kept may fall below the last model's", show_default="0.005"),
     ] = None,
     method: Annotated[str, typer.Option(help="linear; or slerp, for two models")] = "linear",
+    remedy_of: Annotated[
+        str | None, typer.Option(help="A model whose remedy the merged one is to have, in place of the models' own")
+    ] = None,
     fit_on: Annotated[
         str | None, typer.Option(help="Text for a new remedy, where the models' remedies differ: a file or source")
     ] = None,
@@ -172,9 +176,12 @@ def merge(
         raise InputError("--development chooses the weights; leave --weights and --last-weights out")
     if not development and (step or tolerance is not None):
         raise InputError("--step and --tolerance go with --development FILE")
+    if remedy_of is not None:
+        refuse("is for a new remedy; --remedy-of takes one that is there", fit_on=fit_on, directions=directions)
     sets = _development_sets(development or [])
     loaded = [replace(encoding, max_tokens=None).load(model) for model in models]
     how: dict[str, Any] = {"method": method, "names": models, **given(directions=directions)}
+    how |= {"remedy_of": replace(encoding, max_tokens=None).load(remedy_of) if remedy_of else None}
     how |= {"fit_on": isoglot.load_pairs(fit_on) if fit_on else None}
     how |= {"max_tokens": encoding.max_tokens, "bf16": encoding.bf16}
     frontier, chosen = None, _numbers(weights, "--weights")

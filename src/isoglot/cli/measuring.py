@@ -59,6 +59,7 @@ def evaluate(
         str | None, typer.Option(help="Text for the remedy: a file or source; benchmark for its own passages")
     ] = None,
     directions: shared.Directions = None,
+    strength: shared.Strength = None,
     vectors: Annotated[
         Path | None,
         typer.Option(help="Shards that isoglot encode made with this model; texts that stand there are not encoded"),
@@ -73,8 +74,9 @@ def evaluate(
         raise InputError(f"candidate {candidate!r}: use 'sentence' or 'sentence+context'")
     if (remedy is None) != (fit_on is None):
         raise InputError("a remedy and the text it is fitted on go together: --remedy lir --fit-on FILE")
-    if directions is not None and remedy is None:
-        raise InputError("--directions goes with --remedy lir or linear-lir")
+    fit = {"directions": directions, "strength": strength}
+    if remedy is None:
+        refuse("goes with --remedy lir", **fit)
     if without_debias:
         refuse("does not go with --without-debias: shards hold what the remedy made", vectors=vectors)
     if model.startswith(RUN_PREFIX):
@@ -99,11 +101,11 @@ def evaluate(
         settings: dict[str, Any] = {"store": shared.store(), "bf16": encoding.bf16}
         if remedy is not None and fit_on is not None:
             texts = isoglot.passages_of(retrieval_set) if fit_on == "benchmark" else isoglot.load_pairs(fit_on)
-            loaded = isoglot.debias(loaded, texts, **given(remedy=remedy, directions=directions), **settings)
+            loaded = isoglot.debias(loaded, texts, **given(remedy=remedy, **fit), **settings)
         called = name or (model if remedy is None else f"{model} + {remedy}")
         results = isoglot.evaluate(loaded, retrieval_set, name=called, top_k=depth, on_ranks=keep, **settings)
         if remedy is not None:
-            results.summary["model"]["remedy"] = {"name": remedy, "fitted_on": fit_on, "directions": directions}
+            results.summary["model"]["remedy"] = {"name": remedy, "fitted_on": fit_on, **fit}
         if over is not None:
             weights = over.provenance(over.role).fingerprint
             results.summary["model"]["shards"] = {"folder": str(vectors), "weights": weights, "taken": over.taken}

@@ -50,6 +50,9 @@ Vectors = Annotated[
 ]
 QueryVectors = Annotated[Path | None, typer.Option(help="With --vectors, which are of passages: those of queries")]
 Directions = Annotated[int | None, typer.Option(help="lir, linear-lir: how many to remove", show_default="20")]
+Strength = Annotated[
+    float | None, typer.Option(help="How much of what the remedy takes out is taken out, to 1", show_default="1")
+]
 
 
 @dataclass(frozen=True)

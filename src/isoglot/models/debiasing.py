@@ -51,6 +51,7 @@ def debias(
     *,
     remedy: Remedy = DEFAULT_REMEDY,
     directions: int = DEFAULT_DIRECTIONS,
+    strength: float = 1.0,
     examples: int = DEFAULT_EXAMPLES,
     source_language: str = "en",
     max_tokens: int | None = None,
@@ -68,6 +69,8 @@ def debias(
         pairs: the text; queries and passages are both used, each in its role.
         remedy: which.
         directions: for `lir` and `linear-lir`, how many to remove.
+        strength: how much of what the remedy takes out is taken out, above 0 to 1; with less than all, a document in
+            the asker's own language is found more often.
         examples: examples per language that means are taken over, drawn with `seed`, the same in every language as far
             as it has them. Nearly all the time goes into encoding them.
         source_language: for `shift`, the language that passages are moved to.
@@ -82,9 +85,10 @@ def debias(
         task="de")` names the language; without it, `means` subtracts the mean over languages and `shift` nothing.
 
     Raises:
-        InputError: if the text is of one language, the remedy unknown or not for this model, or examples not positive.
+        InputError: if the text is of one language, the remedy unknown or not for this model, or examples or strength
+            out of their range.
     """
-    check_remedy(remedy)
+    check_remedy(remedy, strength)
     if examples < 1:
         raise InputError(f"examples {examples}: at least 1 per language is needed")
     if len(pairs.languages) < 2:
@@ -106,19 +110,20 @@ def debias(
         encode = partial(embed, reader, store=store, bf16=bf16, on_progress=advance)
         vectors = np.concatenate([_encoded(encode, pairs, role, some) for role, some in sides if len(some)])
     languages = np.array(pairs.languages)[pairs.language[rows]]
+    head = partial(_with_head, model, vectors, strength)
     if remedy in ("lir", "linear-lir"):
         groups = np.char.add(languages, np.repeat(["/query", "/passage"], [len(asked), len(found)]))
         fit = fit_lir if remedy == "lir" else fit_linear_lir
-        return _with_head(model, vectors, fit(vectors, groups, directions))
+        return head(fit(vectors, groups, directions))
     if remedy == "leace":
-        return _with_head(model, vectors, fit_leace(vectors, languages))
+        return head(fit_leace(vectors, languages))
     if remedy == "means":
         maps = fit_means(vectors, languages)
         bias = np.mean([mapping.bias for mapping in maps.values()], axis=0)
-        return _with_head(model, vectors, {**maps, ANY_ROUTE: AffineMap(np.eye(len(bias)), bias)})
+        return head({**maps, ANY_ROUTE: AffineMap(np.eye(len(bias)), bias)})
     maps = fit_shift(vectors, languages, pairs.example[rows], source_language)
     unchanged = maps[source_language]
-    return _with_head(model, vectors, {**maps, "query": unchanged, ANY_ROUTE: unchanged})
+    return head({**maps, "query": unchanged, ANY_ROUTE: unchanged})
 
 
 def passages_of(data: RetrievalSet) -> ParallelPairs:
@@ -215,15 +220,18 @@ def _dense(mapping: AffineMap, dimensions: int) -> Dense:
 
 
 def _with_head(
-    model: SentenceTransformer, vectors: npt.NDArray[np.float32], fitted: AffineMap | dict[str, AffineMap]
+    model: SentenceTransformer,
+    vectors: npt.NDArray[np.float32],
+    strength: float,
+    fitted: AffineMap | dict[str, AffineMap],
 ) -> SentenceTransformer:
     """The model with what was fitted on its vectors behind it, in unit length where length said nothing before."""
     with model.truncate_embeddings(None):
         dimensions = model.get_embedding_dimension() or vectors.shape[1]
     if isinstance(fitted, AffineMap):
-        linear: torch.nn.Module = _dense(fitted, dimensions)
+        linear: torch.nn.Module = _dense(fitted.softened(strength), dimensions)
     else:
-        routes = {name: [_dense(mapping, dimensions)] for name, mapping in fitted.items()}
+        routes = {name: [_dense(mapping.softened(strength), dimensions)] for name, mapping in fitted.items()}
         # A role without a route of its own, and a language without one, take that of any.
         others = {(role, None): ANY_ROUTE for role in ("query", "document") if role not in routes}
         linear = Router(routes, default_route=ANY_ROUTE, route_mappings=others)

@@ -20,7 +20,7 @@ from sentence_transformers.sentence_transformer.modules import Transformer
 from torch import Tensor
 
 from isoglot.common.errors import InputError
-from isoglot.models.debiasing import debias, split_remedy
+from isoglot.models.debiasing import debias, split_remedy, with_debias_of
 from isoglot.models.encoders import blocks_of, own_name, rebuilt
 from isoglot.models.fingerprint import fingerprint, settings_of
 from isoglot.models.foreign import needs_weights
@@ -43,7 +43,7 @@ class MergeReport:
         weights: their shares, which add up to 1; by layer, those of the first.
         last_weights: those of the last layer; equal to `weights` where layers do not differ.
         method: `linear` or `slerp`.
-        remedy: whether the models' remedy was kept, one was fitted anew, or there is none.
+        remedy: whether the models' remedy was kept, another model's was taken, one was fitted anew, or there is none.
     """
 
     names: tuple[str, ...]
@@ -51,7 +51,7 @@ class MergeReport:
     weights: tuple[float, ...]
     last_weights: tuple[float, ...]
     method: Method
-    remedy: Literal["kept", "fitted", "none"]
+    remedy: Literal["kept", "taken", "fitted", "none"]
 
     def sentences(self) -> list[str]:
         """What was done, one sentence each."""
@@ -61,6 +61,7 @@ class MergeReport:
         ]
         remedy = {
             "kept": "The models that have a remedy share it, and it is kept.",
+            "taken": "The remedy is that of the model named for it.",
             "fitted": "The models' remedies differ, so one was fitted anew, on the merged model.",
             "none": "The models have no remedy.",
         }
@@ -96,6 +97,7 @@ def merge(
     last_weights: Weights | None = None,
     method: Method = "linear",
     names: Sequence[str] | None = None,
+    remedy_of: SentenceTransformer | None = None,
     fit_on: ParallelPairs | None = None,
     directions: int = DEFAULT_DIRECTIONS,
     max_tokens: int | None = None,
@@ -105,7 +107,7 @@ def merge(
 
     Prompts, similarity, token limit and tokenizer are those of the first model. A remedy that all models with one share
     is kept, for a model without one is most likely what the others were trained from. Where remedies differ, all are
-    left off and LIR is fitted anew.
+    left off, and another model's is taken or LIR fitted anew.
 
     Args:
         models: of one architecture and vocabulary, best trained from the same weights. They are left as they are.
@@ -114,6 +116,8 @@ def merge(
             what comes before, and in between they change evenly from block to block. As `weights` where None.
         method: `linear`, the weighted mean; or `slerp`, which keeps to the great circle between two.
         names: what to call the models in the report; their own where None.
+        remedy_of: a model whose remedy is taken in place of those of the models: that which all of them were trained
+            through but for rounding, or a softer one.
         fit_on: text for a new remedy, as of `debias`; used where remedies differ.
         directions: how many that removes.
         max_tokens: of that text; the model keeps its own limit.
@@ -123,7 +127,8 @@ def merge(
         A new model, which shares with the first what is equal in all, and the report.
 
     Raises:
-        InputError: if the models do not fit together, the weights do not fit the models, or there is no text to fit on.
+        InputError: if the models do not fit together, the weights do not fit the models, there is no text to fit on, or
+            `remedy_of` has no remedy.
     """
     called = tuple(names or (own_name(model) for model in models))
     first_shares = _shares(weights, len(models))
@@ -133,24 +138,28 @@ def merge(
     _check(models, called, method)
     parts = [split_remedy(model) for model in models]
     remedies = {fingerprint(remedy.values()): remedy for _, remedy in parts if remedy}
-    if len(remedies) > 1 and fit_on is None:
+    if len(remedies) > 1 and fit_on is None and remedy_of is None:
         raise InputError(
-            f"the remedies of {', '.join(called)} differ, so the merged model needs one of its own; name text to fit "
-            "it on (--fit-on FILE)"
+            f"the remedies of {', '.join(called)} differ, so the merged model needs one of its own; name a model that "
+            "has it (--remedy-of MODEL), or text to fit it on (--fit-on FILE)"
         )
     merged = rebuilt(models[0], _between([own for own, _ in parts], first_shares, last_shares, method))
-    if len(remedies) > 1 and fit_on is not None:
+    remedy: Literal["kept", "taken", "fitted", "none"] = "none"
+    if remedy_of is not None:
+        merged, remedy = with_debias_of(merged, remedy_of), "taken"
+    elif len(remedies) > 1 and fit_on is not None:
         merged = debias(merged, fit_on, directions=directions, max_tokens=max_tokens, bf16=bf16)
+        remedy = "fitted"
     elif remedies:
         (shared,) = remedies.values()
-        merged = rebuilt(merged, {**dict(merged.named_children()), **shared})
+        merged, remedy = rebuilt(merged, {**dict(merged.named_children()), **shared}), "kept"
     report = MergeReport(
         names=called,
         fingerprints=tuple(fingerprint(model) for model in models),
         weights=first_shares,
         last_weights=last_shares,
         method=method,
-        remedy="none" if not remedies else "kept" if len(remedies) == 1 else "fitted",
+        remedy=remedy,
     )
     return merged, report
 

@@ -133,6 +133,8 @@ class Debias(_Section):
     """`lir`, `linear-lir` or `leace`"""
     directions: PositiveInt = DEFAULT_DIRECTIONS
     """for `lir` and `linear-lir`, how many directions to remove"""
+    strength: float = Field(default=1.0, gt=0, le=1)
+    """how much of what the remedy takes out is taken out"""
     examples: PositiveInt = DEFAULT_EXAMPLES
     """examples per language that it is fitted on"""
 

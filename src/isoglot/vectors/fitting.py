@@ -52,6 +52,7 @@ def fit_map(
     *,
     remedy: Remedy = DEFAULT_REMEDY,
     directions: int = DEFAULT_DIRECTIONS,
+    strength: float = 1.0,
     rows: int = DEFAULT_ROWS,
     least_rows: int = LEAST_ROWS,
     source_language: str = "en",
@@ -65,6 +66,7 @@ def fit_map(
             `shift`.
         remedy: which.
         directions: for `lir` and `linear-lir`, how many to remove.
+        strength: how much of what the remedy takes out is taken out, above 0 to 1.
         rows: rows per language and role, drawn with `seed` from all that are not bad.
         least_rows: languages of fewer take no part.
         source_language: for `shift`, the language that passages are moved to.
@@ -102,6 +104,10 @@ def fit_map(
     else:
         fitted, tried = _shifted(sample, source_language)
         figures |= tried
+    if isinstance(fitted, AffineMap):
+        fitted = fitted.softened(strength)
+    else:
+        fitted = {name: each.softened(strength) for name, each in fitted.items()}
     mapping = VectorMap.of(remedy, fitted, normalise=normalise, provenance=passages.rows.provenance)
     figures["same_language_share"] = _shares(sample, mapping)
     return VectorMap.of(remedy, fitted, normalise=normalise, provenance=passages.rows.provenance, figures=figures)

@@ -55,6 +55,7 @@ def debias_vectors(
     columns: Columns = USUAL,
     remedy: Remedy = DEFAULT_REMEDY,
     directions: int = DEFAULT_DIRECTIONS,
+    strength: float = 1.0,
     rows: int = DEFAULT_ROWS,
     least_rows: int = LEAST_ROWS,
     source_language: str = "en",
@@ -73,6 +74,7 @@ def debias_vectors(
         columns: names of columns that are not called as usual.
         remedy: `lir`, `linear-lir` and `leace` need languages for the fit alone, `means` and `shift` for every row.
         directions: for `lir` and `linear-lir`, how many to remove.
+        strength: how much of what the remedy takes out is taken out, above 0 to 1.
         rows: rows per language to fit on.
         least_rows: languages of fewer rows take no part in the fit.
         source_language: for `shift`, the language that passages are moved to, by the factor in 0 to 1 at which
@@ -83,7 +85,7 @@ def debias_vectors(
     Raises:
         InputError: for anything that `open_vectors`, `survey` and `fit_map` refuse; or if a map was applied before.
     """
-    check_remedy(remedy)
+    check_remedy(remedy, strength)
     with leaving_out(None if skip_bad is None else Path(skip_bad)) as leave_out:
         opened = [open_vectors(each, columns, required=["language"]) for each in (vectors, query_vectors) if each]
         for each in opened:
@@ -99,6 +101,7 @@ def debias_vectors(
             *queries,
             remedy=remedy,
             directions=directions,
+            strength=strength,
             rows=rows,
             least_rows=least_rows,
             source_language=shortest_language(source_language),

@@ -27,14 +27,16 @@ DEFAULT_REMEDY: Remedy = "linear-lir"
 DEFAULT_DIRECTIONS = 20
 
 
-def check_remedy(remedy: str) -> None:
-    """Refuse what is no remedy.
+def check_remedy(remedy: str, strength: float) -> None:
+    """Refuse what is no remedy, and what is no strength.
 
     Raises:
-        InputError: naming those there are.
+        InputError: naming the remedies there are, or the range.
     """
     if remedy not in get_args(Remedy):
         raise InputError(f"remedy {remedy!r} is unknown; use one of {', '.join(get_args(Remedy))}")
+    if not 0 < strength <= 1:
+        raise InputError(f"strength {strength:g}: above 0 and at most 1 is needed")
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,19 @@ class AffineMap:
         """Apply to `(texts, dimensions)`."""
         mapped: FloatArray = np.asarray(vectors, np.float64) @ self.weight.T + self.bias
         return mapped
+
+    def softened(self, strength: float) -> AffineMap:
+        """The map that goes a part of the way: `x -> x + strength * (self(x) - x)`.
+
+        Where a map takes the whole of a direction out, this leaves `1 - strength` of it.
+
+        Args:
+            strength: above 0, to 1 for the map itself.
+
+        >>> AffineMap(np.zeros((1, 1)), np.zeros(1)).softened(0.75)([[8.0]]).tolist()
+        [[2.0]]
+        """
+        return AffineMap(np.eye(len(self.bias)) * (1 - strength) + strength * self.weight, strength * self.bias)
 
 
 def fit_lir(vectors: npt.ArrayLike, groups: npt.ArrayLike, directions: int = DEFAULT_DIRECTIONS) -> AffineMap:
