@@ -18,8 +18,9 @@ $(STAMP): pyproject.toml constraints.txt
 demo: install
 	$(BIN)/isoglot demo
 
+# Several at a time, each on one thread: no test is so large that it gains by more.
 test: install
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --numprocesses auto --maxprocesses 4
 
 test-slow: install
 	$(BIN)/python -m pytest -q -m "slow or network"

@@ -149,7 +149,8 @@ def test_every_recipe_is_documented() -> None:
 
 
 @pytest.mark.parametrize("path", [*PAGES, ROOT / "README.md"], ids=lambda path: path.stem)
-def test_every_command_line_would_parse(path: Path) -> None:
+def test_every_command_line_would_parse(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # folders that they write must not be there
     text = path.read_text(encoding="utf-8")
     for words in commands_of(text):
         command, rest = command_of(words)
