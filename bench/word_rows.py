@@ -1,6 +1,6 @@
 """Seconds of a training step where word embeddings are trained: tables cut to the rows that a run meets, and whole.
 
-    python bench/word_rows.py DATA [--model builtin:multilingual-e5-small] [--size 32] [--turns 3]
+    python bench/word_rows.py [DATA] [--model builtin:multilingual-e5-small] [--size 32] [--turns 3]
 
 DATA is parallel pairs that people translated, such as libreoffice-help. A run of 300 steps is estimated from
 a few steps of it, in turns, so that a slow minute of the machine hits both; medians are shown.
@@ -16,7 +16,7 @@ from isoglot.training.estimate import estimate
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data")
+    parser.add_argument("data", nargs="?", default="libreoffice-help")
     parser.add_argument("--model", default="builtin:multilingual-e5-small")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--size", type=int, default=32, help="pairs a step")
