@@ -119,7 +119,7 @@ def test_bytes_that_are_not_utf_8_are_named(
         (["evaluate", "MODEL", *AGAINST, "--directions", "3"], "--directions goes with --remedy lir"),
         (["evaluate", "MODEL", *AGAINST, "--strength", ".9"], "--strength goes with --remedy lir"),
         (
-            ["debias", "MODEL", "--pairs", "PAIRS", "--strength", "2", "--out", "out"],
+            ["debias", "./none", "--pairs", "none.csv", "--strength", "2", "--out", "out"],
             "strength 2: above 0 and at most 1",
         ),
         (["debias", "MODEL", "--pairs", "PAIRS", "--out", "full"], "exists already; choose another folder"),

@@ -110,6 +110,7 @@ def debias(
     Of a model nearly all the time goes into encoding the examples: for a small one, and text in 30 languages, about a
     minute on two cores.
     """
+    shared.check_fit(remedy, strength)
     fit = given(remedy=remedy, directions=directions, strength=strength, source_language=source_language)
     if vectors is not None:
         refuse("does not go with --vectors", model=model, pairs=pairs, languages=languages, **asdict(encoding))

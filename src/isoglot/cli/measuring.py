@@ -77,6 +77,7 @@ def evaluate(
     fit = {"directions": directions, "strength": strength}
     if remedy is None:
         refuse("goes with --remedy lir", **fit)
+    shared.check_fit(remedy, strength)
     if without_debias:
         refuse("does not go with --without-debias: shards hold what the remedy made", vectors=vectors)
     if model.startswith(RUN_PREFIX):

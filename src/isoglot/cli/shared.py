@@ -55,6 +55,13 @@ Strength = Annotated[
 ]
 
 
+def check_fit(remedy: str | None, strength: float | None) -> None:
+    """Refuse what is no remedy or no strength before anything is read, which takes seconds."""
+    from isoglot.vectors.remedies import DEFAULT_REMEDY, check_remedy
+
+    check_remedy(DEFAULT_REMEDY if remedy is None else remedy, 1.0 if strength is None else strength)
+
+
 @dataclass(frozen=True)
 class Encoding:
     """How a model reads texts: the options that `encodes` gives a command."""
