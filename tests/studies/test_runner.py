@@ -56,6 +56,7 @@ def test_a_study_leaves_tables_plots_tests_and_an_answer(load: Load, tmp_path: P
     for name in ("figures.csv", "differences.csv", "means.csv", "optima.csv", "losses.csv", "arms.csv"):
         assert f"[{name}]({name})" in everything
         assert (tmp_path / "out" / name).read_text().count("\n") > 1
+    assert "/" not in (tmp_path / "out" / "arms.csv").read_text()
     page = (tmp_path / "out" / "report.html").read_text()
     assert page.count('class="plot"') == page.count('class="spec"') > 2
     assert sorted(weights(tmp_path / "out")) == ["hybrid-0", "hybrid-1", "monolingual-0", "monolingual-1"]

@@ -204,6 +204,10 @@ def test_every_answer_says_which_way_systems_lean(name: str) -> None:
         "By the language of what stands first, base, two: severely biased towards the query's language; "
         "lir: severely biased away from the query's language; one: fair, leaning neither way."
     ]
+    alike = replace(found, means={"bench": dict.fromkeys(shares, means(1.0))})
+    assert [line for line in answer(name, alike) if "stands first" in line] == [
+        "By the language of what stands first, all systems are severely biased towards the query's language."
+    ]
 
 
 def test_limits_say_seeds_steps_subsets_and_the_quick_form() -> None:

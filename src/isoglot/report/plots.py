@@ -100,8 +100,8 @@ def points(names: Sequence[str], cells: Sequence[Cell]) -> list[dict[str, Any]]:
 
 
 def _axis_form(column: Column) -> str:
-    """The column's form, a digit shorter."""
-    return {",.1f": ",.0f", ".1%": ".0%"}.get(column.form, ".2f")
+    """The column's form, shorter: an axis of scores may span a hundredth, so they keep the digits that are not zero."""
+    return {",.1f": ",.0f", ".1%": ".0%"}.get(column.form, ".3~f")
 
 
 def _rounded(value: float) -> float | None:

@@ -138,9 +138,12 @@ def _leanings(figures: Figures) -> Iterator[str]:
     for system in figures.study.systems:
         if leaning := leaning_of(figures.means[benchmark][figures.study.label(system, model)]):
             systems.setdefault(str(leaning), []).append(system)
-    if systems:
-        told = "; ".join(f"{', '.join(names)}: {leaning}" for leaning, names in systems.items())
-        yield f"{_where(figures, benchmark, model)}by the language of what stands first, {told}."
+    if not systems:
+        return
+    told = "; ".join(f"{', '.join(names)}: {leaning}" for leaning, names in systems.items())
+    if len(systems) == 1:
+        told = f"all systems are {next(iter(systems))}"
+    yield f"{_where(figures, benchmark, model)}by the language of what stands first, {told}."
 
 
 def _alignment(figures: Figures) -> Iterator[str]:

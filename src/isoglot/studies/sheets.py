@@ -13,6 +13,7 @@ from isoglot.evaluation.averages import SECTIONS
 from isoglot.report.plots import loss_curve
 from isoglot.studies.figures import Figures
 from isoglot.studies.recipe import BASE
+from isoglot.studies.tables import initial_model
 
 Row = Mapping[str, Any]
 
@@ -67,7 +68,7 @@ def _arm(arm: Row) -> Row:
     scored = {one["model"]["fingerprint"] for one in arm["results"].values()}
     known = {name: arm[name] for name in ("name", "system", "seed", "key", "text", "isoglot")}
     return known | {
-        "model": arm["model"]["name"],
+        "model": initial_model(arm),
         "model_fingerprint": arm["model"]["fingerprint"],
         "weights": " ".join(scored),
     }

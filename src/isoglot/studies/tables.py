@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from isoglot.common.languages import language_name
@@ -81,7 +82,7 @@ def origins(arms: Sequence[Mapping[str, Any]]) -> list[Table]:
             sizes = (f"{result['queries']:,}", f"{result['passages']:,}", " ".join(result["languages"]))
             sets.add((name, result["benchmark_fingerprint"][:_DIGITS], *sizes))
         scored = ", ".join(sorted({one["model"]["fingerprint"][:_DIGITS] for one in arm["results"].values()}))
-        known = (arm["key"][:_DIGITS], (arm["text"] or "-")[:_DIGITS], arm["model"]["name"], scored, arm["isoglot"])
+        known = (arm["key"][:_DIGITS], (arm["text"] or "-")[:_DIGITS], initial_model(arm), scored, arm["isoglot"])
         weights.append((arm["name"], *known))
     title = "Arms: what determines each in one hash, the text it was trained on, the weights that were scored"
     columns = ("benchmark", "fingerprint", "queries", "passages", "languages")
@@ -91,6 +92,12 @@ def origins(arms: Sequence[Mapping[str, Any]]) -> list[Table]:
         Table("Benchmarks", columns, tuple(sorted(sets)), words=True, code=(1,)),
         Table(title, of_arms, tuple(weights), words=True, code=(1, 2, 4)),
     ]
+
+
+def initial_model(arm: Mapping[str, Any]) -> str:
+    """What others read of the model: a hub id, or of a folder its name alone, for fingerprints tell the rest."""
+    name: str = arm["model"]["name"]
+    return Path(name).name if Path(name).is_absolute() else name
 
 
 def labels_of(figures: Figures, part: Part) -> list[str]:
