@@ -39,6 +39,42 @@ def test_from_a_corpus_to_an_audit_of_its_shards(
         assert of_vectors["settings"][name] == pytest.approx(of_model["settings"][name])
 
 
+def test_an_index_may_not_send_questions_to_a_server_that_nobody_named(
+    pairs_file: Path,
+    tiny_encoder_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    index = tmp_path / "index"
+    assert run(monkeypatch, "index", pairs_file, "--model", tiny_encoder_folder, "--out", index) == 0
+    manifest = index / "manifest.json"
+    manifest.write_text(manifest.read_text().replace(str(tiny_encoder_folder), "api:http://127.0.0.1:9#m"))
+    monkeypatch.setenv("ISOGLOT_API_KEY", "secret")
+    asked: list[object] = []
+    monkeypatch.setattr("isoglot.load_text_encoder", lambda *args, **more: asked.append(args))
+    for command in (["search", index, "question"], ["serve", index]):
+        assert run(monkeypatch, *command) == 2
+        assert "its vectors come from api:http://127.0.0.1:9#m; if you trust that" in capsys.readouterr().err
+    assert not asked
+
+
+def test_ids_to_delete_beside_a_corpus_are_told_of(
+    pairs_file: Path,
+    tiny_encoder_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    command = ["index", pairs_file, "--model", tiny_encoder_folder, "--out", tmp_path / "index"]
+    assert run(monkeypatch, *command) == 0
+    assert run(monkeypatch, *command, "--delete", "typo") == 0
+    assert "1 of the ids to delete are not in the index: typo." in capsys.readouterr().out
+    (tmp_path / "ids").write_bytes(b"\xff\n")
+    assert run(monkeypatch, "index", "--out", tmp_path / "index", "--delete", tmp_path / "ids") == 2
+    assert "ids line 1" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

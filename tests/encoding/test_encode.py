@@ -50,6 +50,18 @@ def test_the_same_again_encodes_nothing_and_changes_nothing(write, encoder, tmp_
     assert (encoder.seen, done.encoded, shards(tmp_path / "v")) == ([], 0, before)
 
 
+@pytest.mark.parametrize("pattern", ["", "**/*.*"])
+def test_what_was_written_inside_the_corpus_is_no_part_of_it(pattern, write, encoder):
+    corpus = write(some_rows(6), "corpus/a.jsonl").parent
+    for folder in ("v", "v", "other", "v"):  # as it was, and beside what another call wrote
+        assert encode_corpus(corpus / pattern, encoder, corpus / folder).rows == 6
+    (corpus / "v" / "manifest.json").unlink()  # as a kill leaves it
+    assert encode_corpus(corpus / pattern, encoder, corpus / "v").rows == 6
+    (corpus / "other" / "manifest.json").write_text("{}")  # now another's folder
+    with pytest.raises(InputError, match="twice"):
+        encode_corpus(corpus / pattern, encoder, corpus / "v")
+
+
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     first=st.lists(st.integers(0, 9), unique=True, min_size=1),

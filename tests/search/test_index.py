@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -99,6 +102,65 @@ def test_rows_are_deleted_by_id_or_by_key_and_what_is_not_there_is_said(tmp_path
     assert delete_rows(index, ["c@"]).rows == 0
     assert open_index(index, ToyEncoder()).search("tree").note == "0 of 10 hits: the index has no more rows."
     assert build_index(tmp_path / "c.jsonl", ToyEncoder(), index).rows == 4
+
+
+def test_an_id_that_looks_like_a_key_is_an_id(tmp_path):
+    rows = [row("a", "de", "baum"), row("a@de", "en", "tree"), row("b", "de", "stein")]
+    build_index(write(tmp_path / "c.jsonl", rows), ToyEncoder(), tmp_path / "index")
+    assert delete_rows(tmp_path / "index", ["a@de", "b@de"]).deleted == 2
+    assert set(texts(tmp_path / "index")) == {("a", "de")}
+
+
+class Partial(ToyEncoder):
+    """Knows no text in which nothing but signs stands."""
+
+    def encode(self, texts, role):
+        return super().encode([" ".join(word for word in text.split() if word.isalpha()) for text in texts], role)
+
+
+def test_a_text_without_a_vector_is_named_or_left_out(tmp_path):
+    index, encoder, bad = tmp_path / "index", Partial(), tmp_path / "bad.jsonl"
+    corpus = write(tmp_path / "c.jsonl", [row("a", "en", "tree"), row("b", "en", "--"), row("c", "de", "stein")])
+    with pytest.raises(
+        InputError, match=r"c\.jsonl line 2 .id b, en.: the model gives no usable vector .* --skip-bad FILE"
+    ):
+        build_index(corpus, encoder, index)
+    done = build_index(corpus, encoder, index, skip_bad=bad)
+    assert (done.read, done.left_out, done.added, done.rows) == (3, 1, 2, 2)
+    assert [json.loads(line)["id"] for line in bad.read_text().splitlines()] == ["b"]
+    # A row in the place of which nothing can stand is kept, as where its text is empty.
+    write(corpus, [row("a", "en", "++"), row("c", "de", "fels")])
+    done = build_index(corpus, encoder, index, skip_bad=bad)
+    assert (done.left_out, done.replaced, done.unchanged, done.rows) == (1, 1, 0, 2)
+    assert texts(index) == {("a", "en"): "tree", ("c", "de"): "fels"}
+    write(corpus, [row("a", "en", "++")])
+    assert build_index(corpus, encoder, index, skip_bad=bad).left_out == 1
+    assert texts(index) == {("a", "en"): "tree", ("c", "de"): "fels"}
+
+
+def test_what_another_encoder_left_does_not_stand_in_the_way(tmp_path, corpus):
+    index = tmp_path / "index"
+    with pytest.raises(InputError):
+        build_index(write(tmp_path / "b.jsonl", [row("b", "en", "tree"), row("c", "en", "--")]), Partial(), index)
+    assert (index / "encoding").exists()
+    assert build_index(corpus, ToyEncoder(name="other", weights="two"), index).rows == 3
+
+
+def test_an_index_inside_the_corpus_is_no_part_of_it(tmp_path):
+    (folder := tmp_path / "corpus").mkdir()
+    write(folder / "c.jsonl", FIRST)
+    for _ in range(2):
+        assert build_index(folder, ToyEncoder(), folder / "index").rows == 3
+    write(folder / "d.jsonl", [row("d", "en", "fire")])
+    assert build_index(folder, ToyEncoder(), folder / "index").rows == 4
+
+
+def test_a_folder_that_is_no_index_keeps_what_it_holds(tmp_path):
+    (tmp_path / "mine" / "segments").mkdir(parents=True)
+    (tmp_path / "mine" / "segments" / "notes.txt").write_text("precious")
+    with pytest.raises(InputError, match="no index here"):
+        delete_rows(tmp_path / "mine", ["a"])
+    assert (tmp_path / "mine" / "segments" / "notes.txt").read_text() == "precious"
 
 
 def test_sync_takes_away_what_is_gone_from_the_corpus(tmp_path, corpus):
@@ -217,6 +279,20 @@ def test_a_map_goes_over_both_sides_or_none(tmp_path):
         build_index(plain, None, tmp_path / "unmapped", mapping=mapped.map)
     with pytest.raises(InputError, match=r"no map was applied|name it with --map"):
         build_index(tmp_path / "mapped", None, tmp_path / "unmapped")
+    with pytest.raises(InputError, match="went through no map"):  # the questions alone would
+        open_index(tmp_path / "unmapped", encoder, mapping=mapped.map)
+    assert len(open_index(given, encoder, mapping=mapped.map)) == len(rows) + 1
+    with pytest.raises(InputError, match="languages are found out when texts are encoded"):
+        build_index(plain, None, tmp_path / "new", identify_languages=True)
+
+
+def test_a_map_that_leaves_nothing_of_a_vector_is_said(tmp_path):
+    encoder = ToyEncoder()
+    rows = [row(f"r{n}", tag, f"word{n} {tag}") for n in range(20) for tag in ("de", "en")]
+    mapping = isoglot.debias_vectors(shards(tmp_path / "plain", encoder, rows), tmp_path / "mapped", directions=1).map
+    nothing = replace(mapping, weight=np.zeros_like(mapping.weight), bias=np.zeros_like(mapping.bias))
+    with pytest.raises(InputError, match=r'takes all of the vector of "r\d+" away'):
+        build_index(tmp_path / "plain", None, tmp_path / "index", mapping=nothing)
 
 
 def test_what_the_mapped_file_has_lost_is_made_again_from_parquet(tmp_path, corpus):

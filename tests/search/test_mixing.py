@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isoglot import InputError
-from isoglot.search.collapsing import by_document, by_likeness, in_readers_language
+from isoglot.search import collapsing
+from isoglot.search.collapsing import by_document, by_likeness, in_readers_language, usual_cosine
 from isoglot.search.mixing import cap, floor, load_mix, prefer_own, round_robin
 
 LANGUAGES = st.lists(st.sampled_from(["en", "de", "fi", "sw", None]), max_size=40)
@@ -119,7 +120,7 @@ def test_a_mix_that_is_none_is_refused(name):
 def test_rows_are_one_document_if_alike_and_of_different_languages(rows):
     vectors = np.eye(6, dtype=np.float32)[[place for place, _ in rows]]
     languages = [tag for _, tag in rows]
-    document = by_likeness(vectors, languages)
+    document = by_likeness(vectors, languages, usual_cosine(vectors, languages))
     for members in by_document(document):
         tags = [languages[n] for n in members]
         assert len(set(tags)) == len(tags)
@@ -131,6 +132,30 @@ def test_rows_are_one_document_if_alike_and_of_different_languages(rows):
         for head in heads:
             if head < n and rows[head][0] == rows[n][0]:
                 assert languages[n] in {languages[m] for m in range(n) if document[m] == head}
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["en", "de", None])), max_size=9), st.integers(0, 9))
+def test_the_usual_cosine_is_the_mean_over_pairs_of_different_languages(rows, seed):
+    vectors = np.random.default_rng(seed).normal(size=(4, 3)).astype(np.float32)[[place for place, _ in rows]]
+    cosines = [
+        a @ b
+        for a, (_, one) in zip(vectors, rows, strict=True)
+        for b, (_, two) in zip(vectors, rows, strict=True)
+        if one != two
+    ]
+    assert usual_cosine(vectors, [tag for _, tag in rows]) == pytest.approx(np.mean(cosines or [0]), abs=1e-5)
+
+
+def test_rows_are_compared_with_those_of_all_blocks_before(monkeypatch):
+    random = np.random.default_rng(0)
+    vectors = random.normal(size=(12, 16)).repeat(3, axis=0).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    order = random.permutation(len(vectors))
+    languages = [("en", "de", "fi")[n % 3] for n in order]
+    whole = by_likeness(vectors[order], languages, 0.0)
+    assert [len(members) for members in by_document(whole)] == [3] * 12
+    monkeypatch.setattr(collapsing, "_BLOCK", 5)
+    assert by_likeness(vectors[order], languages, 0.0) == whole
 
 
 def test_the_reader_sees_the_own_language_first_if_it_is_there():

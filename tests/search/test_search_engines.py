@@ -105,6 +105,17 @@ def test_an_engine_that_is_behind_is_not_asked_and_the_next_call_brings_it_up(tm
         searcher.close()
 
 
+@pytest.mark.filterwarnings("ignore:Payload indexes", "ignore:Local mode")
+def test_a_row_that_goes_while_a_collection_is_asked_is_said(tmp_path, corpus, client):
+    build_index(corpus, ToyEncoder(), tmp_path / "index", engine="qdrant", url=URL)
+    searcher = open_index(URL, ToyEncoder())
+    found = searcher._index.nearest(ToyEncoder().encode(["tree"], "query"), 5, [None])[0][0].numbers
+    client.delete("passages", [int(found[0])])
+    for look in (lambda: searcher._rows.rows(found, ["id"]), lambda: searcher._rows.vectors(found)):
+        with pytest.raises(InputError, match="is being changed; ask again"):
+            look()
+
+
 def test_a_second_process_is_told_that_edge_is_for_one(tmp_path, corpus):
     build_index(corpus, ToyEncoder(), tmp_path / "index", engine="edge")
     searcher = open_index(tmp_path / "index", ToyEncoder())
@@ -117,6 +128,11 @@ def test_a_second_process_is_told_that_edge_is_for_one(tmp_path, corpus):
     """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert "in use; an edge index is for one process at a time" in done.stdout
+    before = (tmp_path / "index" / "manifest.json").read_bytes()
+    changing = script.replace("open_index", "delete_rows")
+    done = subprocess.run([sys.executable, "-c", changing], capture_output=True, text=True, check=True)
+    assert "in use; an edge index is for one process at a time" in done.stdout  # before anything is changed
+    assert (tmp_path / "index" / "manifest.json").read_bytes() == before
     searcher.close()
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == ""

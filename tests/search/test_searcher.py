@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,6 +13,7 @@ from toy_index import ToyEncoder, keys, row, write
 
 import isoglot
 from isoglot import InputError, build_index, open_index
+from isoglot.search import collapsing
 from isoglot.search.store import Store
 
 WORDS = ["tree", "stone", "river", "bird", "fire"]
@@ -88,8 +92,8 @@ def test_a_list_is_that_of_sorting_everything(searcher, index, wish, limit):
         order = isoglot.search.mixing.prefer_own([-score for score, _, _ in ranked], own, wish["prefer_own_language"])
         ranked = [ranked[n] for n in order]
     languages = [tag or None for _, _, tag in ranked]
-    counts = {tag: n for tag, n in searcher.languages.items() if among is None or tag in among}
-    shares = {tag: n / sum(counts.values()) for tag, n in counts.items()}
+    counts = Counter(each["language"] for each in found if among is None or each["language"] in among)
+    shares = {tag: n / counts.total() for tag, n in counts.items()}
     shown = list(isoglot.load_mix(wish["mix"]).order(languages, shares))[:limit]
     assert keys(searcher.search("bird", limit=limit, **wish)) == [(ranked[n][1], ranked[n][2] or None) for n in shown]
 
@@ -140,6 +144,34 @@ def test_the_filter_comes_before_the_cut_and_takes_any_spelling(tmp_path):
     assert searcher.search("tree", languages=["fi"]).note == "0 of 10 hits: the index has nothing in fi; it has en, sw."
     capped = searcher.search("tree", languages=["en"], mix="cap:1", limit=3)
     assert capped.note == "1 of 3 hits: cap:1 leaves no place to the other 299 that were found."
+
+
+def test_a_floor_is_of_the_whole_corpus_rows_without_a_language_included(tmp_path):
+    made = [row(f"n{n}", None, "tree stone") for n in range(90)] + [row(f"de{n}", "de", "fire") for n in range(10)]
+    build_index(write(tmp_path / "c.jsonl", made), ToyEncoder(), tmp_path / "index")
+    found = open_index(tmp_path / "index", ToyEncoder()).search("tree stone", limit=20, mix="floor:1.0").hits
+    assert [hit.language for hit in found].count("de") == 2  # a tenth
+
+
+def test_no_more_rows_are_compared_than_the_bound(index, monkeypatch):
+    compared = []
+
+    def counted(vectors, *more):
+        compared.append(len(vectors))
+        return collapsing.by_likeness(vectors, *more)
+
+    monkeypatch.setattr("isoglot.search.searcher.by_likeness", counted)
+    wish = {"mix": "cap:1", "collapse": True, "language": "de"}
+    open_index(index, ToyEncoder()).search("tree", limit=3, **wish)
+    monkeypatch.setattr("isoglot.search.searcher._ALL_COLLAPSED", 16)
+    assert len(open_index(index, ToyEncoder()).search("tree", limit=3, **wish).hits) == 3
+    assert compared[-1] < compared[0]
+
+
+def test_a_column_of_numbers_with_gaps_is_json(tmp_path):
+    build_index(write(tmp_path / "c.jsonl", [row("a", "en", "tree", price=float("nan"))]), ToyEncoder(), tmp_path / "i")
+    found = open_index(tmp_path / "i", ToyEncoder()).search("tree").as_dict()
+    assert json.loads(json.dumps(found, allow_nan=False))["hits"][0]["fields"] == {"price": None}
 
 
 def test_what_travels_along_comes_out(searcher):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,9 @@ def test_all_columns_travel_along_in_order(suffix: str, tmp_path: Path, monkeypa
     kept = {f"v{suffix}", "map.npz", "manifest.json", *(["v.jsonl"] if suffix == ".npy" else [])}
     assert {path.name for path in (tmp_path / "out").iterdir()} == kept
     again = apply_map(tmp_path / "out" / "map.npz", tmp_path / f"v{suffix}", tmp_path / "again")
+    for write_to in (debias_vectors, partial(apply_map, done.map)):
+        with pytest.raises(InputError, match="exists already"):  # the source's own folder, say
+            write_to(tmp_path / f"v{suffix}", tmp_path)
     assert again.map.fingerprint == done.map.fingerprint
     assert (
         read(tmp_path / "again" / f"v{suffix}")["vector"].tolist()

@@ -14,6 +14,7 @@ import typer
 import isoglot
 from isoglot.cli.shared import CorpusFiles, Encoding, Json, UrlMap, encodes, given, listed, reads_corpus, refuse, say
 from isoglot.common.errors import InputError
+from isoglot.common.files import read_lines
 from isoglot.common.roles import Role
 
 
@@ -98,14 +99,14 @@ def index(
             raise InputError("name a CORPUS to index, or --delete ID")
     if delete is not None or corpus is None:
         done = isoglot.delete_rows(out, _lines(delete or ()), engine=engine, url=url)
+        _tell(done)
     if corpus is not None:
         settings = files.settings()
         settings["columns"] = replace(settings["columns"], vector=vector_column)
         encoder = None if model is None else encoding.load_text_encoder(model)
         mapping = None if map_file is None else isoglot.load_map(map_file)
         done = isoglot.build_index(corpus, encoder, out, engine=engine, url=url, mapping=mapping, sync=sync, **settings)
-    for sentence in done.sentences():
-        say(sentence)
+        _tell(done)
 
 
 @encodes
@@ -130,12 +131,7 @@ def search(
     as_json: Json = False,
 ) -> None:
     """Search an index by meaning, in all languages at once."""
-    mapping = None if map_file is None else isoglot.load_map(map_file)
-    searcher = isoglot.open_index(target, mapping=mapping)
-    model = model or searcher.provenance.model
-    if model is None:
-        raise InputError(f"{target}: nothing says which model made its vectors; name it with --model")
-    searcher.ask_with(encoding.load_text_encoder(model))
+    searcher, _ = encoding.open_index(target, model, map_file)
     found = searcher.search(
         question,
         limit=limit,
@@ -156,6 +152,11 @@ def search(
         say(note)
 
 
+def _tell(done: isoglot.Indexed) -> None:
+    for sentence in done.sentences():
+        say(sentence)
+
+
 def _in_words(hit: isoglot.Hit) -> str:
     text = " ".join((hit.text or "").split())
     return f"{hit.score:.3f}  {hit.language or '-'}  {hit.id}  {text}"
@@ -165,6 +166,6 @@ def _lines(given: Sequence[str]) -> Iterator[str]:
     """What is given, and of a file of that name its lines."""
     for each in given:
         if Path(each).is_file():
-            yield from filter(None, Path(each).read_text(encoding="utf-8").splitlines())
+            yield from filter(None, (line.rstrip("\r\n") for line in read_lines(Path(each))))
         else:
             yield each

@@ -43,18 +43,16 @@ def serve(
 ) -> None:
     """Serve an index: search, a page, and an embeddings endpoint for client libraries; or that endpoint alone."""
     library("uvicorn", "serve", "serving")
-    if index is None:
-        refuse("goes with an index", map=map_file)
-    mapping = None if map_file is None else isoglot.load_map(map_file)
-    searcher = None if index is None else isoglot.open_index(index, mapping=mapping)
-    model = model or (searcher.provenance.model if searcher is not None else None)
-    if model is None:
-        raise InputError(f"{index or 'serve'}: nothing says which model; name it with --model")
-    encoder = encoding.load_text_encoder(model)
-    if searcher is not None:
-        searcher.ask_with(encoder)
+    searcher = None
+    if index is not None:
+        searcher, encoder = encoding.open_index(index, model, map_file)
         if searcher.note:
             say(searcher.note)
+    else:
+        refuse("goes with an index", map=map_file)
+        if model is None:
+            raise InputError("name an INDEX to serve, or a --model")
+        encoder = encoding.load_text_encoder(model)
     isoglot.serve(
         encoder,
         searcher,

@@ -14,6 +14,7 @@ import typer
 
 import isoglot
 from isoglot.common.errors import InputError
+from isoglot.common.paths import new_folder
 from isoglot.common.progress import out, show_table
 
 if TYPE_CHECKING:
@@ -21,12 +22,6 @@ if TYPE_CHECKING:
 
     from isoglot.runtime.encoder import TextEncoder
     from isoglot.vectors.columns import Columns
-
-
-def _not_there(folder: Path) -> Path:
-    if folder.exists():
-        raise InputError(f"{folder}: exists already; choose another folder")
-    return folder
 
 
 Model = Annotated[
@@ -39,7 +34,7 @@ ModelIfAny = Annotated[
     ),
 ]
 Pairs = Annotated[str, typer.Argument(help="A file of parallel pairs, or another source", metavar="FILE")]
-NewFolder = Annotated[Path, typer.Option("--out", help="A new folder for what is made", callback=_not_there)]
+NewFolder = Annotated[Path, typer.Option("--out", help="A new folder for what is made", callback=new_folder)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts")]
 UrlMap = Annotated[Path | None, typer.Option("--map", help="The map.npz that the vectors at a URL went through")]
 RemoteCode = Annotated[bool, typer.Option("--trust-remote-code", help="Run code that comes with the model")]
@@ -91,6 +86,23 @@ class Encoding:
     def load_text_encoder(self, model: str) -> TextEncoder:
         """The same for an index or a search."""
         return isoglot.load_text_encoder(model, bf16=self.bf16, **self.options())
+
+    def open_index(self, index: str, model: str | None, map_file: Path | None) -> tuple[isoglot.Searcher, TextEncoder]:
+        """An index that takes questions, and their encoder: the model that is named, or the one that made its vectors.
+
+        Raises:
+            InputError: if nothing says which, or the index names a server that nobody allowed: it would be sent
+                questions, and the key of the environment.
+        """
+        searcher = isoglot.open_index(index, mapping=None if map_file is None else isoglot.load_map(map_file))
+        named = model or searcher.provenance.model
+        if named is None:
+            raise InputError(f"{index}: nothing says which model made its vectors; name it with --model")
+        if model is None and named.startswith("api:") and not self.trust_remote_code:
+            raise InputError(f"{index}: its vectors come from {named}; if you trust that, name it with --model")
+        encoder = self.load_text_encoder(named)
+        searcher.ask_with(encoder)
+        return searcher, encoder
 
 
 @dataclass(frozen=True)

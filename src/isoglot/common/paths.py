@@ -11,6 +11,18 @@ from isoglot.common.errors import InputError
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 
 
+def new_folder(path: str | Path) -> Path:
+    """A folder that is yet to be made, so that nothing of anybody's is replaced; `~` and variables are filled in.
+
+    Raises:
+        InputError: if there is something of that name.
+    """
+    folder = expanded_path(path)
+    if folder.exists():
+        raise InputError(f"{folder}: exists already; choose another folder")
+    return folder
+
+
 def expanded_path(path: str | Path) -> Path:
     """A path with `~` and environment variables filled in; a shell leaves them as they are in quotes and in files.
 

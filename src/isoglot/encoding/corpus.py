@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from isoglot.pairs.files import suffix_of
 from isoglot.sources.beir import beir_folders, first_file, is_beir
 from isoglot.vectors.columns import USUAL, USUAL_NAMES, Columns, as_text, find_columns
 from isoglot.vectors.formats import FORMATS, VectorFile
+from isoglot.vectors.provenance import read_manifest
 from isoglot.vectors.rows import VectorRows
 
 _OBJECTS = (".jsonl", ".ndjson", ".csv", ".tsv")
@@ -167,24 +169,27 @@ def open_corpus(
     language: str | None = None,
     role: Role = "passage",
     identify_languages: bool = False,
+    out: Path | None = None,
 ) -> Corpus:
     """Open a corpus; files of lines are read once, so that it is known what they hold.
 
     Args:
         corpus: a file of JSON lines, CSV or TSV, perhaps packed by gzip or zstd, Parquet or Arrow; a folder of such, in
-            which hidden files and those that begin with `_` are passed over; a folder in BEIR's format, or one that has
-            such a folder per language; or a pattern such as `data/**/*.jsonl.gz`.
+            which hidden files, those that begin with `_`, and folders that isoglot wrote vectors or an index to are
+            passed over; a folder in BEIR's format, or one that has such a folder per language; or a pattern such as
+            `data/**/*.jsonl.gz`.
         columns: names of columns that are not called as usual.
         language: the language of all rows; only where no column says.
         role: of files of parallel pairs, whether passages or queries are meant.
         identify_languages: find out the languages that are missing; needs the extra `identify`.
+        out: where the result will stand; passed over, should it be inside the corpus' folder.
 
     Raises:
         InputError: if there is no file, one is not readable, or a column is missing or could be several.
     """
     files = tuple(
         CorpusFile(path, columns, language=tag or language, role=role, identify=identify_languages)
-        for path, tag in _files(expanded_path(corpus))
+        for path, tag in _files(expanded_path(corpus), out)
     )
     if not any(file.rows for file in files):
         raise InputError(f"{corpus}: holds no rows")
@@ -193,7 +198,7 @@ def open_corpus(
     return Corpus(VectorRows(Path(corpus), files, named), files)
 
 
-def _files(path: Path) -> list[tuple[Path, str | None]]:
+def _files(path: Path, out: Path | None) -> list[tuple[Path, str | None]]:
     """The files of a corpus in order, and the language of those whose folder says so."""
     if path.is_file() and suffix_of(path) in _READ:
         return [(path, None)]
@@ -202,14 +207,36 @@ def _files(path: Path) -> list[tuple[Path, str | None]]:
             return [(first_file(path, *_BEIR), None)]
         if parts := beir_folders(path):
             return [(first_file(part, *_BEIR), tag) for tag, part in parts.items()]
-        found = [each for each in path.rglob("*") if _is_read(each, path)]
+        root, found = path, [each for each in path.rglob("*") if _is_read(each, path)]
     else:
         there = glob.glob(str(path), recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
+        root = next(each for each in (*path.parents, path) if not glob.has_magic(str(each)))
         found = [each for each in map(Path, there) if _is_read(each, each.parent)]
+    found = _without_results(found, root, out)
     if not found:
         what = "no file of a corpus" if path.exists() else "no such file or folder, and no pattern that files fit"
         raise InputError(f"{path}: {what}; they end in {', '.join(_READ)}, perhaps with .gz or .zst behind")
     return [(each, None) for each in sorted(found)]
+
+
+def _without_results(files: Sequence[Path], root: Path, out: Path | None) -> list[Path]:
+    """Files that are not in a folder which isoglot wrote below the root; a second call would else read the first's."""
+    wanted = None if out is None else out.resolve()
+
+    @cache
+    def written(folder: Path) -> bool:
+        if folder in (root, folder.parent):
+            return False
+        return folder.resolve() == wanted or _is_result(folder) or written(folder.parent)
+
+    return [each for each in files if not written(each.parent)]
+
+
+def _is_result(folder: Path) -> bool:
+    try:
+        return read_manifest(folder) is not None
+    except InputError:  # a file of that name that is not ours, or not readable
+        return False
 
 
 def _is_read(path: Path, folder: Path) -> bool:

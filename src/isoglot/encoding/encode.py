@@ -115,7 +115,9 @@ def encode_corpus(
         raise InputError(f"shard_rows is {shard_rows}; a shard has at least one row")
     _state_of(out, encoder.provenance(role))
     with leaving_out(None if skip_bad is None else Path(skip_bad)) as leave_out:
-        texts = open_corpus(corpus, columns, language=language, role=role, identify_languages=identify_languages)
+        texts = open_corpus(
+            corpus, columns, language=language, role=role, identify_languages=identify_languages, out=out
+        )
         surveyed = survey(texts.rows, leave_out, needs=("id", "text"))
         with _alone(out):
             known, provenance = _state_of(out, encoder.provenance(role))

@@ -18,6 +18,7 @@ from sentence_transformers.util import load_file_path
 
 from isoglot.common.errors import InputError
 from isoglot.common.hub import hub_is_reachable
+from isoglot.common.paths import expanded_path
 from isoglot.common.progress import tell
 from isoglot.common.roles import Role
 from isoglot.models.builtin import BUILTIN_PREFIX, builtin_folder, quiet_transformers
@@ -93,7 +94,7 @@ def load_encoder(
     if source.startswith(BUILTIN_PREFIX):
         source = str(builtin_folder(source.removeprefix(BUILTIN_PREFIX)))
     elif _is_path(source):
-        source = str(Path(source).expanduser())
+        source = str(expanded_path(source))
         _check_folder(Path(source))
         _check_foreign(Path(source), any(prompt is not None for prompt in given.values()), trust_remote_code)
     offline = not Path(source).exists() and not hub_is_reachable()

@@ -18,6 +18,7 @@ import numpy as np
 from isoglot.common.arrays import FloatArray, IntArray
 from isoglot.common.errors import InputError, MissingExtraError
 from isoglot.common.extras import library
+from isoglot.common.paths import expanded_path
 from isoglot.common.roles import Role
 from isoglot.vectors.provenance import Provenance
 
@@ -77,7 +78,7 @@ def read_export(folder: str | Path) -> ExportManifest | None:
     Raises:
         InputError: if its manifest cannot be read or is of another schema.
     """
-    path = Path(folder).expanduser() / EXPORT_MANIFEST
+    path = expanded_path(folder) / EXPORT_MANIFEST
     if not path.is_file():
         return None
     try:
@@ -125,7 +126,7 @@ class ExportedEncoder:
         threads: int | None = None,
         batch_size: int = 32,
     ) -> None:
-        folder = Path(folder).expanduser()
+        folder = expanded_path(folder)
         manifest = read_export(folder)
         if manifest is None or manifest.format not in _RUNNERS:
             raise InputError(f"{folder}: not a model that isoglot exported as {', '.join(_RUNNERS)}")

@@ -109,12 +109,17 @@ def build_index(
     folder = expanded_path(out)
     with leaving_out(None if skip_bad is None else Path(skip_bad)) as leave_out, changing(folder):
         store, state = _opened(folder, engine, url)
-        given = _given(source, encoder, columns, language=language, identify_languages=identify_languages)
+        given = _given(source, encoder, columns, folder, language=language, identify_languages=identify_languages)
         mapping = mapping or given.mapping
         made, mapping, unmapped = joined(store, folder, given.made, given.dimensions, mapping)
         surveyed = survey(given.rows, leave_out, needs=("id", "text") if given.encoder else ("id",))
         incoming = Incoming(surveyed, given.keyed)
         change = compare(store, incoming)
+        vectors = incoming
+        if given.encoder is not None and change.wanted.any():
+            vectors, without = encoded(incoming, change.wanted, given.encoder, folder / STAGED, leave_out)
+            surveyed = replace(surveyed, bad=np.union1d(surveyed.bad, without))
+            change = compare(store, incoming := Incoming(surveyed, given.keyed))
         added = int(change.wanted.sum())
         gone = np.union1d(change.replaced, change.absent if sync else NO_ROWS)
         if store is None:
@@ -122,11 +127,9 @@ def build_index(
             if mapping is not None:
                 mapping.save(folder / MAP_FILE)
         if store is None or added or len(gone) or state != store.state:
-            if given.encoder is not None and added:
-                incoming = encoded(incoming, change.wanted, given.encoder, folder / STAGED)
             wanted = change.wanted if given.encoder is None else np.ones(added, bool)
             unit = (made.similarity or "cosine") == "cosine"
-            new = numbered(incoming, wanted, state.following, mapping if unmapped else None, unit) if added else ()
+            new = numbered(vectors, wanted, state.following, mapping if unmapped else None, unit) if added else ()
             dead = gone if store is None else np.union1d(store.dead, gone)
             store = commit(folder, replace(state, following=state.following + added), new, added, dead)
         follow(store)
@@ -174,13 +177,15 @@ class _Given:
     notes: Sequence[str] = ()
 
 
-def _given(source: str | Path, encoder: TextEncoder | None, columns: Columns, **settings: Any) -> _Given:
+def _given(source: str | Path, encoder: TextEncoder | None, columns: Columns, out: Path, **settings: Any) -> _Given:
     """Open a corpus, or vectors."""
     said = read_manifest(path) if (path := expanded_path(source)).exists() else None
     if encoder is not None and said is None:
-        corpus = open_corpus(source, columns, **settings)
+        corpus = open_corpus(source, columns, out=out, **settings)
         made = encoder.provenance("passage")
         return _Given(corpus.rows, encoder, made, encoder.dimensions, notes=corpus.notes())
+    if settings["identify_languages"]:
+        raise InputError(f"{path}: holds vectors; languages are found out when texts are encoded")
     rows = open_vectors(path, columns, required=["id"], language=settings["language"])
     if encoder is not None:
         refuse_others(path, rows.provenance, encoder.provenance("passage"), MAKING)
@@ -197,7 +202,7 @@ def delete_rows(
 
     Args:
         out: the folder of the index.
-        ids: of the rows, with all their translations; or keys, `id@language`.
+        ids: of the rows, with all their translations; or, where no row has such an id, keys, `id@language`.
         engine: another for the index, as `build_index` takes it.
         url: of that.
 
@@ -211,17 +216,15 @@ def delete_rows(
             raise InputError(
                 f"{folder}: no index here; make one with isoglot index CORPUS --model MODEL --out {folder}"
             )
-        wanted = pa.array(sorted(set(ids)), pa.large_string())
-        by = [pc.is_in(rows, value_set=wanted) for rows in (store.column("id"), store.keys())]
-        gone = store.numbers[np.logical_or(*(each.to_numpy(zero_copy_only=False) for each in by))]
-        known = pa.concat_arrays([store.column("id"), store.keys()])
-        missing = [
-            each for each, there in zip(wanted, pc.is_in(wanted, value_set=known), strict=True) if not there.as_py()
-        ]
+        wanted, deleted = pa.array(sorted(set(ids)), pa.large_string()), np.zeros(len(store.numbers), bool)
+        for rows in (store.column("id"), store.keys()):
+            deleted |= pc.is_in(rows, value_set=wanted).to_numpy(zero_copy_only=False)
+            wanted = wanted.filter(pc.invert(pc.is_in(wanted, value_set=rows)))
+        gone, missing = store.numbers[deleted], wanted.to_pylist()
         if len(gone) or base != store.state:
             store = commit(folder, base, (), 0, np.union1d(store.dead, gone))
         follow(store)
-        few = ", ".join(each.as_py() for each in missing[:5])
+        few = ", ".join(missing[:5])
         notes = (f"{len(missing):,} of the ids to delete are not in the index: {few}.",) if missing else ()
         return Indexed(folder, store.state.rows, dict(store.state.languages), deleted=len(gone), notes=notes)
 
@@ -237,5 +240,5 @@ def _opened(folder: Path, engine: str | None, url: str | None) -> tuple[Store | 
     if (engine == "qdrant") != (url is not None):
         raise InputError("the engine qdrant and a URL go together: --engine qdrant --url http://localhost:6333/NAME")
     base = replace(base, engine=engine, url=url)
-    refuse_engine(base)
+    refuse_engine(folder, base)
     return None if state is None else Store(folder, state), base

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from isoglot.common.arrays import BoolArray, FloatArray, IntArray
+from isoglot.common.errors import InputError
 from isoglot.search.edge import FOLDER as EDGE
 from isoglot.search.edge import EdgeIndex, edge_library
 from isoglot.search.incoming import Incoming
@@ -51,15 +52,16 @@ def commit(folder: Path, state: State, new: Iterable[pa.RecordBatch], rows: int,
     return Store(folder, changed)
 
 
-def refuse_engine(state: State) -> None:
+def refuse_engine(folder: Path, state: State) -> None:
     """Refuse an engine that could not follow, before any work is done.
 
     Raises:
         MissingExtraError: if its package is not installed.
-        InputError: if a server cannot be reached, or its collection holds something else.
+        InputError: if another process has it open, a server cannot be reached, or its collection holds something else.
     """
     if state.engine == "edge":
         edge_library()
+        EdgeIndex.refuse_in_use(folder)
     if state.engine == "qdrant":
         collection = QdrantIndex(str(state.url))
         collection.refuse_other(state)
@@ -100,18 +102,22 @@ def numbered(
         some = wanted[start : start + said.num_rows]
         start += said.num_rows
         batch = said.filter(pa.array(some))
-        ready = lists_of(_ready(vectors[some], batch["language"], mapping, unit), columns.field("vector").type)
+        ready = lists_of(_ready(vectors[some], batch, mapping, unit), columns.field("vector").type)
         number = pa.array(np.arange(first, first + batch.num_rows))
         first += batch.num_rows
         yield pa.RecordBatch.from_arrays([number, *batch.columns, ready], schema=columns)
 
 
-def _ready(vectors: Vectors, language: pa.Array, mapping: VectorMap | None, unit: bool) -> FloatArray:
+def _ready(vectors: Vectors, batch: pa.RecordBatch, mapping: VectorMap | None, unit: bool) -> FloatArray:
     if mapping is not None:
-        places = mapping.places(language.to_pylist()) if mapping.languages else None
+        places = mapping.places(batch["language"].to_pylist()) if mapping.languages else None
         vectors = mapping.apply_by_number(vectors, places)
     if unit:
-        vectors = vectors / lengths_of(vectors)[:, None]
+        lengths = lengths_of(vectors)
+        if len(nothing := np.flatnonzero(lengths < np.finfo(np.float32).tiny)):
+            name = batch["id"][int(nothing[0])].as_py()
+            raise InputError(f'the map takes all of the vector of "{name}" away; leave that row out of the source')
+        vectors = vectors / lengths[:, None]
     return np.ascontiguousarray(vectors, np.float32)
 
 

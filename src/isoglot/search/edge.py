@@ -55,6 +55,17 @@ class EdgeIndex:
         held = store.folder / FOLDER / _HELD
         return held.is_file() and held.read_text() == str(store.state.generation)
 
+    @staticmethod
+    def refuse_in_use(folder: Path) -> None:
+        """Refuse to change the engine of an index folder while another process has it open.
+
+        Raises:
+            InputError: if one has.
+        """
+        if (shard := folder / FOLDER / _SHARD).exists():
+            with _told(folder / FOLDER):
+                edge_library().EdgeShard.load(str(shard)).close()
+
     def nearest(self, queries: FloatArray, depth: int, wanted: Sequence[Wanted]) -> list[list[Nearest]]:
         """As `Index.nearest`, but for rows that an approximate search misses."""
         engine, asked = self._engine, depth + 1

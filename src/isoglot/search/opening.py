@@ -12,7 +12,7 @@ from isoglot.search.exact import ExactIndex
 from isoglot.search.index import Index
 from isoglot.search.qdrant import QdrantIndex, is_url
 from isoglot.search.searcher import Searcher
-from isoglot.search.store import Store
+from isoglot.search.store import State, Store
 from isoglot.vectors.maps import VectorMap
 
 
@@ -28,10 +28,10 @@ def open_index(
         target: a folder that `build_index` wrote, or the URL of its collection on a Qdrant server,
             `http://host:6333/COLLECTION`.
         encoder: the one that the index was made with; None to ask with vectors alone.
-        mapping: the map that the vectors of a collection went through; a folder has it.
+        mapping: the map that the vectors of a collection went through; a folder has its own.
 
     Raises:
-        InputError: if there is no index, or the encoder is another than that which made its vectors.
+        InputError: if there is no index, or the encoder or the map is another than that of its vectors.
     """
     searcher = _open(target, mapping)
     if encoder is not None:
@@ -45,15 +45,27 @@ def _open(target: str | Path, mapping: VectorMap | None) -> Searcher:
         state = collection.state
         if state is None:
             raise InputError(f"{target}: no such collection; make it with isoglot index --engine qdrant")
-        if state.provenance.map and (mapping is None or mapping.fingerprint != state.provenance.map):
+        if state.provenance.map and mapping is None:
             raise InputError(
                 f"{target}: its vectors went through the map {state.provenance.map:.12}; give that map, so that "
                 "questions do, too"
             )
+        _refuse_another(target, mapping, state)
         return Searcher(str(target), collection, collection, state, mapping=mapping)
     store = Store.open(expanded_path(target))
+    _refuse_another(target, mapping, store.state)
     index, note = open_engine(store)
     return Searcher(str(target), store, index, store.state, mapping=store.mapping, note=note)
+
+
+def _refuse_another(target: str | Path, mapping: VectorMap | None, state: State) -> None:
+    """Refuse a map that vectors did not go through: questions alone would, into another space."""
+    made = state.provenance.map
+    if mapping is not None and mapping.fingerprint != made:
+        raise InputError(
+            f"{target}: its vectors went through {f'the map {made:.12}' if made else 'no map'}, and this is "
+            f"{mapping.fingerprint:.12}; leave it out, or index the vectors with it into a new folder"
+        )
 
 
 def open_engine(store: Store) -> tuple[Index, str | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Any
@@ -64,7 +64,7 @@ class QdrantIndex:
         with self._told():
             found = self._client.retrieve(self._name, [int(n) for n in numbers], with_payload=list(names))
         by_number = {point.id: point.payload for point in found}
-        return [{name: by_number[int(number)].get(name) for name in names} for number in numbers]
+        return [{name: self._of(by_number, number).get(name) for name in names} for number in numbers]
 
     def vectors(self, numbers: Sequence[int] | IntArray) -> FloatArray:
         """As `Store.vectors`."""
@@ -72,7 +72,7 @@ class QdrantIndex:
             found = self._client.retrieve(self._name, [int(n) for n in numbers], with_payload=False, with_vectors=True)
         by_number = {point.id: point.vector for point in found}
         dimensions = self.state.dimensions if self.state else 0
-        return np.array([by_number[int(n)] for n in numbers], np.float32).reshape(len(numbers), dimensions)
+        return np.array([self._of(by_number, n) for n in numbers], np.float32).reshape(len(numbers), dimensions)
 
     def translations(self, groups: Sequence[str]) -> IntArray:
         """As `Store.translations`."""
@@ -172,6 +172,13 @@ class QdrantIndex:
                 found.append(np.array([point.id for point in points], np.int64))
                 if following is None:
                     return np.concatenate(found)
+
+    def _of(self, found: Mapping[Any, Any], number: int | np.int64) -> Any:
+        if int(number) not in found:
+            raise InputError(
+                f"{self.url}: a row that was found is gone, for the collection is being changed; ask again"
+            )
+        return found[int(number)]
 
     @contextmanager
     def _told(self) -> Iterator[None]:

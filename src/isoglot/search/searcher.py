@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Protocol
@@ -16,7 +16,7 @@ from isoglot.common.errors import InputError
 from isoglot.common.languages import shortest_language
 from isoglot.runtime.encoder import TextEncoder
 from isoglot.search.agreement import ASKING, refuse_others
-from isoglot.search.collapsing import by_document, by_likeness, in_readers_language
+from isoglot.search.collapsing import by_document, by_likeness, in_readers_language, usual_cosine
 from isoglot.search.exact import score
 from isoglot.search.hits import Hit, Hits
 from isoglot.search.index import Index, Nearest, Wanted
@@ -26,7 +26,9 @@ from isoglot.vectors.maps import VectorMap
 from isoglot.vectors.provenance import Provenance
 
 _COLLAPSED = (256, 1024, 4096)
-"""How many rows of a language are looked at for documents, one after the other while there are too few."""
+"""How many rows of a list are looked at for documents, one after the other while there are too few."""
+_ALL_COLLAPSED = 16_384
+"""How many rows of all lists together are, for each is compared with all others."""
 
 
 class Rows(Protocol):
@@ -135,7 +137,8 @@ class Searcher:
             mix: how languages share the list: `none`, `cap:N`, `floor:P` or `round-robin`, see `mixing`.
             prefer_own_language: put hits in the reader's language before others that score at most so much better.
             collapse: show each document once, in the reader's language where it has one, translations under it.
-                Where the corpus names no groups, rows that are nearly one vector are one document.
+                Where the corpus names no groups, rows that are nearly one vector are one document; they are looked for
+                among the best 256 rows of a list, and among more only where documents are too few.
 
         Raises:
             InputError: if there is no encoder, an argument is out of range, or the question says nothing.
@@ -211,10 +214,13 @@ class Searcher:
         """Sets of languages whose best are candidates: all that are wanted, or each by itself."""
         if not wish.mix.by_language and wish.epsilon is None:
             return [wish.tags]
-        there: set[Language] = {tag for tag, rows in self.languages.items() if rows}
-        silent: set[Language] = {None} if sum(self.languages.values()) < self._state.rows else set()
-        among = there | silent if wish.tags is None else there & wish.tags
+        among = [tag for tag, rows in self._rows_of().items() if rows and (wish.tags is None or tag in wish.tags)]
         return [frozenset([tag]) for tag in sorted(among, key=str)]
+
+    def _rows_of(self) -> dict[Language, int]:
+        """Rows of each language, and of none."""
+        silent = self._state.rows - sum(self.languages.values())
+        return dict([*self.languages.items(), (None, silent)])
 
     def _candidates(self, found: Sequence[Nearest]) -> list[_Candidate]:
         """What was found, best first, and of one score in the order of the keys."""
@@ -240,13 +246,15 @@ class Searcher:
         """As `_listed`, with each document once.
 
         A document counts for the language in which it is found best. Of each language so many rows are looked at that
-        enough documents count for it, for whatever is not yet seen stands behind these.
+        enough documents count for it, for whatever is not yet seen stands behind these. Which rows are alike is told by
+        the first of each list alone, so that it does not hang on how many are looked at.
         """
-        query = vector[None]
-        for depth in _COLLAPSED:
-            (found,) = self._nearest(query, max(depth, wish.limit), wish)
+        query, lists = vector[None], max(1, len(self._wanted(wish)))
+        for depth in dict.fromkeys(max(wish.limit, min(each, _ALL_COLLAPSED // lists)) for each in _COLLAPSED):
+            (found,) = self._nearest(query, depth, wish)
             candidates = self._candidates([*found, self._translations(query, found, wish)])
-            documents = self._documents(candidates, wish)
+            first = {int(number) for each in found for number in each.numbers[: _COLLAPSED[0]]}
+            documents = self._documents(candidates, first, wish)
             heads = {candidates[members[0]].number for members in documents}
             if all(each.complete or np.isin(each.numbers, list(heads)).sum() >= wish.limit for each in found):
                 return self._shown(candidates, documents, wish)
@@ -265,25 +273,33 @@ class Searcher:
         scores = score(query, self._rows.vectors(others), self._similarity)[0]
         return Nearest(others, scores, True)
 
-    def _documents(self, candidates: Sequence[_Candidate], wish: _Wish) -> list[list[int]]:
-        """Candidates of each document, best first; documents in the order in which they are wanted."""
+    def _documents(self, candidates: Sequence[_Candidate], first: Collection[int], wish: _Wish) -> list[list[int]]:
+        """Candidates of each document, best first; documents in the order in which they are wanted.
+
+        Args:
+            candidates: all.
+            first: numbers of the rows that say which cosine is usual between languages.
+            wish: how the list is to be.
+        """
         keys = [_document({"id": each.id, "group": each.group}) for each in candidates]
         rows = Counter(keys)
         lone = [n for n, key in enumerate(keys) if candidates[n].group is None and rows[key] == 1]
         vectors = self._rows.vectors([candidates[n].number for n in lone])
         lengths = np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)
-        firsts = by_likeness(vectors / lengths, [candidates[n].language for n in lone])
-        for n, first in zip(lone, firsts, strict=True):
-            keys[n] = keys[lone[first]]
+        vectors, languages = vectors / lengths, [candidates[n].language for n in lone]
+        telling = [at for at, n in enumerate(lone) if candidates[n].number in first]
+        usual = usual_cosine(vectors[telling], [languages[at] for at in telling])
+        for n, head in zip(lone, by_likeness(vectors, languages, usual), strict=True):
+            keys[n] = keys[lone[head]]
         order = self._preferred(candidates, wish)
         return [[order[at] for at in members] for members in by_document([keys[n] for n in order])]
 
     def _shown(self, candidates: Sequence[_Candidate], documents: Sequence[Sequence[int]], wish: _Wish) -> Hits:
         """The documents that the mix shows, cut at the limit."""
         spoken = [candidates[members[0]].language for members in documents]
-        shares = {tag: rows for tag, rows in self.languages.items() if wish.tags is None or tag in wish.tags}
-        total = max(1, sum(shares.values()))
-        order = wish.mix.order(spoken, {tag: rows / total for tag, rows in shares.items()})
+        rows_of = {tag: rows for tag, rows in self._rows_of().items() if wish.tags is None or tag in wish.tags}
+        total = max(1, sum(rows_of.values()))
+        order = wish.mix.order(spoken, {tag: rows / total for tag, rows in rows_of.items()})
         languages = [each.language for each in candidates]
         shown = [
             in_readers_language(documents[n], languages, wish.reader if wish.collapse else None)
@@ -337,5 +353,6 @@ def _document(row: Mapping[str, Any]) -> str:
 
 
 def _hit(candidate: _Candidate, row: Mapping[str, Any]) -> Hit:
-    fields = json.loads(row["fields"]) if row["fields"] else {}
+    # What is no number in a column of numbers is stored as NaN, which JSON does not have.
+    fields = json.loads(row["fields"], parse_constant=lambda _: None) if row["fields"] else {}
     return Hit(candidate.id, candidate.group, candidate.language, candidate.score, row["text"], fields)

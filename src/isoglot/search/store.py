@@ -204,7 +204,8 @@ def changing(folder: Path) -> Iterator[None]:
     with held(folder) as mine:
         if not mine:
             raise InputError(f"{folder}: another process is changing this index; wait for its end")
-        _sweep(folder, State.read(folder))
+        if (state := State.read(folder)) is not None:
+            _sweep(folder, state)
         try:
             yield
         finally:
@@ -227,8 +228,8 @@ def write_dead(folder: Path, dead: IntArray) -> str | None:
     return name
 
 
-def _sweep(folder: Path, state: State | None) -> None:
-    named = {*(state.segments if state else ()), state.dead if state else None}
+def _sweep(folder: Path, state: State) -> None:
+    named = {*state.segments, state.dead}
     for kind in ("segments", "dead"):
         for entry in (folder / kind).iterdir() if (folder / kind).is_dir() else ():
             if entry.name not in named:

@@ -18,6 +18,7 @@ from isoglot.serving.refusals import RefusalError
 
 Value = TypeVar("Value")
 Parsed = TypeVar("Parsed", bound=BaseModel)
+Tag = Annotated[StrictStr, Field(max_length=64)]
 InputType = Literal["query", "passage", "search_query", "search_document", "document"]
 
 ROLES: dict[str, Role] = {
@@ -31,6 +32,7 @@ _TOKEN_IDS = (
     "token ids are not taken, for they belong to another model's tokenizer; send texts (LangChain's OpenAIEmbeddings "
     "does with check_embedding_ctx_length=False)"
 )
+_MOST_TAGS = 200
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 
 
@@ -87,9 +89,9 @@ class SearchRequest(BaseModel):
 
     query: Annotated[StrictStr, Field(min_length=1, description="What is asked, in any language")]
     limit: Annotated[StrictInt, Field(ge=1, description="How many hits")] = 10
-    languages: list[StrictStr] | None = Field(None, description="Only hits in these")
-    language: StrictStr | None = Field(None, description="The reader's, for prefer_own_language and collapse")
-    mix: StrictStr = Field("none", description="none, cap:N, floor:P or round-robin")
+    languages: list[Tag] | None = Field(None, max_length=_MOST_TAGS, description="Only hits in these")
+    language: Tag | None = Field(None, description="The reader's, for prefer_own_language and collapse")
+    mix: StrictStr = Field("none", max_length=32, description="none, cap:N, floor:P or round-robin")
     prefer_own_language: float | None = Field(
         None, ge=0, allow_inf_nan=False, description="Lift hits in the reader's language among scores this close"
     )

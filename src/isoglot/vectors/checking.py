@@ -117,6 +117,13 @@ def survey(rows: VectorRows, leave_out: LeaveOut | None = None, *, needs: Collec
     return seen.survey()
 
 
+def left_out(part: Part, row: int, reason: str) -> dict[str, Any]:
+    """A bad row as it stands in the file of rows that are left out."""
+    what, _, number = part.file.place(part.in_file + row).partition(" ")
+    key, code = part.identity(row)
+    return {"file": str(part.file.path), what: int(number), "id": key, "language": code, "reason": reason}
+
+
 def hashes_of_keys(ids: HashArray, language: IntArray) -> HashArray:
     """`(rows,)`; hashes of id and language together, from those of the ids and the numbers of the languages."""
     keys: HashArray = ids ^ ((language + 1).astype(np.uint64) * _SPREAD)
@@ -231,10 +238,7 @@ class _Seen:
         else:
             self._bad.append(part.first + row)
         if self._leave_out is not None:
-            what, _, number = part.file.place(part.in_file + row).partition(" ")
-            key, code = part.identity(row)
-            place = {"file": str(part.file.path), what: int(number)}
-            self._leave_out({**place, "id": key, "language": code, "reason": reason})
+            self._leave_out(left_out(part, row, reason))
 
     def _note_repeated(self, keys: HashArray, good: IntArray, codes: LanguageCodes) -> None:
         """Note rows whose id and language stood in an earlier row; hashes say where to look, the ids decide."""

@@ -14,6 +14,7 @@ from isoglot.common.arrays import BoolArray
 from isoglot.common.atomic import write_whole_folder
 from isoglot.common.errors import InputError
 from isoglot.common.languages import shortest_language
+from isoglot.common.paths import new_folder
 from isoglot.common.progress import progress
 from isoglot.vectors.checking import Survey, leaving_out, survey
 from isoglot.vectors.columns import USUAL, Columns
@@ -69,7 +70,7 @@ def debias_vectors(
 
     Args:
         vectors: a file or folder that `open_vectors` reads.
-        out: the folder, written whole or not at all.
+        out: a new folder, written whole or not at all.
         query_vectors: vectors of queries, for the fit alone; map them with `apply_map`.
         columns: names of columns that are not called as usual.
         remedy: `lir`, `linear-lir` and `leace` need languages for the fit alone, `means` and `shift` for every row.
@@ -83,9 +84,11 @@ def debias_vectors(
         skip_bad: a file that bad rows are left out into; None to refuse them.
 
     Raises:
-        InputError: for anything that `open_vectors`, `survey` and `fit_map` refuse; or if a map was applied before.
+        InputError: for anything that `open_vectors`, `survey` and `fit_map` refuse; if a map was applied before, or
+            the folder is there.
     """
     check_remedy(remedy, strength)
+    out = new_folder(out)
     with leaving_out(None if skip_bad is None else Path(skip_bad)) as leave_out:
         opened = [open_vectors(each, columns, required=["language"]) for each in (vectors, query_vectors) if each]
         for each in opened:
@@ -108,7 +111,7 @@ def debias_vectors(
             seed=seed,
         )
         notes = [note for side in (passages, *queries) for note in side.notes] + _fit_in_words(mapping)
-        return _write(passages, mapping, Path(out), notes)
+        return _write(passages, mapping, out, notes)
 
 
 def apply_map(
@@ -131,8 +134,10 @@ def apply_map(
         skip_bad: a file that bad rows are left out into; None to refuse them.
 
     Raises:
-        InputError: if the vectors are of another model or length, mapped already, or queries for `shift`.
+        InputError: if the vectors are of another model or length, mapped already, or queries for `shift`; or if the
+            folder is there.
     """
+    out = new_folder(out)
     if not isinstance(mapping, VectorMap):
         mapping = load_map(mapping)
     by_language = bool(mapping.languages)
@@ -141,7 +146,7 @@ def apply_map(
         rows = open_vectors(vectors, columns, required=required, language=language)
         notes = _refuse_misuse(mapping, rows)
         surveyed = survey(rows, leave_out)
-        return _write(surveyed, mapping, Path(out), [*surveyed.notes, *notes])
+        return _write(surveyed, mapping, out, [*surveyed.notes, *notes])
 
 
 def _refuse_misuse(mapping: VectorMap, rows: VectorRows) -> list[str]:
