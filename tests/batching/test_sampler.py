@@ -81,6 +81,21 @@ def test_a_missing_column_and_a_batch_too_large_are_refused(dataset: Dataset) ->
         language_batch_sampler(dataset)(dataset, batch_size=100)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"strategy": "cross_lingual"}, "strategy 'cross_lingual' is unknown"),
+        ({"alpha": 5}, "alpha 5 is not a probability"),
+        ({"language_sampling": "Uniform"}, "language_sampling 'Uniform': use 'uniform'"),
+        ({"language_sampling": 0.2}, "a temperature of at least 1"),
+    ],
+    ids=str,
+)
+def test_arguments_out_of_range_are_refused_at_once(dataset: Dataset, wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        language_batch_sampler(dataset, **wrong)
+
+
 def test_the_plain_trainer_trains_with_it(dataset: Dataset, tiny_encoder: SentenceTransformer, tmp_path: Path) -> None:
     arguments = SentenceTransformerTrainingArguments(
         output_dir=str(tmp_path),

@@ -37,6 +37,18 @@ def test_it_tells_what_the_run_then_does(settings: dict[str, Any]) -> None:
     assert found.peak_memory is None or found.peak_memory > 10 << 20
 
 
+@pytest.mark.parametrize("target", ["english", "own", "translations"])
+def test_targets_may_hold_words_that_training_does_not_meet(settings: dict[str, Any], target: str) -> None:
+    settings |= {"loss": {"distillation": {"weight": 1.0, "target": target}}, "steps": 2, "query_tokens": 4}
+    assert estimate(TrainConfig.model_validate(settings)).seconds["targets"] > 0
+
+
+def test_limits_beyond_the_models_own_are_said(settings: dict[str, Any]) -> None:
+    found = estimate(TrainConfig.model_validate(settings | {"passage_tokens": 60_000}))
+    assert "is trained on no more; for more set model_max_tokens" in found.lines[0]
+    assert "trained on no more" not in " ".join(estimate(TrainConfig.model_validate(settings)).lines)
+
+
 def test_tokens_are_those_that_the_model_reads(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     from isoglot.training import trainer_setup
 

@@ -15,13 +15,15 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 import yaml
 from outcome import weights
 from sentence_transformers import SentenceTransformer
 
 from isoglot.common.errors import InputError, IsoglotError
+from isoglot.models.debiasing import debias
 from isoglot.training import TrainConfig, train, trainer_setup
-from isoglot.training.preparation import OverlapFound
+from isoglot.training.preparation import OverlapFound, prepare
 
 
 def test_a_run_leaves_a_plain_model_and_its_provenance(
@@ -284,8 +286,64 @@ def test_a_run_goes_on_wherever_it_and_its_data_were_moved(
     resumed = train(TrainConfig.model_validate(moved), resume=True)
     a, b = weights(whole), weights(resumed)
     assert all(np.array_equal(a[name], b[name]) for name in a)
-    again = train(TrainConfig.model_validate(settings | {"output": str(tmp_path / "moved")}), resume=True)
-    assert again == tmp_path / "moved" / "model"
+    for finished in (settings | {"output": str(tmp_path / "moved")}, moved):
+        assert train(TrainConfig.model_validate(finished), resume=True).resolve() == tmp_path / "moved" / "model"
+    lines = Path("here/toy.jsonl").read_text().splitlines(keepends=True)
+    Path("here/other.jsonl").write_text("".join(lines[:-20]))
+    with pytest.raises(InputError, match="the training data is not what the run began with"):
+        train(TrainConfig.model_validate(moved | {"data": [{"source": "here/other.jsonl"}]}), resume=True)
+
+
+def test_a_remedy_that_is_fitted_anew_is_no_other(
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Vectors encoded in other batches differ in their last digits, and with them the remedy."""
+    settings |= {"debias": {"directions": 2}}
+    whole = train(TrainConfig.model_validate(settings | {"output": str(tmp_path / "whole")}))
+    interrupt_at(6, monkeypatch, settings)
+
+    def slightly_other(*args: Any, **options: Any) -> SentenceTransformer:
+        model = debias(*args, **options)
+        with torch.no_grad():
+            list(model.children())[-2].linear.weight.mul_(1 + 1e-6)
+        return model
+
+    monkeypatch.setattr("isoglot.training.model_setup.debias", slightly_other)
+    resumed = train(TrainConfig.model_validate(settings), resume=True)
+    a, b = weights(whole), weights(resumed)
+    assert all(np.array_equal(a[name], b[name]) for name in a)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_weights_may_name_a_data_set_of_which_nothing_is_held_out(settings: dict[str, Any], seed: int) -> None:
+    lines = Path(settings["data"][0]["source"]).read_text().splitlines(keepends=True)
+    few = sorted({json.loads(line)["id"] for line in lines})[:4]
+    small = Path(settings["output"]).with_name("small.jsonl")
+    small.write_text("".join(line.replace('"id": "', '"id": "s') for line in lines if json.loads(line)["id"] in few))
+    settings["data"] = [*settings["data"], {"source": str(small)}]
+    settings |= {
+        "validation": {"examples": 3},
+        "seed": seed,
+        "batches": {"size": 2, "dataset_weights": {"toy": 1, "small": 2}},
+    }
+    prepared = prepare(TrainConfig.model_validate(settings), ())
+    assert prepared.held_out_plan is not None
+    data = prepared.pairs.translations()
+    assert data.datasets.index("small") in data.dataset[prepared.plan.example.ravel()]
+
+
+def test_arithmetic_is_decided_once(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether bfloat16 is faster is measured, so that it may turn out otherwise when a run goes on."""
+    del settings["bf16"]
+    monkeypatch.setattr("isoglot.models.arithmetic.bf16_is_faster", lambda: False)
+    interrupt_at(6, monkeypatch, settings)
+    assert json.loads((Path(settings["output"]) / "run.json").read_text())["bf16"] is False
+
+    def never() -> bool:
+        raise AssertionError
+
+    monkeypatch.setattr("isoglot.models.arithmetic.bf16_is_faster", never)
+    train(TrainConfig.model_validate(settings), resume=True)
 
 
 @pytest.mark.parametrize(

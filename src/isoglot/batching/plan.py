@@ -193,7 +193,11 @@ def plan_batches(
         >>> sorted(plan.example[:3].tolist())
         [0, 1, 2]
     """
-    _check_arguments(strategy, batch_size, steps, alpha, language_sampling)
+    if batch_size < 2:
+        raise InputError(f"batch_size {batch_size}: a batch needs at least 2 pairs to hold a negative")
+    if steps < 1:
+        raise InputError(f"steps {steps}: at least 1 is needed")
+    check_drawing(strategy, alpha, language_sampling)
     if neighbours < 1 or batch_size % neighbours:
         raise InputError(f"neighbours {neighbours}: must divide the batch size, {batch_size}")
     rng = np.random.default_rng([seed, 0x150617])
@@ -332,18 +336,21 @@ def _weights_of(datasets: tuple[str, ...], weights: Mapping[str, float] | Langua
     return np.array([weights.get(name, 0.0) for name in datasets])
 
 
-def _check_arguments(
-    strategy: str, batch_size: int, steps: int, alpha: Alpha, language_sampling: LanguageSampling
-) -> None:
+def check_drawing(strategy: str, alpha: Alpha, language_sampling: LanguageSampling) -> None:
+    """Refuse what batches cannot be drawn by.
+
+    Raises:
+        InputError: naming the argument that is out of range.
+    """
     if strategy not in get_args(Strategy):
         raise InputError(f"strategy {strategy!r} is unknown; use one of {', '.join(get_args(Strategy))}")
-    if batch_size < 2:
-        raise InputError(f"batch_size {batch_size}: a batch needs at least 2 pairs to hold a negative")
-    if steps < 1:
-        raise InputError(f"steps {steps}: at least 1 is needed")
     if np.shape(alpha) not in ((), (2,)) or not all(0 <= value <= 1 for value in np.ravel(alpha)):
         raise InputError(
             f"alpha {alpha} is not a probability; use a value from 0 to 1, or two, for first and last step"
         )
-    if not isinstance(language_sampling, str) and not language_sampling >= 1:
-        raise InputError(f"language_sampling {language_sampling}: a temperature is at least 1")
+    if language_sampling not in ("uniform", "size") and (
+        isinstance(language_sampling, str) or not language_sampling >= 1
+    ):
+        raise InputError(
+            f"language_sampling {language_sampling!r}: use 'uniform', 'size' or a temperature of at least 1"
+        )

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from datasets import Dataset
 from torch.utils.data import BatchSampler
 
-from isoglot.batching.plan import CROSS_LINGUAL, MONOLINGUAL, Planner, Strategy, draw_kinds
+from isoglot.batching.plan import CROSS_LINGUAL, MONOLINGUAL, Planner, Strategy, check_drawing, draw_kinds
 from isoglot.batching.sampling import LanguageSampling
 from isoglot.batching.translations import IntArray, Translations
 from isoglot.common.errors import InputError
@@ -56,8 +56,9 @@ def language_batch_sampler(
         batch yourself, because accelerate hands consecutive whole batches to different processes.
 
     Raises:
-        InputError: if a column is missing.
+        InputError: if a column is missing, or an argument is out of range.
     """
+    check_drawing(strategy, alpha, language_sampling)
     names = (query_language, passage_language, example)
     given = [dataset] if isinstance(dataset, Dataset) else list(getattr(dataset, "values", lambda: dataset)())
     for one in given:

@@ -20,7 +20,8 @@ from isoglot.models.arithmetic import in_bf16
 from isoglot.models.builtin import quiet_transformers
 from isoglot.training import processes
 from isoglot.training.config import TrainConfig
-from isoglot.training.data import Collator, planned_dataset
+from isoglot.training.data import Collator, Targets, planned_dataset
+from isoglot.training.model_setup import limit_lines
 from isoglot.training.preparation import describe_data, describe_plan, plan_lines
 from isoglot.training.run import begin
 from isoglot.training.trainer import TrainingLog
@@ -103,8 +104,11 @@ def estimate(config: TrainConfig) -> Estimate:
     timed = _some_steps(plan, _TIMED_STEPS)
     silent = config.model_copy(update={"report_to": ()})
     part = replace(whole, config=silent, prepared=replace(whole.prepared, plan=timed))
+    start = time.perf_counter()
+    targets = part.targets(None)  # by the whole vocabulary, of which training cuts away what it does not meet
+    target_seconds = time.perf_counter() - start if targets else 0.0
     with whole.trained_words() as words:
-        step_seconds, look_seconds, target_seconds = _take_steps(part, words)
+        step_seconds, look_seconds = _take_steps(part, targets, words)
     counted = slice(1 if timed.steps > 1 else 0, None)
     per_token = sum(step_seconds[counted]) / max(1, sum(_tokens(whole, timed)[counted]))
     per_step = tokens_per_step * per_token
@@ -129,7 +133,7 @@ def estimate(config: TrainConfig) -> Estimate:
             "targets": target_seconds * texts / timed_texts,
         },
         peak_memory=_peak_memory(whole.model.device),
-        lines=tuple(plan_lines(whole.prepared)),
+        lines=(*limit_lines(config, whole.model), *plan_lines(whole.prepared)),
     )
 
 
@@ -149,22 +153,19 @@ class _Clock(TrainerCallback):
         control.should_save = control.should_evaluate = False  # at the last step the trainer would do both
 
 
-def _take_steps(fit: Fit, words: WordRows) -> tuple[list[float], float, float]:
-    """Seconds of each step of a short plan, of a look at held-out pairs, and of encoding the targets."""
+def _take_steps(fit: Fit, targets: Targets | None, words: WordRows) -> tuple[list[float], float]:
+    """Seconds of each step of a short plan, and of a look at held-out pairs."""
     clock = _Clock()
     with tempfile.TemporaryDirectory() as folder, quiet_transformers():
-        start = time.perf_counter()
-        targets = fit.targets(None)
-        target_seconds = time.perf_counter() - start if targets else 0.0
         log = TrainingLog(Path(folder) / "log.jsonl")
         trainer = fit.trainer(Path(folder) / "checkpoints", targets, log, [clock], words)
         trainer.args.load_best_model_at_end = False
         trainer.train()
         if trainer.held_out_plan is None:
-            return clock.seconds, 0.0, target_seconds
+            return clock.seconds, 0.0
         start = time.perf_counter()
         trainer.evaluate()
-        return clock.seconds, time.perf_counter() - start, target_seconds
+        return clock.seconds, time.perf_counter() - start
 
 
 def _some_steps(plan: BatchPlan, most: int) -> BatchPlan:

@@ -16,6 +16,7 @@ from isoglot.models.arithmetic import in_bf16
 from isoglot.models.debiasing import debias
 from isoglot.models.encoders import blocks_of, load_encoder, split_head
 from isoglot.models.foreign import needs_weights
+from isoglot.models.limits import token_limit
 from isoglot.models.merging import between
 from isoglot.pairs import ParallelPairs
 from isoglot.runtime.store import embedding_store
@@ -35,11 +36,10 @@ def loaded(config: TrainConfig) -> SentenceTransformer:
     return model
 
 
-def initial_model(config: TrainConfig, pairs: ParallelPairs) -> SentenceTransformer:
-    """The model that training starts from, in float32, with its remedy if the run wants one.
+def initial_model(config: TrainConfig) -> SentenceTransformer:
+    """The model that training starts from, in float32, yet without a remedy of the run's own.
 
     Where half-precision weights were trained as they are, most steps would be too small to change them.
-    The remedy is fitted on the pairs if the configuration names nothing else.
 
     Raises:
         InputError: if the model comes with adapters that the configuration cannot be followed with.
@@ -52,9 +52,30 @@ def initial_model(config: TrainConfig, pairs: ParallelPairs) -> SentenceTransfor
         )
     if adapted(model) and config.average < 1:
         raise InputError(f"average {config.average}: the adapters of {config.model} cannot be averaged; leave it out")
+    return model
+
+
+def limit_lines(config: TrainConfig, model: SentenceTransformer) -> list[str]:
+    """What is to be said of token limits beyond the model's own, which training keeps to."""
+    own = token_limit(model)
+    asked = {key: getattr(config, key) for key in ("query_tokens", "passage_tokens", "max_tokens")}
+    return [
+        f"{key} {tokens}: the model reads {own} tokens, and is trained on no more; for more set model_max_tokens."
+        for key, tokens in asked.items()
+        if own is not None and tokens is not None and tokens > own
+    ]
+
+
+def remedy_pairs(config: TrainConfig, pairs: ParallelPairs) -> ParallelPairs | None:
+    """What the run's remedy is fitted on: the pairs if the configuration names nothing else; None without a remedy."""
     if config.debias is None:
-        return model
-    pairs = load_pairs(config.debias.source) if config.debias.source else pairs
+        return None
+    return load_pairs(config.debias.source) if config.debias.source else pairs
+
+
+def with_remedy(model: SentenceTransformer, config: TrainConfig, pairs: ParallelPairs) -> SentenceTransformer:
+    """The model with the remedy that the run wants, fitted on the pairs."""
+    assert config.debias is not None
     settings, bf16 = config.debias.model_dump(exclude={"source"}), in_bf16(config.bf16, model.device)
     limit = config.max_tokens
     return debias(model, pairs, max_tokens=limit, seed=config.seed, store=embedding_store(), bf16=bf16, **settings)

@@ -72,7 +72,7 @@ def prepare(config: TrainConfig, checked: Sequence[OverlapFound] = ()) -> Prepar
     held_out_plan = None
     if held_out is not None:
         try:  # held-out pairs are few, so their batches are small
-            held_out_plan = _plan(config, held_out, min(size, 16), _HELD_OUT_BATCHES)
+            held_out_plan = _plan(config, held_out, min(size, 16), _HELD_OUT_BATCHES, all_there=False)
         except InputError as error:
             mending = "raise validation.examples or set it to 0"
             raise InputError(f"held-out pairs are too few: {error}; {mending}") from error
@@ -102,8 +102,12 @@ def _checked(pairs: ParallelPairs, sets: Sequence[EvaluationSet]) -> tuple[Paral
     return pairs, tuple(found)
 
 
-def _plan(config: TrainConfig, pairs: ParallelPairs, size: int, steps: int) -> BatchPlan:
+def _plan(config: TrainConfig, pairs: ParallelPairs, size: int, steps: int, *, all_there: bool = True) -> BatchPlan:
     settings = config.batches.model_dump(exclude={"size", "neighbours"})
+    weights = settings["dataset_weights"]
+    if not all_there and isinstance(weights, dict):  # of a small data set nothing may be held out
+        there = {name: weights[name] for name in pairs.translations().datasets if weights.get(name)}
+        settings["dataset_weights"] = there or "size"
     neighbours = math.gcd(config.batches.neighbours, size)  # held-out batches are smaller
     return plan_batches(
         pairs.translations(), batch_size=size, steps=steps, neighbours=neighbours, seed=config.seed, **settings

@@ -75,6 +75,14 @@ def in_turn(action: Callable[[], Result]) -> Result:
     return cast(Result, result) if rank() == 0 else action()
 
 
+def agreed(action: Callable[[], Result]) -> Result:
+    """What an action in the first process gives, for all."""
+    answer: list[Any] = [first(action)]
+    if count() > 1:
+        dist.broadcast_object_list(answer, src=0, group=_waiting_room())
+    return cast(Result, answer[0])
+
+
 @contextmanager
 def one_voice() -> Iterator[None]:
     """An error that all processes meet at once is raised by the first one; the others end in silence."""

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 import torch
 import yaml
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.util import get_device_name
 
 from isoglot.benchmarks import retrieval_set_of
 from isoglot.common.atomic import lock, sweep, write_json, write_text, write_whole
@@ -37,7 +38,16 @@ from isoglot.runtime.store import embedding_store
 from isoglot.training import processes
 from isoglot.training.card import model_card
 from isoglot.training.config import TrainConfig
-from isoglot.training.model_setup import initial_model, loaded, make_trainable, merge_adapters, teacher
+from isoglot.training.model_setup import (
+    initial_model,
+    limit_lines,
+    loaded,
+    make_trainable,
+    merge_adapters,
+    remedy_pairs,
+    teacher,
+    with_remedy,
+)
 from isoglot.training.preparation import OverlapFound, Prepared, describe_data, describe_plan, plan_lines, prepare
 from isoglot.training.trainer import last_checkpoint, saving
 from isoglot.training.trainer_setup import Fit, check_report_to
@@ -63,9 +73,10 @@ def train(config: TrainConfig, *, resume: bool = False, checked: Sequence[Overla
     """
     processes.join()
     output = Path(config.output)
-    if resume and processes.in_turn(lambda: _is_finished(output, config)):
+    given, config = config, processes.agreed(lambda: _with_arithmetic(config, output, resume=resume))
+    if resume and processes.in_turn(lambda: _is_finished(output, given)):
         return output / "model"
-    fit, record = processes.in_turn(lambda: _begin(config, output, resume=resume, checked=checked))
+    fit, record = processes.in_turn(lambda: _begin(given, config, output, resume=resume, checked=checked))
     with processes.first(lambda: _alone_in(output)) or nullcontext():
         checkpoint = last_checkpoint(output / "checkpoints") if resume else None
         with processes.one_voice():
@@ -82,7 +93,7 @@ def begin(config: TrainConfig, checked: Sequence[OverlapFound] = ()) -> tuple[Fi
     """
     check_report_to(config.report_to)
     prepared = prepare(config, checked)
-    model = initial_model(config, prepared.pairs)
+    model = initial_model(config)
     record = {
         "model": {"name": config.model, "fingerprint": fingerprint(model)},
         "data": describe_data(prepared),
@@ -90,16 +101,29 @@ def begin(config: TrainConfig, checked: Sequence[OverlapFound] = ()) -> tuple[Fi
         "versions": versions(),
         "threads": torch.get_num_threads(),
         "processes": processes.count(),
+        "bf16": in_bf16(config.bf16, model.device),
     }
+    if (fitted_on := remedy_pairs(config, prepared.pairs)) is not None:
+        record["remedy"] = {"data": fitted_on.fingerprint}
+        model = with_remedy(model, config, fitted_on)
     if (other := teacher(config, model)) is not None:
         record["teacher"] = {"fingerprint": fingerprint(other)}
     return Fit(config, model, make_trainable(model, config), prepared), record
 
 
+def _with_arithmetic(config: TrainConfig, output: Path, *, resume: bool) -> TrainConfig:
+    """The configuration with its arithmetic decided, for as long as the run lasts: measured anew it may be another."""
+    known = output / "run.json"
+    decided = json.loads(known.read_text(encoding="utf-8")).get("bf16") if resume and known.exists() else None
+    if config.bf16 is None and decided is None:
+        decided = in_bf16(None, torch.device(get_device_name()))
+    return config if config.bf16 is not None else config.model_copy(update={"bf16": decided})
+
+
 def _begin(
-    config: TrainConfig, output: Path, *, resume: bool, checked: Sequence[OverlapFound]
+    given: TrainConfig, config: TrainConfig, output: Path, *, resume: bool, checked: Sequence[OverlapFound]
 ) -> tuple[Fit, dict[str, Any]]:
-    """`begin`, and the first files of the run."""
+    """`begin`, and the first files of the run, which hold the configuration as it was given."""
     if processes.rank() > 0:
         return begin(config, checked)
     if (output / "model").exists():
@@ -110,10 +134,11 @@ def _begin(
         raise InputError(f"{output}: no run to resume here; start it without --resume")
     fit, record = begin(config, checked)
     if resume:
-        _check_same(output, config, record)
+        _check_config(output, given)
+        _check_contents(output, record)
     else:
-        _write_start(output, config, fit.prepared, record)
-    for line in plan_lines(fit.prepared):
+        _write_start(output, given, fit.prepared, record)
+    for line in [*limit_lines(config, fit.model), *plan_lines(fit.prepared)]:
         tell(line)
     return fit, record
 
@@ -122,7 +147,8 @@ def _is_finished(output: Path, config: TrainConfig) -> bool:
     """Whether a run is finished; if it was killed just before its end, what it no longer needs goes."""
     if not (output / "model").exists() or not (output / "run.json").exists():
         return False
-    _check_config(output, config, finished=True)
+    if _check_config(output, config):
+        _check_contents(output, begin(config)[1])
     shutil.rmtree(output / "checkpoints", ignore_errors=True)
     return True
 
@@ -168,18 +194,25 @@ def _write_start(output: Path, config: TrainConfig, prepared: Prepared, record: 
     write_json(output / "run.json", record)  # last: with it, there is a run to resume
 
 
-def _check_config(output: Path, config: TrainConfig, *, finished: bool) -> None:
+def _check_config(output: Path, config: TrainConfig) -> bool:
     """Raises InputError, naming the key, if a run began with other settings; where it lies does not count.
 
-    Nor do the paths of the model and the data while the run goes on, for both are compared by what they hold.
+    Nor do the paths of models and data, which are to be compared by what they hold.
+
+    Returns:
+        Whether such a path differs.
     """
+    moved = False
     began = yaml.safe_load((output / "config.yaml").read_text(encoding="utf-8"))
     for key, then, now in _differences(began, config.model_dump(mode="json")):
-        if key != "output" and (finished or not re.fullmatch(r"model|.+\.(source|data|teacher)", key)):
+        if re.fullmatch(r"model|.+\.(source|data|teacher)", key):
+            moved = True
+        elif key != "output":
             raise InputError(
                 f"{output}: cannot resume, the configuration is not what the run began with: {key} was {then} and is "
                 f"{now}; set it back, or choose another output"
             )
+    return moved
 
 
 def _differences(then: Any, now: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:
@@ -198,12 +231,17 @@ def _differences(then: Any, now: Any, key: str = "") -> Iterator[tuple[str, Any,
         yield key, then, now
 
 
-def _check_same(output: Path, config: TrainConfig, record: dict[str, Any]) -> None:
-    _check_config(output, config, finished=False)
+def _check_contents(output: Path, record: dict[str, Any]) -> None:
+    """Raises InputError if a run began with other weights or data.
+
+    A remedy is compared by what it is fitted on: fitted anew it may differ in its last digits, and a checkpoint brings
+    its own.
+    """
     earlier = json.loads((output / "run.json").read_text(encoding="utf-8"))
     parts = {
         "model": "the initial model",
         "teacher": "the teacher",
+        "remedy": "what the remedy is fitted on",
         "data": "the training data",
         "plan": "the plan of batches",
     }
