@@ -36,6 +36,14 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
+def test_right_answers_that_are_left_out_for_their_ids_are_said(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_lines(folder / "qrels" / "test.tsv", ["q2\tq2\t1", "q1\td1\t1"])
+    load_benchmark("beir", folder)
+    assert "1 right answers have the id of their query, and are left out" in capsys.readouterr().err
+
+
 def graded(data: RetrievalSet) -> dict[tuple[str, str], int]:
     return {
         (data.query_example[q], data.passage_ids[p]): int(grade)
@@ -111,6 +119,13 @@ def test_numbers_on_the_hub_are_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         ("corpus.jsonl", '{"_id": "d1", "text": "x"}\n{"_id": \n', r"corpus\.jsonl line 2: not JSON \(Expecting value"),
         ("corpus.jsonl", '{"_id": "d1"}\n', r'corpus\.jsonl line 1: no "text"; it has _id'),
         ("corpus.jsonl", '{"_id": "d1", "text": null}\n', r'corpus\.jsonl line 1: "text" must be a string, got None'),
+        ("corpus.jsonl", '{"_id": "d1", "text": "a\\ud83d"}\n', r"corpus\.jsonl line 1: half a character"),
+        ("queries.jsonl", '{"_id": "q1", "text": "a\\ud83d"}\n', r"queries\.jsonl line 1: half a character"),
+        (
+            "corpus.jsonl",
+            f'{{"_id": "d1", "n": {"9" * 5000}}}\n',
+            r"corpus\.jsonl line 1: not JSON \(Exceeds the limit",
+        ),
         ("corpus.jsonl", "[1]\n", r"corpus\.jsonl line 1: not an object; each line must be one object with _id, text"),
         ("corpus.jsonl", '{"_id": "d1", "text": "x"}\n', r"toy: a judgement names the passage 'd2', which is not in"),
         ("corpus.jsonl", '{"_id": "a", "text": "x"}\n{"_id": "a", "text": "y"}\n', r"passage id 'a' occurs twice"),
@@ -139,6 +154,7 @@ def test_numbers_on_the_hub_are_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             r"queries\.jsonl line 3: the query id 'q1' has another text already; ids must be unique",
         ),
         ("qrels/test.tsv", "q1\td1\t1.5\n", r'test\.tsv line 1: "q1.d1.1\.5" is no judgement; .* a whole number'),
+        ("qrels/test.tsv", "q1\td1\t1e30\n", r'test\.tsv line 1: "q1.d1.1e30" is no judgement'),
         ("qrels/test.tsv", "q1\td1\tnan\n", r'test\.tsv line 1: "q1.d1.nan" is no judgement'),
         ("queries.jsonl", b"\xff\n", r"queries\.jsonl line 1: byte 1 is not UTF-8"),
         ("qrels/test.tsv", "q1\td1\n", r'test\.tsv line 1: "q1.d1" is no judgement; a line holds a query id'),

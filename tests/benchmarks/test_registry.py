@@ -67,7 +67,18 @@ def test_what_is_not_on_the_hub_needs_data(name: str) -> None:
         load_benchmark(name)
 
 
-@pytest.mark.parametrize("name", BENCHMARKS)
+def test_parallel_takes_what_pairs_are_read_from(tmp_path: Path) -> None:
+    for tag, text in (("de", "ein Baum\n"), ("en", "a tree\n")):
+        (tmp_path / f"c.de-en.{tag}").write_text(text)
+    assert load_benchmark("parallel", tmp_path / "c.de-en").languages == (
+        "de",
+        "en",
+    )  # Moses' files, named by what they share
+    with pytest.raises(InputError, match="nowhere: no such file or folder"):
+        load_benchmark("parallel", tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("name", [name for name in BENCHMARKS if name != "parallel"])
 def test_data_that_is_not_there_is_named(name: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=rf"nowhere: not there; benchmark {name} needs {BENCHMARKS[name].data[:9]}"):
         load_benchmark(name, tmp_path / "nowhere")

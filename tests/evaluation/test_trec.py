@@ -83,6 +83,24 @@ def test_a_query_that_the_run_lacks_scores_nothing(data: RetrievalSet, tmp_path:
     assert np.isclose(sum(results.summary["language_mix"]["values"][0]), 1)
 
 
+def test_an_answer_that_a_run_lacks_stays_without_a_rank_though_its_query_ignores_what_is_found(
+    tmp_path: Path,
+) -> None:
+    """The query's own text is left out, and what stands behind it moves up; what stands nowhere does not."""
+    tags = ("de", "en", "fi")
+    queries = [Query("q", tag, f"text in {tag}") for tag in tags]
+    passages = [Passage(f"q@{tag}", tag, f"text in {tag}") for tag in tags]
+    own = [(f"q@{tag}", f"q@{tag}") for tag in tags]
+    data = RetrievalSet.build("own", queries, passages, [("q", f"q@{tag}") for tag in tags], ignored=own)
+    lines = [f"q@{tag} Q0 q@{tag} 1 3 x\nq@{tag} Q0 q@{'en' if tag == 'de' else 'de'} 2 2 x\n" for tag in tags]
+    (tmp_path / "run.trec").write_text("".join(lines))
+    results = evaluate_run(tmp_path / "run.trec", data, name="shallow")
+    rows = [row for row in results.per_query.to_pylist() if row["setting"] == "multilingual"]
+    assert len(rows) == 3
+    for row in rows:
+        assert (row["best_rank"], row["worst_rank"], row["rank_distance"]) == (1, None, None)
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [

@@ -88,7 +88,7 @@ GOOD = '{"id": "1", "language": "de", "query": "q", "passage": "p"}'
         ("[1, 2]", r"line 3: not an object; a row needs id, language, query"),
         ('{"id": "2", "language": "de", "query": "q"}', r'line 3: no "passage"; a row needs id, language'),
         (GOOD.replace('"1"', "2"), r'line 3: "id" must be a Unicode string, got 2'),
-        (GOOD.replace('"1"', '"\\ud800"'), r'line 3: "id" must be a Unicode string, got .*ud800'),
+        (GOOD.replace('"1"', '"\\ud800"'), r"line 3: half a character"),
         (GOOD.replace('"q"', '["q"]'), r"""line 3: "query" must be a Unicode string, got \['q'\]"""),
         (GOOD.replace('"p"', '"p", "negatives": "n"'), r'line 3: "negatives" must be a list of Unicode strings, got'),
         (
@@ -124,9 +124,15 @@ def test_a_line_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("id,language,query\n", r'line 1: no column "passage"; a row needs id'),
+        ("id,language,query\n", r'line 1: no column "passage"; it has id, language, query; a row needs id'),
         ("id,language,query,passage\n1,de,q\n", r"line 2: not as many cells as the header has"),
         ("id,language,query,passage\n1,de,q,p,n\n", r"line 2: not as many cells as the header has"),
+        ("id,language,query,passage,query\n", r'line 1: the column "query" stands twice'),
+        ("src,tgt\na,b\n", r'line 1: no column "id"; it has src, tgt'),
+        (
+            "id,en,de\na tree,a,b\n",
+            r'line 2: "id" is to name the row, and is \'a tree\'; call a column of Indonesian "ind"',
+        ),
         ('id,language,query,passage\n1,de,q,"p"x\n', r"line 2: the quote that opens here does not close"),
         ('id,language,query,passage\n1,de,q,"two\nlines"\n2,xx,q,p\n', r'line 4: unknown language "xx"'),
         ("id,language,query,passage,negatives\n1,de,q,p,n\n", r'line 2: "negatives" must be a JSON list'),
@@ -136,6 +142,13 @@ def test_a_wrong_csv_line_is_named(tmp_path: Path, content: str, message: str) -
     (tmp_path / "own.csv").write_text(content)
     with pytest.raises(InputError, match=rf"own\.csv {message}"):
         read_pairs(tmp_path / "own.csv")
+
+
+def test_beside_two_languages_id_names_the_row(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id,en,de\n7,a tree,ein Baum\n")
+    (tmp_path / "b.csv").write_text("id,en\nsebuah pohon,a tree\n")
+    assert {(row["id"], row["language"]) for row in read_pairs(tmp_path / "a.csv").rows()} == {("7", "en"), ("7", "de")}
+    assert {row["language"] for row in read_pairs(tmp_path / "b.csv").rows()} == {"id", "en"}
 
 
 HEAD = "id,language,query,passage\n"
@@ -219,7 +232,7 @@ def test_wrong_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"own\.parquet: not a readable Parquet file"):
         read_pairs(tmp_path / "own.parquet")
     pq.write_table(pa.table({"id": [1]}), tmp_path / "own.parquet")
-    with pytest.raises(InputError, match=r'own\.parquet: no column "language"; a row needs'):
+    with pytest.raises(InputError, match=r'own\.parquet: no column "language"; it has .*; a row needs'):
         read_pairs(tmp_path / "own.parquet")
     columns = {name: ["a", None] for name in ("id", "language", "query", "passage")}
     pq.write_table(pa.table(columns), tmp_path / "own.parquet")

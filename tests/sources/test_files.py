@@ -56,6 +56,14 @@ def test_one_file_per_language(sentences: Path) -> None:
         load_pairs(sentences)
 
 
+@pytest.mark.parametrize("end", ["jsonl", "csv.gz", "json", "parquet"])
+def test_a_folder_of_tables_is_no_folder_of_sentences(tmp_path: Path, end: str) -> None:
+    for tag in ("de", "en"):
+        (tmp_path / f"{tag}.{end}").write_bytes(b"{}")
+    with pytest.raises(InputError, match=rf"de\.{end}: holds rows and not a sentence a line; name the file itself"):
+        load_pairs(tmp_path)
+
+
 def test_a_folder_of_one_language_is_no_source(tmp_path: Path) -> None:
     (tmp_path / "de.txt").write_text("Hallo.")
     with pytest.raises(InputError, match=r"fewer than 2 files named by a language; name files like deu\.txt"):

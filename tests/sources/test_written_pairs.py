@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,8 @@ def test_a_passage_that_only_is_a_candidate_stays_in_the_corpus(tmp_path: Path) 
     rows = [{"id": "1", "language": "en", "query": "q", "passage": "p"}, {"id": "2", "language": "en", "passage": "c"}]
     export_pairs(ParallelPairs.from_rows({"query": None, **row} for row in rows), tmp_path / "beir", "beir")
     assert '"c"' in (tmp_path / "beir" / "corpus.jsonl").read_text()
+    keys = {json.loads(line)["_id"] for line in (tmp_path / "beir" / "corpus.jsonl").read_text().splitlines()}
+    assert not any(key.isdigit() for key in keys)  # a passage with the id of a query would be left out of its ranking
     assert said(load_pairs(tmp_path / "beir"), "passage") == [[("en", "p")]]
 
 

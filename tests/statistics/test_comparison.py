@@ -226,6 +226,19 @@ def test_what_not_every_system_has_is_left_out_and_said() -> None:
         assert {c.measure for c in fast(pair).contrasts} == {"map"}
 
 
+def test_a_language_in_which_one_question_is_asked_is_left_out_and_the_reason_said() -> None:
+    def one_in_zh(made: Results) -> Results:
+        table = made.per_query
+        return Results(
+            made.summary,
+            table.filter(pc.or_(pc.not_equal(table["query_language"], "zh"), pc.equal(table["example"], "0"))),
+        )
+
+    compared = fast([one_in_zh(results("a")), one_in_zh(results("b", seed=1))])
+    assert "map is left out in zh: one example alone" in compared.notes
+    assert not any("not every system" in note for note in compared.notes)
+
+
 def test_several_results_in_one_entry_are_runs_of_one_system() -> None:
     base = [results("base", seed=n) for n in range(3)]
     other = [results("other", 0.02, seed=n) for n in range(3, 6)]

@@ -112,6 +112,7 @@ def test_it_is_said_how_many_more_are_needed() -> None:
     ("text", "message"),
     [
         ("map>=0.6", r"requirement 'map>=0.6': no figure 'map'; there are monolingual_map, .*rank_distance"),
+        ("same_language_share<.5", r"no figure 'same_language_share'; is same_language_share@10? .* meant\? There are"),
         ("multilingual_map=0.6", "write a figure, <=, >=, < or >, and a number, such as multilingual_map>=0.6"),
         ("multilingual_map>=nan", "and a number"),
         ("multilingual_map>=60%", "and a number"),
@@ -129,6 +130,8 @@ def test_bounds_are_held_by_the_value(relation: str, met: bool) -> None:
     checked = Checked(Requirement.parse(f"multilingual_map {relation} 0.6"), figure)
     assert checked.met == met
     assert "lies within the interval" in str(checked)
+    rounded = Figure("multilingual_map", Interval(0.6 - 1e-16, 0.5, 0.7), 30)  # the mean of values that are all .6
+    assert Checked(checked.requirement, rounded).met == met
 
 
 def test_junit_has_a_test_for_each_bound(results: Results, tmp_path: Path) -> None:

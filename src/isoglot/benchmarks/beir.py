@@ -14,6 +14,7 @@ from isoglot.benchmarks.judged import Collection, hub_collection, judged_set
 from isoglot.benchmarks.retrieval_set import Corpus, RetrievalSet
 from isoglot.common.errors import InputError
 from isoglot.common.languages import normalize_language
+from isoglot.common.progress import tell
 from isoglot.pairs.texts import places
 from isoglot.sources.beir import corpus_file, read_judgements, read_passages, read_queries
 from isoglot.sources.hub_tables import HubTable
@@ -83,6 +84,8 @@ def _usual_split(name: str) -> str:
 
 def _set_of(name: str, collection: Collection) -> RetrievalSet:
     judgements = list(collection.judgements)
+    if same := sum(each.query == each.passage for each in judgements if each.grade > 0):
+        tell(f"{name}: {same:,} right answers have the id of their query, and are left out, as BEIR has it")
     own = places(collection.corpus.ids, {judgement.query for judgement in judgements if judgement.grade > 0})
     ignored = [(f"{key}@{collection.language}", key) for key in sorted(own)]
     return judged_set(name, [replace(collection, judgements=judgements)], ignored=ignored)

@@ -136,7 +136,7 @@ def load_benchmark(
         on_hub = ", ".join(sorted(other.name for other in BENCHMARKS.values() if other.hub_id))
         raise InputError(f"{name} needs data: {entry.data}; the hub has {on_hub} and beir:{{{','.join(HUB_SETS)}}}")
     data = None if data is None else expanded_path(data)
-    if data is not None and not data.exists():
+    if data is not None and not data.exists() and entry.name != "parallel":  # which takes names of sources, too
         raise InputError(f"{data}: not there; benchmark {name} needs {entry.data}")
     options: dict[str, str] = {"candidate": candidate} if candidate != "sentence" else {}
     if dataset:

@@ -55,8 +55,9 @@ def load_xquad_r(
                     passages.append(Passage(key, language, sentence + context))
                 for question in paragraph["qas"]:
                     text = some_text(question["question"], question["id"], "question")
-                    queries.append(Query(question["id"], language, text))
-                    relevant.append((question["id"], ids[_sentence_of(question, paragraph["sentence_breaks"])]))
+                    key = str(question["id"])
+                    queries.append(Query(key, language, text))
+                    relevant.append((key, ids[_sentence_of(question, paragraph["sentence_breaks"])]))
             except (KeyError, IndexError, TypeError, ValueError) as error:
                 raise InputError(
                     f"{file}: paragraph {number * every_nth_paragraph + 1} is not of the XQuAD-R form "

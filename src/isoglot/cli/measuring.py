@@ -27,6 +27,7 @@ from isoglot.cli.shared import (
     show,
 )
 from isoglot.common.errors import InputError
+from isoglot.common.languages import shortest_language
 from isoglot.common.progress import out, show_table
 
 
@@ -126,7 +127,7 @@ def compare(
 ) -> None:
     """Test whether systems differ: intervals, paired tests by question, Holm's correction, effect sizes."""
     from isoglot.common.atomic import write_json
-    from isoglot.report import comparison_tables, language_findings
+    from isoglot.report import comparison_tables, language_findings, text_table
 
     results = [isoglot.load_results(each) for each in folders]
     names = [str(result.summary["model"]["name"]) for result in results]
@@ -145,6 +146,8 @@ def compare(
     if as_json:
         print(json.dumps(comparison.as_dict(), ensure_ascii=False))
         return
+    if not seeds:
+        show_table(text_table(results, names=names))
     for table in comparison_tables(comparison):
         show_table(table)
     findings = language_findings(comparison)
@@ -227,7 +230,8 @@ def _audit_texts(
     refuse("goes with --vectors or --corpus", **asdict(files))
     refuse("goes with --corpus", documents=documents)
     if pairs is None:
-        return isoglot.audit_sample(encoding.load(model), listed(languages) or (), **settings)
+        asked = [shortest_language(tag) for tag in listed(languages) or ()]  # before the model is loaded
+        return isoglot.audit_sample(encoding.load(model), asked, **settings)
     texts = isoglot.load_pairs(pairs, languages=listed(languages))
     return isoglot.audit(encoding.load(model), texts, **settings)
 

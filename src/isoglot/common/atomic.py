@@ -131,7 +131,10 @@ def _sibling(target: Path, make: Callable[[Path], None]) -> Iterator[Path]:
     sweep(target.parent)
     while True:
         temporary = target.with_name(f".{target.stem}.{secrets.token_hex(8)}.writing{target.suffix}")
-        make(temporary)
+        try:
+            make(temporary)
+        except OSError as error:  # of a name that nobody gave
+            raise OSError(error.errno, error.strerror, str(target)) from None
         held = _open(temporary)
         # Who sweeps between the making and the locking takes it away; then another is made.
         if (held is None or lock(held) is not False) and temporary.exists():

@@ -12,6 +12,7 @@ import gzip
 import hashlib
 import io
 import json
+import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
@@ -31,6 +32,7 @@ PACKED = (".gz", ".zst")
 
 _LINES_BETWEEN_REPORTS = 1 << 12
 _CELL_LIMIT = 1 << 24  # characters of one cell; the csv module's own limit is less than a long passage
+_HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -65,15 +67,25 @@ def read_json_lines(
         where = f"{path} line {number}"
         try:
             row = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
-            reason = f"{error.msg}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else "too deep"
+        except (ValueError, RecursionError) as error:
+            reason = f"{error.msg}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
             raise InputError(f"{where}: not JSON ({reason}); each line must be one object") from None
+        if _HALF_CHARACTER.search(line) and not _is_whole(row):
+            raise InputError(f"{where}: half a character, as text has that was cut by UTF-16; write the text anew")
         if not isinstance(row, dict):
             needs = needs or f"each line must be one object with {', '.join(columns)}"
             raise InputError(f"{where}: not an object; {needs}")
         if missing := [column for column in columns if column not in row]:
             raise InputError(f'{where}: no "{missing[0]}"; it has {", ".join(row) or "no keys"}')
         yield number, row
+
+
+def _is_whole(row: object) -> bool:
+    try:
+        json.dumps(row, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def read_tab_lines(

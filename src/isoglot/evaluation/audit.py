@@ -116,6 +116,8 @@ def _furthest(results: Results) -> list[str]:
     rows = {tag: row for tag, row in by_language.items() if row["same_language_share@1"] is not None}
     lean = {tag: float(leans(row["same_language_share@1"], row["fair_share@1"], math.inf)) for tag, row in rows.items()}
     worst = max(lean, key=lambda tag: abs(lean[tag]))
+    if lean[worst] == 0:
+        return []
     name, way = language_name(worst), "towards" if lean[worst] > 0 else "away from"
     return [f"It leans furthest {way} {name} where {name} is asked: {_first(f'a passage in {name}', rows[worst])}."]
 

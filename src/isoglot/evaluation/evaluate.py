@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from isoglot.benchmarks.retrieval_set import RetrievalSet
-from isoglot.common.arrays import FloatArray, IntArray
+from isoglot.common.arrays import BoolArray, FloatArray, IntArray
 from isoglot.common.errors import TextsError
 from isoglot.common.progress import progress
 from isoglot.common.roles import Role
@@ -25,7 +25,15 @@ from isoglot.common.versions import versions
 from isoglot.evaluation.agreement import Scores
 from isoglot.evaluation.alignment import alignment_summary
 from isoglot.evaluation.averages import TOP, depth_needed, look_up_pairs, summarise
-from isoglot.evaluation.ranking import PART_PASSAGES, Part, Ranks, rank_in_parts, rank_relevant, scores_of_pairs
+from isoglot.evaluation.ranking import (
+    PART_PASSAGES,
+    UNRANKED,
+    Part,
+    Ranks,
+    rank_in_parts,
+    rank_relevant,
+    scores_of_pairs,
+)
 from isoglot.evaluation.results import SCHEMA, TOP_SCHEMA, Results
 from isoglot.models.similarity import Similarity, prepare, score_block
 from isoglot.runtime.store import EmbeddingStore
@@ -243,13 +251,19 @@ def without_ignored(data: RetrievalSet, ranks: Ranks) -> Ranks:
     dropped = np.zeros(ranks.top.shape, bool)
     for n, (query, passage) in enumerate(zip(data.ignored_query, data.ignored_passage, strict=True)):
         mine = order[low[n] : high[n]]
-        pooled[mine] -= ranks.pooled[mine] > ranks.pooled[count + n]
+        pooled[mine] -= _behind(ranks.pooled[mine], ranks.pooled[count + n])
         same = language[mine] == data.passage_language[passage]
-        in_language[mine] -= same & (ranks.in_language[mine] > ranks.in_language[count + n])
+        in_language[mine] -= same & _behind(ranks.in_language[mine], ranks.in_language[count + n])
         dropped[query] |= ranks.top[query] == passage
     kept = np.argsort(dropped, axis=1, kind="stable")[:, : ranks.top.shape[1] - _most_ignored(data)]
     top, scores = np.take_along_axis(ranks.top, kept, 1), np.take_along_axis(ranks.top_scores, kept, 1)
     return Ranks(pooled, in_language, top, scores)
+
+
+def _behind(ranks: IntArray, other: int) -> BoolArray:
+    """Which ranks are behind another; what a run has not found has no rank, and stays without one."""
+    behind: BoolArray = (ranks > other) & (ranks < UNRANKED)
+    return behind
 
 
 def scores_of(encoded: EncodedSet) -> Scores:

@@ -106,7 +106,9 @@ def load_results(path: str | Path) -> Results:
     try:
         missing = [name for name in (RESULTS_FILE, PER_QUERY_FILE) if not (folder / name).is_file()]
         if missing:
-            raise InputError(f"{folder}: no results here ({missing[0]} is missing)")
+            raise InputError(
+                f"{folder}: no results here ({missing[0]} is missing); isoglot audit and evaluate write them with --out"
+            )
         summary = json.loads((folder / RESULTS_FILE).read_text(encoding="utf-8"))
         per_query = pq.read_table(folder / PER_QUERY_FILE)
         top = pq.read_table(folder / TOP_FILE) if (folder / TOP_FILE).is_file() else None

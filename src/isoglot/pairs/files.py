@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
@@ -126,19 +127,33 @@ def _parquet_batches(path: Path) -> Iterator[pa.RecordBatch]:
 def _rows_of_cells(path: Path, suffix: str) -> Iterator[tuple[int, Row]]:
     lines = read_cells(path, DELIMITERS[suffix])
     _, header = next(lines, (1, []))
+    if twice := [name for n, name in enumerate(header) if name in header[:n]]:
+        raise InputError(f'{path} line 1: the column "{twice[0]}" stands twice; name one of them otherwise')
     missing = [name for name in REQUIRED if name not in header]
-    sentences = len(header) > 1 and all(map(is_language, header))
+    sentences = len(header) > 1 and all(map(is_language, header)) and not {"src", "tgt"} & set(header)
     if missing and not sentences:
-        raise InputError(f'{path} line 1: no column "{missing[0]}"; {NEEDS}')
+        raise InputError(f'{path} line 1: no column "{missing[0]}"; it has {", ".join(header)}; {NEEDS}')
     for line, cells in lines:
         where = f"{path} line {line}"
         if len(cells) != len(header):
             wrong = "not as many cells as the header has; quote cells with delimiters or line breaks"
             raise InputError(f"{where}: {wrong}")
         if sentences:
-            yield from ((line, row) for row in aligned_rows(f"{stem_of(path)}/{line}", header, cells, where))
+            texts = dict(zip(header, cells, strict=True))
+            key = _key_of_sentences(texts, where) or f"{stem_of(path)}/{line}"
+            yield from ((line, row) for row in aligned_rows(key, [*texts], [*texts.values()], where))
         else:
             yield line, _from_cells(dict(zip(header, cells, strict=True)), where)
+
+
+def _key_of_sentences(texts: dict[str, str], where: str) -> str | None:
+    """Take the key out of a row; beside two languages `id` names the rows, and is not Indonesian."""
+    if len(texts) < 3 or "id" not in texts:
+        return None
+    key = texts.pop("id").strip()
+    if not key or re.search(r"\s", key):
+        raise InputError(f'{where}: "id" is to name the row, and is {key!r:.40}; call a column of Indonesian "ind"')
+    return key
 
 
 def aligned_rows(key: str, languages: list[str], sentences: list[str], where: str) -> Iterator[Row]:

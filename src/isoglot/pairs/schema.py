@@ -79,7 +79,8 @@ def batch_of_columns(batch: pa.RecordBatch, source: str) -> pa.RecordBatch:
                 wanted = "list<string>" if pa.types.is_list(field.type) else "string"
                 raise InputError(f'{source}: column "{field.name}" must be {wanted}, is {kind}') from None
         elif field.name in REQUIRED:
-            raise InputError(f'{source}: no column "{field.name}"; {NEEDS}')
+            there = ", ".join(batch.schema.names)
+            raise InputError(f'{source}: no column "{field.name}"; it has {there}; {NEEDS}')
         else:
             columns.append(pa.nulls(len(batch), field.type))
     return pa.record_batch(columns, SCHEMA)

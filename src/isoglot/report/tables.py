@@ -39,7 +39,7 @@ _CONTRAST_SHORT = ("measure", "diff.", "95 %", "p", "effect", "+ / -", "verdict"
 _CONTRAST_LEGEND = (
     "mono, cross, multi: within a language, across two, over the pool of all\n"
     "own, other: in mixed corpora, answer in the query's language or not\n"
-    "p: corrected; effect: its size; + / -: questions better and worse; pp: points\n"
+    "p: corrected; effect: the difference in standard deviations; + / -: questions better and worse; pp: points\n"
     f"no verdict: {NOT_SHOWN}"
 )
 _WHOLE_GRID = 16  # languages, from which a grid is too much for the terminal
@@ -104,13 +104,22 @@ def p_value(value: float) -> str:
     return "-" if value != value else "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def text_table(results: Sequence[Results], title: str | None = None) -> RichTable:
-    """The systems for the terminal: the main measure in three settings, language bias, and mixed corpora."""
+def text_table(
+    results: Sequence[Results], title: str | None = None, *, names: Sequence[str] | None = None
+) -> RichTable:
+    """The systems for the terminal: the main measure in three settings, language bias, and mixed corpora.
+
+    Args:
+        results: of the systems.
+        title: above the table.
+        names: what to call the systems; their models' names if None.
+    """
+    names = names or [str(result.summary["model"]["name"]) for result in results]
     measure = results[0].summary["grid"]["measure"] if results else "map"
     shown = columns(measure)
     rows = [
-        (str(result.summary["model"]["name"]), *(column.write(figure(result, column)) for column in shown))
-        for result in results
+        (name, *(column.write(figure(result, column)) for column in shown))
+        for name, result in zip(names, results, strict=True)
     ]
     header = ("system", *(column.short for column in shown))
     return _for_terminal(Table(title or "", header, tuple(rows)), legend(measure))

@@ -70,6 +70,8 @@ def _load(spec: str, languages: list[str] | None, cache_dir: str | Path | None) 
         return _load_folder(folder, languages, _limit(spec))
     if path.exists():
         return read_pairs(path)  # which says what files are called
+    if path.suffix or len(path.parts) > 1:
+        raise InputError(f"{spec}: no such file or folder{'' if path.is_absolute() else f' in {Path.cwd()}'}")
     raise InputError(f'no file, folder or data set "{spec}"; named data sets are {", ".join(SOURCES)}')
 
 

@@ -15,6 +15,8 @@ from isoglot.common.files import Row, read_json_lines, read_lines, read_parquet_
 from isoglot.common.languages import asked, is_language, normalize_language
 from isoglot.pairs import ParallelPairs
 
+_HIGHEST_GRADE = 1 << 31
+
 
 @dataclass(frozen=True)
 class Judgement:
@@ -164,7 +166,7 @@ def whole_grade(value: object) -> int:
     (1, 2, -1)
     """
     number = float(str(value))
-    if not number.is_integer():
+    if not number.is_integer() or abs(number) > _HIGHEST_GRADE:
         raise ValueError(f"{value} is no whole number")
     return int(number)
 

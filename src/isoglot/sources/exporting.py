@@ -68,7 +68,8 @@ def _beir(pairs: ParallelPairs) -> Lines:
             if re.search(r"[\t\r\n]", row["id"]):
                 raise InputError(f"id {row['id']!r} has a tab or a line break, which BEIR's judgements cannot hold")
             passages = [row["passage"], *(row["negatives"] or ())]
-            keys = [corpus.setdefault(text, str(len(corpus))) for text in passages]
+            # With a letter, for a passage that has the id of a query is left out of its ranking.
+            keys = [corpus.setdefault(text, f"p{len(corpus)}") for text in passages]
             if row["query"] is not None:
                 queries.append(_json(_id=row["id"], text=row["query"]))
                 judgements += [f"{row['id']}\t{key}\t{int(n == 0)}" for n, key in enumerate(keys)]

@@ -19,6 +19,8 @@ from isoglot.pairs.files import aligned_rows, stem_of
 _SIDE = re.compile(r"[-._](src|ref)$")  # NTREX keeps the source and its translations apart by these
 _PAIR = re.compile(r"(?:^|.*[._-])([A-Za-z]{2,3}(?:_[A-Za-z]+)?)-([A-Za-z]{2,3}(?:_[A-Za-z]+)?)$")
 
+_TABLES = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
+
 Group = dict[str, Path]
 """Language to file; line n of each is the same sentence."""
 
@@ -33,8 +35,8 @@ def read_sentence_folder(folder: str | Path) -> ParallelPairs:
     empty in every file is passed over too.
 
     Raises:
-        InputError: if fewer than two files belong together, two are named by one language, their numbers of lines
-            differ, a line is empty in one file only, or a file is not UTF-8.
+        InputError: if fewer than two files belong together, two are named by one language or one is a table, their
+            numbers of lines differ, a line is empty in one file only, or a file is not UTF-8.
     """
     folder = Path(folder)
     files = [path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(".")]
@@ -97,6 +99,11 @@ def groups_of(files: list[Path]) -> dict[str, Group]:
             continue
         prefix, _, code = stem.rpartition(".")
         if is_language(stem):
+            if name.endswith(_TABLES):
+                raise InputError(
+                    f"{path}: holds rows and not a sentence a line; name the file itself, or a benchmark's folder with "
+                    "--benchmark"
+                )
             add_file(groups.setdefault("", {}), normalize_language(stem), path)
         elif prefix and is_language(code):
             add_file(groups.setdefault(_SIDE.sub("", prefix), {}), normalize_language(code), path)

@@ -164,9 +164,11 @@ def compare(
     contrasts: list[Contrast] = []
     left_out: list[str] = []
     for measure in chosen:
-        groups, lost = grid.comparable([[run[measure] for run in system] for system in tables], baseline)
+        groups, lost, few = grid.comparable([[run[measure] for run in system] for system in tables], baseline)
         if lost:
             left_out.append(f"{measure} is left out in {', '.join(lost)}: not every system has a value there")
+        if few:
+            left_out.append(f"{measure} is left out in {', '.join(few)}: one example alone")
         if not groups and measure in measures:
             raise InputError(f"{measure}: fewer than two examples have a value, so there is nothing to compare")
         if not groups:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -62,7 +63,9 @@ def known_figure(name: str) -> str:
         InputError: listing those there are.
     """
     if name not in FIGURES:
-        raise InputError(f"no figure {name!r}; there are {', '.join(FIGURES)}")
+        near = get_close_matches(name, FIGURES)
+        meant = f"; is {' or '.join(near)} meant? There are" if near else "; there are"
+        raise InputError(f"no figure {name!r}{meant} {', '.join(FIGURES)}")
     return name
 
 

@@ -66,23 +66,28 @@ class Grid:
             matrix.flat[place] = results.per_query[column].cast(pa.float64()).to_numpy()
         return matrices
 
-    def comparable(self, systems: Sequence[Runs], baseline: int) -> tuple[Groups, list[str]]:
-        """The groups in which every system can be compared with the baseline, and names of settings in which it cannot.
+    def comparable(self, systems: Sequence[Runs], baseline: int) -> tuple[Groups, list[str], list[str]]:
+        """The groups in which every system can be compared with the baseline, and names of those in which one cannot.
 
-        Left out is a group of which a cell has values in some system but no query that another has in common with
-        the baseline: its score would be of fewer languages than it says. So is one with fewer than two examples.
+        Left out is a group of which a cell has values in some system but no query that another has in common with the
+        baseline: its score would be of fewer languages than it says. So is one with fewer than two examples; names of
+        such come last.
         """
         present = [~np.isnan(np.mean(runs, axis=0)) for runs in systems]
         measured = np.any(present, axis=(0, 1))
         both = [mine & present[baseline] for mine in present]
-        groups, lost = {}, []
+        groups: dict[tuple[str, str | None], IntArray] = {}
+        lost, few = [], []
         for (setting, language), group in self.groups.items():
             cells = group[measured[group]]
-            if all(one[:, cells].any(0).all() and one[:, cells].any(1).sum() > 1 for one in both):
+            name = f"the {SETTINGS[setting]} setting" if language is None else language
+            if not all(one[:, cells].any(0).all() for one in both):
+                lost.append(name)
+            elif all(one[:, cells].any(1).sum() > 1 for one in both):
                 groups[setting, language] = group
             elif len(cells):
-                lost.append(f"the {SETTINGS[setting]} setting" if language is None else language)
-        return groups, list(dict.fromkeys(lost))
+                few.append(name)
+        return groups, list(dict.fromkeys(lost)), list(dict.fromkeys(few))
 
 
 def _places(table: pa.Table, examples: pa.Array, cells: pa.Array) -> IntArray:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from isoglot.common.arrays import plain
 from isoglot.common.errors import InputError
 from isoglot.evaluation.results import Results
 from isoglot.statistics.figures import Figure, figures, known_figure
@@ -61,7 +62,8 @@ class Checked:
     @property
     def met(self) -> bool:
         """Whether the figure itself keeps the bound, whatever its interval; one that was not measured does not."""
-        return _RELATIONS[self.requirement.relation](self.figure.interval.value, self.requirement.bound)
+        value = plain(self.figure.interval.value)  # as results hold it: a mean of ones may come out below 1
+        return value is not None and _RELATIONS[self.requirement.relation](value, self.requirement.bound)
 
     def __str__(self) -> str:
         """What is required and what was found, in a line."""

@@ -227,7 +227,7 @@ def test_the_work_file_is_whole_lines_whatever_a_crash_left(tmp_path: Path, rest
         ({"to": ["de", "eng"], "source_language": "en"}, '"en" is the source and a target; leave it out'),
         ({"to": ["es"], "source_language": "de"}, 'no rows in "de" to translate from; there are en'),
         ({"spec": "empty.jsonl"}, "holds no pairs"),
-        ({"spec": "nothing.jsonl"}, "no file, folder or data set"),
+        ({"spec": "nothing.jsonl"}, "nothing.jsonl: no such file or folder in "),
         ({"out": "out.txt"}, r"cannot tell the format; name it \.jsonl or \.parquet"),
         ({"out": "there.jsonl"}, r"there\.jsonl: exists already; choose another file"),
         ({"out": "beside.jsonl"}, r"beside\.translations\.jsonl: exists already"),
