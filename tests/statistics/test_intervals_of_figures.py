@@ -22,7 +22,7 @@ from isoglot.pairs import ParallelPairs
 from isoglot.report import write_junit
 from isoglot.statistics.figures import FIGURES, MAIN, Figure, figures, precision
 from isoglot.statistics.requirements import Checked, Requirement, check_requirements
-from isoglot.statistics.significance import Interval, mean_interval
+from isoglot.statistics.significance import Interval, mean_interval, score_variance
 
 
 @pytest.fixture
@@ -98,6 +98,30 @@ def test_few_questions_are_no_certainty(examples: int, truth: float) -> None:
         held += found.low <= truth <= found.high
     print(f"\n{examples} examples, {truth}: {held / trials:.3f}")
     assert held / trials >= 0.925
+
+
+@pytest.mark.parametrize("queries", [1, 2, 5, 20])
+@pytest.mark.parametrize("truth", [0.95, 0.7, 0.4])
+def test_a_language_with_few_queries_is_no_certainty(queries: int, truth: float) -> None:
+    """Two languages with 200 queries, of which .7 succeed, and a third with few, which counts as much."""
+    random, held, trials = np.random.default_rng(0), 0, 400
+    for _ in range(trials):
+        values = np.full((400 + queries, 3), np.nan)
+        values[:200, 0], values[200:400, 1] = random.random((2, 200)) < 0.7
+        values[400:, 2] = random.random(queries) < truth
+        found = mean_interval(values, (0, 1))
+        held += found.low <= (0.7 + 0.7 + truth) / 3 <= found.high
+    print(f"\n{queries} queries, {truth}: {held / trials:.3f}")
+    assert held / trials >= 0.915
+
+
+@settings(max_examples=30)
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=2, max_size=12))
+def test_where_all_answer_everything_the_variance_is_that_of_means_over_examples(
+    rows: list[tuple[float, float]],
+) -> None:
+    values = np.array(rows)
+    assert score_variance(values) == pytest.approx(values.mean(1).var(ddof=1) / len(rows), abs=1e-12)
 
 
 def test_it_is_said_how_many_more_are_needed() -> None:

@@ -181,7 +181,12 @@ def compare(
                 tested += _contrasts((name, standard), measure, own, scored[baseline], groups, draws)
         contrasts += _corrected(tested)
     single = [name for name, system in zip(called, runs, strict=True) if len(system) == 1]
-    notes = (*_notes(single, len(runs), contrasts, len(grid.examples), permutations), *unmixed, *left_out)
+    notes = (
+        *_notes(single, len(runs), contrasts, len(grid.examples), permutations),
+        *_few_queries(grid),
+        *unmixed,
+        *left_out,
+    )
     found = tuple(called), tuple(estimates), tuple(contrasts)
     return Comparison(str(runs[baseline][0].summary["benchmark"]), standard, *found, seed, resamples, notes)
 
@@ -209,6 +214,15 @@ def _names(runs: Sequence[Sequence[Results]], names: Sequence[str] | None, basel
             if (found := run.summary.get(key)) != expected:
                 raise InputError(f"{name}: {key} is {found!r}, the baseline's {expected!r}; use one benchmark")
     return called
+
+
+def _few_queries(grid: Grid) -> list[str]:
+    """A note of languages in which little is asked; the bootstrap does not see how little is known of them."""
+    few = {tag: count for tag, count in grid.queries().items() if count < min(stats.FEW_QUERIES, len(grid.examples))}
+    if not few:
+        return []
+    named = ", ".join(f"{tag} ({count})" for tag, count in few.items())
+    return [f"few queries in {named}: intervals that these languages are part of are too narrow"]
 
 
 def _without_mixed(runs: list[list[Results]], names: Sequence[str]) -> tuple[list[list[Results]], list[str]]:

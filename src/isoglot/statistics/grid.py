@@ -56,6 +56,12 @@ class Grid:
             raise InputError(f"{name}: a query occurs twice in one setting; evaluate again")
         return cls(examples, cells, groups, asked)
 
+    def queries(self) -> dict[str, int]:
+        """How many examples are asked in each language, in any setting."""
+        language = np.array([str(cell).split("\t")[1] for cell in self.cells.to_pylist()])
+        example, cell = np.divmod(self.asked[self.asked >= 0], len(self.cells))
+        return {str(tag): len(np.unique(example[language[cell] == tag])) for tag in np.unique(language)}
+
     def values(self, results: Results, columns: Sequence[str], name: str) -> dict[str, Values]:
         """Columns as matrices `(examples, cells)`; the queries must be the baseline's."""
         place = _places(results.per_query, self.examples, self.cells)

@@ -21,6 +21,8 @@ from isoglot.common.errors import InputError
 EXACT_EXAMPLES = 16  # up to so many examples every permutation is tried: 2 ** 16 of them
 BLOCK = 1 << 21  # numbers held at a time while resampling; bounds memory
 TIE = 1e-12  # differences below it are rounding, not difference
+FEW_QUERIES = 20
+"""With fewer queries than that, a language's own spread is not relied on."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,7 @@ def bootstrap_intervals(
 def mean_interval(values: Values, bounds: tuple[float, float] | None = None, *, confidence: float = 0.95) -> Interval:
     """The macro score with a confidence interval that keeps its word for few examples, too, by a formula.
 
-    The variance is that of the score over draws of examples, each with all its queries. A measure between bounds has
+    The variance is that of `score_variance`. A measure between bounds has
     the interval of Korn and Graubard (Survey Methodology 1998): that of Clopper and Pearson for the share of as many
     independent draws as have this variance, `n* = p (1 - p) / Var` for the score p as a part of what is possible,
     narrowed by `(z / t)^2` with t of n - 1 degrees of freedom (theirs has t of two samples' sizes in z's place). Where
@@ -155,7 +157,7 @@ def mean_interval(values: Values, bounds: tuple[float, float] | None = None, *, 
     score, examples = macro_score(values), int((~np.isnan(values)).any(1).sum())
     tail = (1 - confidence) / 2
     t = float(stdtrit(examples - 1, 1 - tail)) if examples > 1 else float("nan")
-    variance = _variance(_influence(values), examples) if examples > 1 else 0.0
+    variance = score_variance(values) if examples > 1 else 0.0
     if bounds is None:
         return Interval(score, score - t * variance**0.5, score + t * variance**0.5)
     low, high = bounds
@@ -169,6 +171,34 @@ def mean_interval(values: Values, bounds: tuple[float, float] | None = None, *, 
         float(betaincinv(found + 1, lost, 1 - tail)) if lost > 0 else 1.0,
     )
     return Interval(score, *(low + end * (high - low) for end in ends))
+
+
+def score_variance(values: Values) -> float:
+    """Variance of the macro score over draws of examples, each with all its queries.
+
+    With `d_ec` what example e lies from the mean of cell c, it is `sum_e (1/C sum_c d_ec / sqrt(n_c (n_c - 1)))^2`. The
+    spread of a cell with fewer than `FEW_QUERIES` queries, and fewer than others, is taken to be at least that of all
+    cells: of two queries it cannot be told, and of one it would be nothing. That is isoglot's own. nan of one example.
+
+    >>> round(score_variance(np.array([[1.0], [0.0], [1.0], [0.0]])), 4)  # 1/3 over 4
+    0.0833
+    """
+    present = ~np.isnan(values)
+    examples, counts = int(present.any(1).sum()), present.sum(0)
+    values, counts = values[:, counts > 0], counts[counts > 0]
+    if examples < 2:
+        return float("nan")
+    apart = np.nan_to_num(values - np.nansum(values, 0) / counts)
+    free = np.maximum(counts - 1, 1)
+    moved = (apart / np.sqrt(counts * free)).sum(1) / len(counts)
+    variance = float((moved**2).sum())
+    few = (counts < FEW_QUERIES) & (counts < examples)
+    if few.any() and (counts > 1).any():
+        squares = (apart**2).sum(0)
+        usual = squares.sum() / (counts - 1).sum()
+        lacking = np.maximum(usual - squares / free, 0) / counts
+        variance += float(lacking[few].sum()) / len(counts) ** 2
+    return variance
 
 
 def randomisation_test(a: Values, b: Values, *, permutations: int = 10_000, seed: int = 0) -> float:
@@ -269,7 +299,7 @@ def seed_effect(a_runs: Sequence[Values], b_runs: Sequence[Values], *, confidenc
     examples = int((~np.isnan(paired)).any(1).sum())
     if examples < 2:
         raise InputError("fewer than two examples that all runs answered, so there is no variance to estimate")
-    parts = [(_variance(_influence(paired), examples), examples - 1)]
+    parts = [(score_variance(paired), examples - 1)]
     for runs in (a_runs, b_runs):
         if len(runs) > 1:
             parts += _run_parts([np.where(np.isnan(paired), np.nan, run) for run in runs], examples)
