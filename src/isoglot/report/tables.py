@@ -39,8 +39,8 @@ _CONTRAST_SHORT = ("measure", "diff.", "95 %", "p", "effect", "+ / -", "verdict"
 _CONTRAST_LEGEND = (
     "mono, cross, multi: within a language, across two, over the pool of all\n"
     "own, other: in mixed corpora, answer in the query's language or not\n"
-    "p: corrected; effect: the difference in standard deviations; + / -: questions better and worse; pp: points\n"
-    f"no verdict: {NOT_SHOWN}"
+    "p: corrected; effect: the difference in standard deviations; pp: points\n"
+    f"+ / -: questions better and worse; no verdict: {NOT_SHOWN}"
 )
 _WHOLE_GRID = 16  # languages, from which a grid is too much for the terminal
 _ENDS = 5  # query languages at either end, of more
