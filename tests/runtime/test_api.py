@@ -103,6 +103,14 @@ def test_what_would_cost_too_much_is_not_asked_for(server: Server, opened: Open)
     assert server.asked() == TEXTS[:2]
 
 
+def test_a_budget_holds_though_texts_cost_more_than_was_estimated(server: Server, opened: Open) -> None:
+    encoder = opened(budget=300, batch_size=4)
+    server.always = lambda body: good(body, usage={"prompt_tokens": 40 * len(body["input"])})
+    with pytest.raises(InputError, match=r"16 texts of about 640 tokens are still .* raise --api budget=300; 4 of 20"):
+        encoder.encode(TEXTS, "query")
+    assert len(server.asked()) == 4
+
+
 def test_a_role_is_named_to_the_server_where_asked_for_only(server: Server, opened: Open) -> None:
     def asymmetric(body: dict) -> tuple:
         missing = {"error": {"message": "'input_type' parameter is required"}}

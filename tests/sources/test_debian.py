@@ -106,6 +106,17 @@ def test_a_spoilt_cache_or_a_refresh_fetches_again(tmp_path: Path, monkeypatch: 
     assert load_debian(cache_dir=tmp_path / "cache", refresh=True).fingerprint == good.fingerprint
 
 
+def test_what_apt_did_not_fetch_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_list(tmp_path, "en", entry("a", "en", "tool", "It does this and that."))
+    script = f'cp {tmp_path}/*Translation-en "$folder/lists/"; echo "W: Failed to fetch http://main/InRelease  Timeout"'
+    fake_apt(tmp_path, monkeypatch, script)
+    load_debian(cache_dir=tmp_path / "cache")
+    said = " ".join(capsys.readouterr().err.split())
+    assert "apt did not fetch everything, so texts may be missing: W: Failed to fetch http://main/InRelease" in said
+
+
 def test_some_languages_are_fetched_without_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_list(tmp_path, "en", *(entry(each, "en", f"tool {each}", f"It does this and that {each}.") for each in "ab"))
     write_list(tmp_path, "zh%5fCN", entry("a", "zh_CN", "工具", "它做这个和那个，还有更多的事情，真的有很多很多。"))

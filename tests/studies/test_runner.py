@@ -6,6 +6,7 @@ import contextlib
 import json
 import re
 import runpy
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -290,3 +291,13 @@ def test_a_model_without_a_token_limit_is_an_initial_model(
     record = run_study(load(models=models, max_tokens=32, seeds=[0]), tmp_path / "out")
     assert {arm["system"] for arm in record["arms"]} == {"base", "lir", "monolingual", "hybrid"}
     assert any("steps: 3." in line for line in record["limits"])
+
+
+def test_training_files_of_one_name_are_refused(load: Load, tmp_path: Path) -> None:
+    """Texts and examples are told apart by the file's name."""
+    (tmp_path / "more").mkdir()
+    study = load()
+    (entry,) = study.training_of("hybrid", "tiny")["data"]
+    other = shutil.copy(entry["source"], tmp_path / "more")
+    with pytest.raises(InputError, match=r"study toy, arm .*: two training files are called toy\.jsonl; rename one"):
+        arms_of(load(training={"data": [entry, {**entry, "source": str(other)}]}))

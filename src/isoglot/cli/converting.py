@@ -30,7 +30,7 @@ def split(
     parts: Annotated[str, typer.Option(help="Names and shares, comma-separated: train=.8,validation=.1,test=.1")],
     folder: NewFolder,
     form: Annotated[str, typer.Option("--format", help="Of the files: jsonl, csv, tsv or parquet")] = "jsonl",
-    seed: Annotated[int, typer.Option(help="Of the draw")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the draw")] = 0,
     languages: Languages = None,
 ) -> None:
     """Split parallel pairs into parts that have nothing in common: by example, near-duplicates together."""

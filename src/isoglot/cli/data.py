@@ -177,7 +177,7 @@ def data_negatives(
     draw_from: Annotated[
         int | None, typer.Option(help="Draw from the best so many, instead of taking the best", show_default=False)
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of that draw")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of that draw")] = 0,
     work_dir: Annotated[
         Path | None, typer.Option(help="Keep finished parts here, so that the same call goes on after a stop")
     ] = None,

@@ -99,7 +99,12 @@ class ForeignReader(InputModule):
         """Write which encoder it is, and how it is asked; no key."""
         encoder = self.encoder
         prompts = {f"{role}_prompt": encoder.provenance(role).prompt for role in ("query", "passage")}
-        api = encoder.options.model_dump(exclude_defaults=True) if isinstance(encoder, ApiEncoder) else None
+        # A budget is one run's, and could not be raised in the folder.
+        api = (
+            encoder.options.model_dump(exclude_defaults=True, exclude={"budget"})
+            if isinstance(encoder, ApiEncoder)
+            else None
+        )
         name = str(Path(encoder.name).resolve()) if isinstance(encoder, ExportedEncoder) else encoder.name
         what = {"name": name, "fingerprint": self.fingerprint, **prompts, "api": api}
         write_json(Path(output_path) / FOREIGN_FILE, what)

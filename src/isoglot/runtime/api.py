@@ -109,19 +109,26 @@ class ApiEncoder:
         Raises:
             InputError: as `encode` does, and if it would cost more tokens than may be asked for.
         """
-        estimate = sum(self.count_tokens(texts, role))
-        budget, spent = self.options.budget, self.client.tokens
-        if budget is not None and spent + estimate > budget:
-            raise InputError(
-                f"{self.name}: {len(texts):,} texts of about {estimate:,} tokens are still to be asked for, and "
-                f"{spent:,} of {budget:,} are spent; raise --api budget={budget}"
-            )
+        estimate, spent, done = sum(self.count_tokens(texts, role)), self.client.tokens, 0
+        self._refuse_beyond(len(texts), estimate)
         several = len(texts) > self.client.size
         if several:
             self._say(f"asking for {len(texts):,} {role} texts, about {self._cost(estimate)}")
-        yield from self.client.ask(texts, self.prompts[role], self._fields(role))
+        for places, vectors in self.client.ask(texts, self.prompts[role], self._fields(role)):
+            yield places, vectors
+            done += len(places)
+            if done < len(texts):  # the estimate may have been too low
+                self._refuse_beyond(len(texts) - done, round((self.client.tokens - spent) / done * (len(texts) - done)))
         if several:
             self._say(f"answered, {self._cost(self.client.tokens - spent)}")
+
+    def _refuse_beyond(self, texts: int, estimate: int) -> None:
+        budget, spent = self.options.budget, self.client.tokens
+        if budget is not None and spent + estimate > budget:
+            raise InputError(
+                f"{self.name}: {texts:,} texts of about {estimate:,} tokens are still to be asked for, and "
+                f"{spent:,} of {budget:,} are spent; raise --api budget={budget}"
+            )
 
     def space(self, role: Role) -> str:
         """All that vectors in a role depend on but the text, as the store names it."""

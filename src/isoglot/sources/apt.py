@@ -15,7 +15,7 @@ from pathlib import Path
 from subprocess import DEVNULL, PIPE, STDOUT
 
 from isoglot.common.errors import InputError
-from isoglot.common.progress import progress
+from isoglot.common.progress import progress, tell
 
 ELSE = "name other pairs: a .jsonl, .csv or .parquet file, or a folder of aligned sentences"
 
@@ -63,6 +63,8 @@ class Apt:
         # Another source of this machine may have failed while Debian's lists arrived: what counts is what is there.
         if not any((self.folder / "lists").glob("*_i18n_Translation-*")):
             raise self._failed(said, "no package source has descriptions")
+        if missing := next((line for line in said.splitlines() if "Failed to fetch" in line), None):
+            tell(f"{self.source}: apt did not fetch everything, so texts may be missing: {missing.strip()}")
         return self.folder / "lists"
 
     def packages(self, names: re.Pattern[str]) -> list[Path]:

@@ -120,7 +120,14 @@ def arms_of(study: Study, cleaned: Mapping[str, Cleaned] | None = None) -> list[
     """The arms of a study in the order they run: for each model what is free first, then seed by seed.
 
     A study that is stopped early so has every arm with its first seed before any with its second.
+
+    Raises:
+        InputError: if an arm reads two files of one name, by which text and examples are told apart.
     """
+    for name, model in ((name, model) for model in study.models for name in study.arms):
+        called = [Path(entry["source"]).name for entry in study.training_of(name, model).get("data", ())]
+        if twice := next((each for each in called if called.count(each) > 1), None):
+            raise InputError(f"study {study.name}, arm {name}: two training files are called {twice}; rename one")
     free = [name for name in study.systems if name not in study.arms]
     arms = [Arm(study, system, model) for model in study.models for system in free]
     return arms + [
