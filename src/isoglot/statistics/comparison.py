@@ -8,7 +8,7 @@ together.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
@@ -162,13 +162,12 @@ def compare(
     tables = [[grid.values(run, columns, name) for run in system] for name, system in zip(called, runs, strict=True)]
     estimates: list[Estimate] = []
     contrasts: list[Contrast] = []
-    left_out: list[str] = []
+    left_out: dict[tuple[str, str], list[str]] = {}
     for measure in chosen:
         groups, lost, few = grid.comparable([[run[measure] for run in system] for system in tables], baseline)
-        if lost:
-            left_out.append(f"{measure} is left out in {', '.join(lost)}: not every system has a value there")
-        if few:
-            left_out.append(f"{measure} is left out in {', '.join(few)}: one example alone")
+        for names, reason in ((lost, "not every system has a value there"), (few, "one example alone")):
+            if names:
+                left_out.setdefault((", ".join(names), reason), []).append(measure)
         if not groups and measure in measures:
             raise InputError(f"{measure}: fewer than two examples have a value, so there is nothing to compare")
         if not groups:
@@ -185,7 +184,7 @@ def compare(
         *_notes(single, len(runs), contrasts, len(grid.examples), permutations),
         *_few_queries(grid),
         *unmixed,
-        *left_out,
+        *_left_out(left_out),
     )
     found = tuple(called), tuple(estimates), tuple(contrasts)
     return Comparison(str(runs[baseline][0].summary["benchmark"]), standard, *found, seed, resamples, notes)
@@ -216,9 +215,22 @@ def _names(runs: Sequence[Sequence[Results]], names: Sequence[str] | None, basel
     return called
 
 
+def _left_out(measures: Mapping[tuple[str, str], Sequence[str]]) -> list[str]:
+    """Notes of measures that are left out somewhere, those of one reason in one.
+
+    >>> _left_out({("tr", "one example alone"): ["map", "mrr@10"]})
+    ['map, mrr@10 are left out in tr: one example alone']
+    """
+    return [
+        f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} left out in {where}: {reason}"
+        for (where, reason), names in measures.items()
+    ]
+
+
 def _few_queries(grid: Grid) -> list[str]:
     """A note of languages in which little is asked; the bootstrap does not see how little is known of them."""
-    few = {tag: count for tag, count in grid.queries().items() if count < min(stats.FEW_QUERIES, len(grid.examples))}
+    beside = len(grid.examples) / 2
+    few = {tag: count for tag, count in grid.queries().items() if count < min(stats.FEW_QUERIES, beside)}
     if not few:
         return []
     named = ", ".join(f"{tag} ({count})" for tag, count in few.items())
