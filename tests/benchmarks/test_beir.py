@@ -119,8 +119,12 @@ def test_numbers_on_the_hub_are_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         ("corpus.jsonl", '{"_id": "d1", "text": "x"}\n{"_id": \n', r"corpus\.jsonl line 2: not JSON \(Expecting value"),
         ("corpus.jsonl", '{"_id": "d1"}\n', r'corpus\.jsonl line 1: no "text"; it has _id'),
         ("corpus.jsonl", '{"_id": "d1", "text": null}\n', r'corpus\.jsonl line 1: "text" must be a string, got None'),
-        ("corpus.jsonl", '{"_id": "d1", "text": "a\\ud83d"}\n', r"corpus\.jsonl line 1: half a character"),
-        ("queries.jsonl", '{"_id": "q1", "text": "a\\ud83d"}\n', r"queries\.jsonl line 1: half a character"),
+        ("corpus.jsonl", '{"_id": "d1", "text": "a\\ud83d"}\n', r'corpus\.jsonl line 1: "text" holds half a character'),
+        (
+            "queries.jsonl",
+            '{"_id": "q1", "text": "a\\ud83d"}\n',
+            r'queries\.jsonl line 1: "text" holds half a character',
+        ),
         (
             "corpus.jsonl",
             f'{{"_id": "d1", "n": {"9" * 5000}}}\n',

@@ -142,7 +142,7 @@ def test_rows_without_candidates_are_counted(
         ("negatives there.csv --model MODEL --out mined.csv", "no row has a query"),
         ("negatives PAIRS --out mined.csv", "--model"),
         ("overlap PAIRS --benchmark nonsense --data PAIRS", "use one of"),
-        ("overlap PAIRS --benchmark parallel --data nowhere", "not there"),
+        ("overlap PAIRS --benchmark parallel --data nowhere", 'no file, folder or data set "nowhere"'),
         ("overlap none.jsonl --benchmark parallel --data PAIRS", "none.jsonl"),
         ("overlap PAIRS", "--benchmark"),
         ("split PAIRS --out parts --parts a=.5,b=.4", "add up to 1"),

@@ -66,7 +66,7 @@ def test_weights_are_searched_for(
         (["--weights", "1,1", "--development", "PAIRS"], "--development chooses the weights"),
         (["--step", ".1"], "go with --development FILE"),
         (["--development", "PAIRS", "--step", ".3"], "has to divide 1"),
-        (["--development", "none.jsonl"], "none.jsonl: not there"),
+        (["--development", "none.jsonl"], "none.jsonl: no such file or folder"),
         (["--remedy-of", "INITIAL"], "no remedy to take over"),
         (["--remedy-of", "INITIAL", "--directions", "3"], "--directions is for a new remedy"),
         (["--method", "ties"], "use one of linear, slerp"),

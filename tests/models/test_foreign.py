@@ -172,6 +172,7 @@ def test_a_corpus_is_indexed_and_searched_by_a_model_behind_an_api(
     assert run(monkeypatch, "index", pairs_file, "--model", server.name, "--out", tmp_path / "i", *words) == 0
     assert len(server.asked()) == asked
     capsys.readouterr()
+    words += ["--model", server.name]
     assert run(monkeypatch, "search", tmp_path / "i", "a question", "--json", *words) == 0
     assert server.asked()[asked:] == ["Q: a question"]
     server.always = swapped

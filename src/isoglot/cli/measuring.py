@@ -27,7 +27,6 @@ from isoglot.cli.shared import (
     show,
 )
 from isoglot.common.errors import InputError
-from isoglot.common.languages import shortest_language
 from isoglot.common.progress import out, show_table
 
 
@@ -230,6 +229,8 @@ def _audit_texts(
     refuse("goes with --vectors or --corpus", **asdict(files))
     refuse("goes with --corpus", documents=documents)
     if pairs is None:
+        from isoglot.common.languages import shortest_language
+
         asked = [shortest_language(tag) for tag in listed(languages) or ()]  # before the model is loaded
         return isoglot.audit_sample(encoding.load(model), asked, **settings)
     texts = isoglot.load_pairs(pairs, languages=listed(languages))

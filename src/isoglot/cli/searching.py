@@ -14,7 +14,6 @@ import typer
 import isoglot
 from isoglot.cli.shared import CorpusFiles, Encoding, Json, UrlMap, encodes, given, listed, reads_corpus, refuse, say
 from isoglot.common.errors import InputError
-from isoglot.common.files import read_lines
 from isoglot.common.roles import Role
 
 
@@ -164,6 +163,8 @@ def _in_words(hit: isoglot.Hit) -> str:
 
 def _lines(given: Sequence[str]) -> Iterator[str]:
     """What is given, and of a file of that name its lines."""
+    from isoglot.common.files import read_lines
+
     for each in given:
         if Path(each).is_file():
             yield from filter(None, (line.rstrip("\r\n") for line in read_lines(Path(each))))

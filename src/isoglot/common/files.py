@@ -12,7 +12,6 @@ import gzip
 import hashlib
 import io
 import json
-import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
@@ -32,7 +31,6 @@ PACKED = (".gz", ".zst")
 
 _LINES_BETWEEN_REPORTS = 1 << 12
 _CELL_LIMIT = 1 << 24  # characters of one cell; the csv module's own limit is less than a long passage
-_HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -70,22 +68,12 @@ def read_json_lines(
         except (ValueError, RecursionError) as error:
             reason = f"{error.msg}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
             raise InputError(f"{where}: not JSON ({reason}); each line must be one object") from None
-        if _HALF_CHARACTER.search(line) and not _is_whole(row):
-            raise InputError(f"{where}: half a character, as text has that was cut by UTF-16; write the text anew")
         if not isinstance(row, dict):
             needs = needs or f"each line must be one object with {', '.join(columns)}"
             raise InputError(f"{where}: not an object; {needs}")
         if missing := [column for column in columns if column not in row]:
             raise InputError(f'{where}: no "{missing[0]}"; it has {", ".join(row) or "no keys"}')
         yield number, row
-
-
-def _is_whole(row: object) -> bool:
-    try:
-        json.dumps(row, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def read_tab_lines(
@@ -184,6 +172,15 @@ def some_text(value: object, where: str, name: str) -> str:
     """The value, once it is known to be a text that holds something."""
     if not isinstance(value, str) or not value.strip():
         raise InputError(f'{where}: "{name}" must hold some text, got {value!r:.40}')
+    return whole_text(value, where, name)
+
+
+def whole_text(value: str, where: str, name: str) -> str:
+    """The text, once it is known to hold no half of a character, as text has that was cut by UTF-16."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise InputError(f'{where}: "{name}" holds half a character, {value!a:.40}; write the text anew') from None
     return value
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from isoglot.common.errors import InputError
-from isoglot.common.files import Row, read_json_lines, read_lines, read_parquet_rows, some_text, texts_by_id
+from isoglot.common.files import Row, read_json_lines, read_lines, read_parquet_rows, some_text, texts_by_id, whole_text
 from isoglot.common.languages import asked, is_language, normalize_language
 from isoglot.pairs import ParallelPairs
 
@@ -131,7 +131,7 @@ def passage_text(title: object, text: object, where: str) -> str:
     for name, value in (("text", text), ("title", title or "")):
         if not isinstance(value, str):
             raise InputError(f'{where}: "{name}" must be a string, got {value!r:.40}')
-    return f"{title or ''} {text}".strip()
+    return whole_text(f"{title or ''} {text}".strip(), where, "text")
 
 
 def _id(row: Row, where: str) -> str:

@@ -125,7 +125,8 @@ def arms_of(study: Study, cleaned: Mapping[str, Cleaned] | None = None) -> list[
         InputError: if an arm reads two files of one name, by which text and examples are told apart.
     """
     for name, model in ((name, model) for model in study.models for name in study.arms):
-        called = [Path(entry["source"]).name for entry in study.training_of(name, model).get("data", ())]
+        sources = {Path(entry["source"]) for entry in study.training_of(name, model).get("data", ())}
+        called = [source.name for source in sources]
         if twice := next((each for each in called if called.count(each) > 1), None):
             raise InputError(f"study {study.name}, arm {name}: two training files are called {twice}; rename one")
     free = [name for name in study.systems if name not in study.arms]
