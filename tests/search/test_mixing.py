@@ -120,7 +120,7 @@ def test_a_mix_that_is_none_is_refused(name):
 def test_rows_are_one_document_if_alike_and_of_different_languages(rows):
     vectors = np.eye(6, dtype=np.float32)[[place for place, _ in rows]]
     languages = [tag for _, tag in rows]
-    document = by_likeness(vectors, languages, usual_cosine(vectors, languages))
+    document = by_likeness(vectors, languages)
     for members in by_document(document):
         tags = [languages[n] for n in members]
         assert len(set(tags)) == len(tags)

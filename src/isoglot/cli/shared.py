@@ -94,11 +94,13 @@ class Encoding:
             InputError: if nothing says which, or the index names a server that nobody allowed: it would be sent
                 questions, and the key of the environment.
         """
+        from isoglot.runtime.api_settings import API_PREFIX
+
         searcher = isoglot.open_index(index, mapping=None if map_file is None else isoglot.load_map(map_file))
         named = model or searcher.provenance.model
         if named is None:
             raise InputError(f"{index}: nothing says which model made its vectors; name it with --model")
-        if model is None and named.startswith("api:") and not self.trust_remote_code:
+        if model is None and named.startswith(API_PREFIX) and not self.trust_remote_code:
             raise InputError(f"{index}: its vectors come from {named}; if you trust that, name it with --model")
         encoder = self.load_text_encoder(named)
         searcher.ask_with(encoder)

@@ -118,8 +118,9 @@ def build_index(
         vectors = incoming
         if given.encoder is not None and change.wanted.any():
             vectors, without = encoded(incoming, change.wanted, given.encoder, folder / STAGED, leave_out)
-            surveyed = replace(surveyed, bad=np.union1d(surveyed.bad, without))
-            change = compare(store, incoming := Incoming(surveyed, given.keyed))
+            if len(without):
+                surveyed = replace(surveyed, bad=np.union1d(surveyed.bad, without))
+                change = compare(store, Incoming(surveyed, given.keyed))
         added = int(change.wanted.sum())
         gone = np.union1d(change.replaced, change.absent if sync else NO_ROWS)
         if store is None:

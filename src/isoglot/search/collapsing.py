@@ -46,7 +46,9 @@ def usual_cosine(vectors: FloatArray, languages: Sequence[Language]) -> float:
     return float((sums.sum(0) ** 2).sum() - (sums**2).sum()) / pairs if pairs else 0.0
 
 
-def by_likeness(vectors: FloatArray, languages: Sequence[Language], usual: float, alike: float = ALIKE) -> list[int]:
+def by_likeness(
+    vectors: FloatArray, languages: Sequence[Language], usual: float | None = None, alike: float = ALIKE
+) -> list[int]:
     """The document of each candidate, named by its first: rows of different languages that are nearly one vector.
 
     Best first, a candidate joins the first document before it whose first candidate it is alike and which has none
@@ -57,13 +59,14 @@ def by_likeness(vectors: FloatArray, languages: Sequence[Language], usual: float
     Args:
         vectors: `(candidates, dimensions)`, of unit length.
         languages: those of the candidates; one without a language joins nothing.
-        usual: m, as `usual_cosine` gives it.
+        usual: m; the `usual_cosine` of these candidates if None.
         alike: 0 to 1.
 
     >>> x = np.array([[1, 0], [1, 0], [0, 1], [1, 0]], np.float32)
-    >>> by_likeness(x, ["en", "de", "de", "en"], usual=0.5)  # the last is in English, which the first document has
+    >>> by_likeness(x, ["en", "de", "de", "en"])  # the last is in English, which the first document has
     [0, 0, 2, 3]
     """
+    usual = usual_cosine(vectors, languages) if usual is None else usual
     least = usual + alike * (1 - usual) - _ROUNDING
     document = list(range(len(vectors)))
     there: dict[int, set[Language]] = {}
