@@ -39,8 +39,7 @@ def usual_cosine(vectors: FloatArray, languages: Sequence[Language]) -> float:
     0.5
     """
     _, spoken = np.unique([str(language) for language in languages], return_inverse=True)
-    sums = np.zeros((spoken.max(initial=-1) + 1, vectors.shape[1]))
-    np.add.at(sums, spoken, vectors)
+    sums = np.eye(spoken.max(initial=-1) + 1)[spoken].T @ vectors
     # Products of sums are sums of products, so that nothing as large as all pairs is held.
     pairs = len(vectors) ** 2 - int((np.bincount(spoken) ** 2).sum())
     return float((sums.sum(0) ** 2).sum() - (sums**2).sum()) / pairs if pairs else 0.0
