@@ -13,28 +13,33 @@ import os
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Literal, get_args
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-FORMATS = ("onnx", "openvino", "ctranslate2")
+from isoglot.common.arrays import FloatArray
+from isoglot.common.roles import Role
+
+Format = Literal["onnx", "openvino", "ctranslate2"]
 
 
-def seconds(encode, texts, role):
+def seconds(encode: Callable[[list[str], Role], FloatArray], texts: list[str], role: Role) -> tuple[float, FloatArray]:
     start = time.process_time()
     vectors = encode(texts, role)
     return time.process_time() - start, vectors
 
 
-def megabytes(folder):
+def megabytes(folder: str) -> float:
     return (
         sum(file.stat().st_size for file in Path(folder).rglob("*") if "token" not in file.name and file.is_file())
         / 1e6
     )
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="builtin:multilingual-e5-small")
     parser.add_argument("--texts", type=int, default=300)
@@ -48,6 +53,7 @@ def main():
     from isoglot import export, load_encoder, load_pairs, save_model
     from isoglot.models.arithmetic import in_bf16
     from isoglot.models.text_encoder import ModelEncoder
+    from isoglot.runtime.encoder import TextEncoder
     from isoglot.runtime.exported import ExportedEncoder
 
     torch.set_num_threads(1)
@@ -57,14 +63,15 @@ def main():
     model = load_encoder(arguments.model, device="cpu", max_tokens=arguments.max_tokens)
     with tempfile.TemporaryDirectory() as folder:
         save_model(model, f"{folder}/torch")
-        encoders = {"torch float32": (ModelEncoder(model), megabytes(f"{folder}/torch"))}
+        encoders: dict[str, tuple[TextEncoder, float]] = {}
+        encoders["torch float32"] = ModelEncoder(model), megabytes(f"{folder}/torch")
         if in_bf16(None, torch.device("cpu")):
             encoders["torch bfloat16"] = ModelEncoder(model, bf16=True), megabytes(f"{folder}/torch")
-        for name in FORMATS:
+        for name in get_args(Format):
             export(model, f"{folder}/{name}", name)
             encoders[name] = ExportedEncoder(f"{folder}/{name}", threads=1), megabytes(f"{folder}/{name}")
-        taken = {name: [] for name in encoders}
-        asked = {name: [] for name in encoders}
+        taken: dict[str, list[float]] = {name: [] for name in encoders}
+        asked: dict[str, list[float]] = {name: [] for name in encoders}
         vectors = {}
         for encoder, _ in encoders.values():
             encoder.encode(passages[:8], "passage")  # what is made at the first call

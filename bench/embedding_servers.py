@@ -37,7 +37,7 @@ class Server:
 
     def connection(self) -> http.client.HTTPConnection:
         """A connection that is kept."""
-        return http.client.HTTPConnection(self.url.hostname, self.url.port, timeout=120)
+        return http.client.HTTPConnection(self.url.hostname or "127.0.0.1", self.url.port, timeout=120)
 
     def ask(self, connection: http.client.HTTPConnection, some: list[str]) -> np.ndarray:
         """The vectors of some texts."""

@@ -12,6 +12,7 @@ import os
 import signal
 import tempfile
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,7 @@ class Mortal:
     def provenance(self, role: Role) -> isoglot.Provenance:  # noqa: D102
         return self.encoder.provenance(role)
 
-    def encode(self, texts: list[str], role: Role) -> np.ndarray:  # noqa: D102
+    def encode(self, texts: Sequence[str], role: Role) -> np.ndarray:  # noqa: D102
         self.calls += 1
         vectors = self.encoder.encode(texts, role)
         (self.marks / str(time.time())).touch()
@@ -76,6 +77,9 @@ class Mortal:
             except FileExistsError:
                 pass
         return vectors
+
+    def count_tokens(self, texts: Sequence[str], role: Role) -> list[int]:  # noqa: D102
+        return self.encoder.count_tokens(texts, role)
 
 
 def main() -> None:

@@ -122,7 +122,9 @@ def collapsed(data: isoglot.RetrievalSet, encoder: ModelEncoder) -> tuple[int, f
     return int(same.sum()), float((same & joined).sum() / same.sum()), float((same & joined).sum() / joined.sum())
 
 
-def ordered(mix: str, languages: list[str], scores: np.ndarray, asked: str, shares: dict[str, float]) -> Iterator[int]:
+def ordered(
+    mix: str, languages: list[str], scores: np.ndarray, asked: str, shares: dict[str | None, float]
+) -> Iterator[int]:
     """The candidates, which come best first, in the order of a list."""
     if mix.startswith("prefer-own"):
         return iter(prefer_own(scores.tolist(), [tag == asked for tag in languages], float(mix.split()[1])))

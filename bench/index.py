@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -29,7 +30,7 @@ from isoglot import build_index, open_index
 
 LANGUAGES = ["en", "zh", "es", "de", "ru", "ar", "hi", "vi", "th", "el", "sw"]
 DIMENSIONS, LATENT, CLUSTERS, PART, QUESTIONS = 384, 32, 500, 1 << 14, 200
-LISTS = {
+LISTS: dict[str, dict[str, Any]] = {
     "plain": {},
     "only sw": {"languages": ["sw"]},
     "cap:3": {"mix": "cap:3"},

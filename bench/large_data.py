@@ -104,10 +104,8 @@ def make_rows(examples: int) -> Rows:
         there[:, :2] = True
         within, language = np.nonzero(there)
         query = 2 * start + within  # a block's queries stand before its passages
-        none = np.full(len(within), -1)
-        rows.append(
-            Rows(start + within, language, np.zeros(len(within)), query, query + size, np.zeros(len(within)), none)
-        )
+        none, same = np.full(len(within), -1), np.zeros(len(within), np.int64)
+        rows.append(Rows(start + within, language, same, query, query + size, same, none))
     return rows.finish()
 
 

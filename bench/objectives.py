@@ -12,19 +12,22 @@ import argparse
 import os
 import statistics
 import time
+from typing import Any
 
 import torch
+from sentence_transformers import SentenceTransformer
 
-from isoglot.batching.plan import plan_batches
+from isoglot.batching.plan import BatchPlan, plan_batches
 from isoglot.models.arithmetic import in_bf16
 from isoglot.models.builtin import quiet_transformers
 from isoglot.models.encoders import load_encoder
+from isoglot.pairs import ParallelPairs
 from isoglot.sources import load_pairs
 from isoglot.training.data import Collator, planned_dataset
 from isoglot.training.losses import Objective
 
 BATCH = 32
-OBJECTIVES = {
+OBJECTIVES: dict[str, dict[str, Any]] = {
     "InfoNCE": {},
     "symmetric": {"symmetric": True},
     "semantic + language": {"semantic_weight": 1.0, "language_weight": 0.1},
@@ -36,7 +39,9 @@ OBJECTIVES = {
 NEEDS_TRANSLATIONS = {"semantic + language", "Jensen-Shannon"}
 
 
-def make_batches(pairs, plan, model, translated):
+def make_batches(
+    pairs: ParallelPairs, plan: BatchPlan, model: SentenceTransformer, translated: bool
+) -> list[list[dict[str, torch.Tensor]]]:
     """Token columns of every batch."""
     rows, collate = planned_dataset(pairs, plan, translated=translated), Collator(model, {"query": 64, "passage": 64})
     batches = []
@@ -52,7 +57,12 @@ def make_batches(pairs, plan, model, translated):
     return batches
 
 
-def step_seconds(objective, optimizer, features, labels):
+def step_seconds(
+    objective: Objective,
+    optimizer: torch.optim.Optimizer,
+    features: list[dict[str, torch.Tensor]],
+    labels: torch.Tensor | None,
+) -> float:
     start = time.perf_counter()
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=in_bf16(None, torch.device("cpu"))):
         value = objective(features, labels)
@@ -63,7 +73,7 @@ def step_seconds(objective, optimizer, features, labels):
     return time.perf_counter() - start
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     rounds = parser.parse_args().rounds
@@ -76,7 +86,7 @@ def main():
     batches = {translated: make_batches(pairs, plan, model, translated) for translated in (False, True)}
     targets = torch.nn.functional.normalize(torch.randn(BATCH, 2, model.get_embedding_dimension()), dim=-1)
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-6, fused=True)
-    seconds = {name: [] for name in OBJECTIVES}
+    seconds: dict[str, list[float]] = {name: [] for name in OBJECTIVES}
     for step in range(rounds + 1):
         for name, settings in OBJECTIVES.items():
             objective = Objective(model, temperature=0.05, **settings)

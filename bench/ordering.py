@@ -10,8 +10,10 @@ the best times are compared.
 
 import argparse
 import time
+from collections.abc import Callable
 
 import numpy as np
+from sentence_transformers import SentenceTransformer
 
 from isoglot.models.embed import embed
 from isoglot.models.encoders import load_encoder
@@ -20,18 +22,18 @@ from isoglot.sources import load_pairs
 TEXTS, BATCH = 400, 32
 
 
-def padding(lengths, order):
+def padding(lengths: np.ndarray, order: np.ndarray) -> float:
     """Share of a batch's places that hold no token, over all batches in this order."""
     batches = [lengths[order[start : start + BATCH]] for start in range(0, len(order), BATCH)]
-    return 1 - lengths.sum() / sum(len(batch) * batch.max() for batch in batches)
+    return float(1 - lengths.sum() / sum(len(batch) * batch.max() for batch in batches))
 
 
-def encode_as_they_come(model, texts):
+def encode_as_they_come(model: SentenceTransformer, texts: list[str]) -> None:
     for start in range(0, len(texts), BATCH):
         model.encode(texts[start : start + BATCH], prompt_name="document", batch_size=BATCH)
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", nargs="?", default="debian")
     pairs = load_pairs(parser.parse_args().file)
@@ -40,7 +42,7 @@ def main():
     model = load_encoder("builtin:multilingual-e5-small", max_tokens=96)
     tokens = model.tokenizer(texts, truncation=True, max_length=96)["input_ids"]
     lengths = np.array([len(ids) for ids in tokens])
-    ways = {
+    ways: dict[str, tuple[np.ndarray, Callable[[], object]]] = {
         "as they come": (np.arange(len(texts)), lambda: encode_as_they_come(model, texts)),
         "by characters": (
             np.argsort([-len(text) for text in texts]),

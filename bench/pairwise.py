@@ -11,6 +11,7 @@ reach the model are counted. No vectors are kept between runs.
 import argparse
 import time
 from pathlib import Path
+from typing import Any
 
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.evaluation import InformationRetrievalEvaluator
@@ -55,7 +56,7 @@ def count_encoded(model: SentenceTransformer) -> dict[str, int]:
     counted = {"texts": 0}
     original = SentenceTransformer.encode
 
-    def encode(self, inputs, *args, **kwargs):
+    def encode(self: SentenceTransformer, inputs: list[str], *args: Any, **kwargs: Any) -> Any:
         counted["texts"] = counted.get("texts", 0) + len(inputs)
         return original(self, inputs, *args, **kwargs)
 

@@ -142,7 +142,9 @@ def difference(kind: str, data: RetrievalSet, folder: Path) -> float:
     KINDS[kind]().save_pretrained(str(folder), create_model_card=False)
     names = ASKED_BY_NAME.get(kind, {})
     # sentence-transformers computes in the precision of the files where not told otherwise; here both compute in it.
-    ours = load_encoder(folder, dtype=None, device="cpu", **{f"{role}_prompt": name for role, name in names.items()})
+    ours = load_encoder(
+        folder, dtype=None, device="cpu", query_prompt=names.get("query"), passage_prompt=names.get("passage")
+    )
     theirs = SentenceTransformer(str(folder), device="cpu")
     found = evaluate(ours, data).summary["settings"]["monolingual"]
     scores: list[dict[str, float]] = []
@@ -165,7 +167,7 @@ def difference(kind: str, data: RetrievalSet, folder: Path) -> float:
         scores.append(evaluator(theirs))
     similarity = theirs.similarity_fn_name
     return max(
-        abs(found[own] - float(np.mean([each[f"{similarity}_{their}"] for each in scores])))
+        abs(float(found[own]) - float(np.mean([each[f"{similarity}_{their}"] for each in scores])))
         for own, their in MEASURES.items()
     )
 

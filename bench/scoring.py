@@ -12,6 +12,8 @@ ran out of 24 GiB. It covers 1 of the 122 settings of isoglot's pass (11 monolin
 
 import argparse
 import time
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,7 +41,8 @@ def make_set() -> tuple[RetrievalSet, EncodedSet]:
     def vectors(examples: np.ndarray, numbers: np.ndarray) -> np.ndarray:
         noise = rng.normal(size=(len(examples), DIMENSIONS))
         x = 0.4 * meaning[examples % SENTENCES] + 0.6 * language[numbers] + noise
-        return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
+        unit: np.ndarray = x / np.linalg.norm(x, axis=1, keepdims=True)
+        return unit.astype(np.float32)
 
     encoded = EncodedSet(
         vectors(np.tile(np.arange(QUESTIONS), LANGUAGES), np.repeat(np.arange(LANGUAGES), QUESTIONS)),
@@ -49,7 +52,7 @@ def make_set() -> tuple[RetrievalSet, EncodedSet]:
     return RetrievalSet.build("bench", queries, passages, relevant), encoded
 
 
-def seconds(work, repeats: int = 5, clock=time.perf_counter) -> float:
+def seconds(work: Callable[[], object], repeats: int = 5, clock: Callable[[], float] = time.perf_counter) -> float:
     times = []
     for _ in range(repeats):
         start = clock()
@@ -122,12 +125,12 @@ def time_peer(data: RetrievalSet, encoded: EncodedSet) -> float:
         similarity_fn_name = "cosine"
         model_card_data = None
 
-        def encode(self, texts, **_):
+        def encode(self, texts: list[str], **_: Any) -> torch.Tensor:
             return torch.from_numpy(np.stack([known[text] for text in texts]))
 
         encode_query = encode_document = encode
 
-        def similarity(self, a, b):
+        def similarity(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
             return torch.mm(a, b.T)
 
     scores = {"cosine": lambda a, b: torch.mm(a, b.T)}

@@ -73,11 +73,14 @@ def memory(port: int) -> float:
     connection = http.client.HTTPConnection("127.0.0.1", port)
     connection.request("GET", "/metrics")
     text = connection.getresponse().read().decode()
-    return float(re.search(r"^process_resident_memory_bytes (\S+)", text, re.MULTILINE)[1]) / 1e6
+    (found,) = re.findall(r"^process_resident_memory_bytes (\S+)", text, re.MULTILINE)
+    return float(found) / 1e6
 
 
 def one_at_a_time(searcher: isoglot.Searcher, port: int, count: int) -> None:
-    asker, inside, served = Asker(port), [], []
+    asker = Asker(port)
+    inside: list[float] = []
+    served: list[float] = []
     for n, question in enumerate(questions(count + 5, 1)):
         for times, ask in ((inside, searcher.search), (served, asker.ask)):
             began = time.perf_counter()
@@ -133,7 +136,8 @@ def main() -> None:
         command = [sys.executable, "-m", "isoglot", "serve", str(index), "--model", given.model, "--port", "0"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
             try:
-                port = int(re.search(r":(\d+)/", server.stdout.readline())[1])
+                assert server.stdout is not None  # it is a pipe
+                (port,) = map(int, re.findall(r":(\d+)/", server.stdout.readline()))
                 one_at_a_time(isoglot.open_index(index, encoder), port, given.count)
                 many_at_once(port, given.clients, given.seconds)
             finally:

@@ -22,12 +22,16 @@ from pathlib import Path
 import numpy as np
 import torch
 from datasets import Dataset
-from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
+from sentence_transformers import (
+    SentenceTransformer,
+    SentenceTransformerTrainer,
+    SentenceTransformerTrainingArguments,
+)
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 from torch.utils.data import BatchSampler, SequentialSampler
 from transformers import TrainerCallback
 
-from isoglot.batching.plan import plan_batches
+from isoglot.batching.plan import BatchPlan, plan_batches
 from isoglot.models.arithmetic import in_bf16
 from isoglot.models.builtin import quiet_transformers
 from isoglot.models.encoders import load_encoder
@@ -45,28 +49,29 @@ EQUAL, MIXED = "equal lengths", "mixed lengths"
 class Clock(TrainerCallback):
     """Seconds of each step, from the end of the one before, so that data loading counts."""
 
-    def __init__(self):
-        self.seconds, self.last = [], None
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+        self.last: float | None = None
 
-    def on_step_end(self, args, state, control, **_):  # noqa: D102
+    def on_step_end(self, args: object, state: object, control: object, **_: object) -> None:  # noqa: D102
         if self.last is not None:
             self.seconds.append(now() - self.last)
         self.last = now()
 
 
-def fresh_model():
+def fresh_model() -> SentenceTransformer:
     model = load_encoder("builtin:multilingual-e5-small", max_tokens=128, device="cpu")
     model[0].auto_model.get_input_embeddings().requires_grad_(False)
     return model.train()
 
 
-def some_pairs(model, lengths, examples):
+def some_pairs(model: SentenceTransformer, lengths: str, examples: int) -> ParallelPairs:
     """Pairs of texts of so many tokens, prompt and all, in two languages."""
     rng = np.random.default_rng(0)
     pieces = model.tokenizer.convert_ids_to_tokens(list(range(1000, 20000)))
     words = [piece[1:] for piece in pieces if piece.startswith("▁") and piece[1:].isascii() and piece[1:].isalpha()]
 
-    def text(role):
+    def text(role: str) -> str:
         low, middle, high = {"query": (8, 12, 32), "passage": (8, 36, 128)}[role]
         drawn = 64 if lengths == EQUAL else np.clip(np.exp(rng.normal(np.log(middle), 0.7)), low, high)
         return " ".join(rng.choice(words, int(drawn) - 4))
@@ -78,7 +83,7 @@ def some_pairs(model, lengths, examples):
     )
 
 
-def arguments(folder, steps):
+def arguments(folder: str, steps: int) -> SentenceTransformerTrainingArguments:
     return SentenceTransformerTrainingArguments(
         output_dir=folder,
         max_steps=steps,
@@ -95,7 +100,7 @@ def arguments(folder, steps):
     )
 
 
-def bare_loop(pairs, plan):
+def bare_loop(pairs: ParallelPairs, plan: BatchPlan) -> list[float]:
     model, texts = fresh_model(), planned_dataset(pairs, plan)[:]
     loss, batches = MultipleNegativesRankingLoss(model, scale=50.0), []
     for start in range(0, plan.steps * BATCH, BATCH):
@@ -105,18 +110,18 @@ def bare_loop(pairs, plan):
     optimizer = torch.optim.AdamW(trained, lr=1e-5, weight_decay=0.01, fused=True)
     seconds = []
     for features in batches:
-        start = now()
+        began = now()
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=in_bf16(None, torch.device("cpu"))):
             value = loss(features, None)
         value.backward()
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
         optimizer.zero_grad()
-        seconds.append(now() - start)
+        seconds.append(now() - began)
     return seconds[1:]
 
 
-def isoglot_trainer(pairs, plan):
+def isoglot_trainer(pairs: ParallelPairs, plan: BatchPlan) -> list[float]:
     model, clock = fresh_model(), Clock()
     with tempfile.TemporaryDirectory() as folder:
         PlannedTrainer(
@@ -134,7 +139,7 @@ def isoglot_trainer(pairs, plan):
     return clock.seconds
 
 
-def plain_trainer(pairs, plan):
+def plain_trainer(pairs: ParallelPairs, plan: BatchPlan) -> list[float]:
     model, clock, texts = fresh_model(), Clock(), planned_dataset(pairs, plan)[:]
     with tempfile.TemporaryDirectory() as folder:
         SentenceTransformerTrainer(
@@ -150,7 +155,7 @@ def plain_trainer(pairs, plan):
 SYSTEMS = {"bare": bare_loop, "plain": plain_trainer, "isoglot": isoglot_trainer}
 
 
-def main():
+def main() -> None:
     global now
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--turns", type=int, default=6)
@@ -164,7 +169,7 @@ def main():
     with quiet_transformers():
         for lengths in (EQUAL, MIXED):
             pairs = some_pairs(model, lengths, 4 * BATCH)
-            medians = {name: [] for name in SYSTEMS}
+            medians: dict[str, list[float]] = {name: [] for name in SYSTEMS}
             for turn in range(given.turns):
                 plan = plan_batches(pairs.translations(), "hybrid", batch_size=BATCH, steps=given.steps, seed=turn)
                 for name, run in SYSTEMS.items():

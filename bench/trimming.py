@@ -18,12 +18,17 @@ from concurrent.futures import ProcessPoolExecutor
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
+
+from isoglot.common.roles import Role
 
 BATCH = 32
-LIMITS = {"query": 32, "passage": 64}
+LIMITS: dict[Role, int | None] = {"query": 32, "passage": 64}
+Measured = tuple[list[float], int, int]
+"""Seconds of each step, bytes of the trained state, peak memory in bytes."""
 
 
-def measure(folder, texts, frozen):
+def measure(folder: str, texts: list[list[dict[str, str]]], frozen: bool) -> Measured:
     import torch
 
     from isoglot.models.builtin import quiet_transformers
@@ -58,12 +63,12 @@ def measure(folder, texts, frozen):
     return seconds[1:], held, peak
 
 
-def in_own_process(*arguments):
+def in_own_process(*arguments: Any) -> Measured:
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(measure, *arguments).result()
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--pairs", default="debian")
@@ -91,7 +96,7 @@ def main():
         models = {"whole": "builtin:multilingual-e5-small", "trimmed": str(Path(folder) / "trimmed")}
         del whole, trimmed
         cases = [(name, frozen) for frozen in (False, True) for name in models]
-        found = {case: [] for case in cases}
+        found: dict[tuple[str, bool], list[Measured]] = {case: [] for case in cases}
         for _ in range(2):  # take turns, so that a slow minute of the machine hits all
             for name, frozen in cases:
                 found[name, frozen].append(in_own_process(models[name], texts, frozen))

@@ -14,7 +14,7 @@ from isoglot.training import TrainConfig, trainer_setup
 from isoglot.training.estimate import estimate
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", nargs="?", default="libreoffice-help")
     parser.add_argument("--model", default="builtin:multilingual-e5-small")
@@ -34,7 +34,7 @@ def main():
             "passage_tokens": 64,
         }
     )
-    seconds = {"cut": [], "whole": []}
+    seconds: dict[str, list[float]] = {"cut": [], "whole": []}
     for _ in range(asked.turns):
         seconds["cut"].append(estimate(config).seconds_per_step)
         with mock.patch.object(trainer_setup, "trained_tables", return_value=[]):

@@ -62,6 +62,11 @@ def in_most(pairs: ParallelPairs, languages: Sequence[str], examples: int = HELD
     return pairs.select_examples(np.isin(np.arange(pairs.example_count), order))
 
 
+def of_story(messages: ParallelPairs, start: str) -> ParallelPairs:
+    """Those whose identifiers begin so."""
+    return keep(messages, lambda identifier: identifier.startswith(start))
+
+
 def first_sentence_asks(pairs: ParallelPairs) -> ParallelPairs:
     """Texts of two sentences or more become pairs: the first sentence, and the rest (an inverse cloze task)."""
 
@@ -117,7 +122,7 @@ def main(folder: Path) -> None:
     write(in_most(held_out, RICH), folder / "development" / "software.parquet")
     write(in_most(held_out, SCARCE), folder / "development" / "scarce.parquet")
     for name, start in STORIES.items():
-        found = first_sentence_asks(keep(messages, lambda identifier, start=start: identifier.startswith(start)))
+        found = first_sentence_asks(of_story(messages, start))
         write(in_most(found, RICH), folder / "development" / f"{name}.parquet")
 
 

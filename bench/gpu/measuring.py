@@ -7,8 +7,8 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from isoglot import evaluate, read_pairs, retrieval_set_of
+from isoglot.models.arithmetic import in_bf16
 from isoglot.models.limits import with_limit
-from isoglot.training.model_setup import in_bf16
 
 _WIDTH = {"cuda": 8192}  # of the square matrices that are multiplied
 _OTHER_WIDTH = 1024
@@ -42,7 +42,7 @@ def operations(model: SentenceTransformer, tokens: int, texts: int) -> float:
     transformer = model[0].auto_model
     linear = [module for module in transformer.encoder.modules() if isinstance(module, torch.nn.Linear)]
     attention = 4 * tokens / texts * transformer.config.hidden_size * transformer.config.num_hidden_layers
-    return 3 * tokens * (2 * sum(module.weight.numel() for module in linear) + attention)
+    return float(3 * tokens * (2 * sum(module.weight.numel() for module in linear) + attention))
 
 
 def scores(model: SentenceTransformer, folder: Path) -> dict[str, dict[str, float]]:

@@ -61,7 +61,7 @@ def pack_wheels(folder: Path, present: Path, python: str) -> None:
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, "wheel", "--no-deps", "--wheel-dir", folder, PROJECT], check=True)
     platforms = [f"--platform=manylinux{name}_x86_64" for name in ("_2_28", "_2_27", "_2_17", "2014", "1")]
-    wanted = [*platforms, "--only-binary=:all:", "--no-deps", "--python-version", python, "--dest", folder]
+    wanted = [*platforms, "--only-binary=:all:", "--no-deps", "--python-version", python, "--dest", str(folder)]
     names = sorted(missing(wheel_requirements(folder), names_in(present), python))
     print(f"Wheels of {', '.join(names) or 'nothing else'}", flush=True)
     if names:
@@ -115,12 +115,12 @@ class Reader:
             self.tokenizer.enable_truncation(tokens)
         cut: list[str | None] = list(texts)
         for at in range(0, len(texts), 2000):
-            there = [n for n in range(at, min(at + 2000, len(texts))) if texts[n]]
-            for n, read in zip(there, self.tokenizer.encode_batch([texts[n] for n in there]), strict=True):
-                cut[n] = texts[n][: max(end for _, end in read.offsets)]
+            there = {n: text for n, text in enumerate(texts[at : at + 2000], at) if text}
+            for (n, text), read in zip(there.items(), self.tokenizer.encode_batch(list(there.values())), strict=True):
+                cut[n] = kept = text[: max(end for _, end in read.offsets)]
                 if not self.pieces.issuperset(read.ids):
-                    self.pieces.update(self.tokenizer.encode(cut[n]).ids)  # at the cut they may be others
-                    self.telling.append(cut[n])
+                    self.pieces.update(self.tokenizer.encode(kept).ids)  # at the cut they may be others
+                    self.telling.append(kept)
         return cut
 
 

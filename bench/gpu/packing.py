@@ -44,7 +44,7 @@ def write_tensors(tensors: dict[str, torch.Tensor], path: Path, *, exact: bool) 
     Scales are float16, in which blocks of the built-in encoder have them; where the rest is rounded anyway, as in small
     changes of weights, they are bfloat16, whose range is wider.
     """
-    parts = {}
+    parts: dict[str, torch.Tensor] = {}
     for name, tensor in tensors.items():
         weights = tensor.detach().cpu().float().contiguous()
         if weights.dim() == 2 and weights.shape[1] % BLOCK == 0:

@@ -22,7 +22,7 @@ from packing import add_change, unpack_model, write_change
 from isoglot import estimate, load_config, load_encoder, train
 from isoglot.common.atomic import write_json
 from isoglot.common.versions import versions
-from isoglot.training.model_setup import in_bf16
+from isoglot.models.arithmetic import in_bf16
 
 STAGES = ("align", "hybrid")
 MARGIN = 0.85  # of the time that is left is planned for: a few steps tell it roughly

@@ -31,9 +31,9 @@ def picture(base: isoglot.Results, trained: isoglot.Results, colours: dict[str, 
     before, after = "before: the query's language fills the list", "after: lists hold all languages"
     text = colours["text"]
     axis = {"labelAngle": 0, "ticks": False, "domain": False, "labelColor": text, "titleColor": text}
-    share = {"field": "share", "type": "quantitative", "title": "share", "scale": {"domain": [0, 1]}}
-    share["scale"] |= {"range": [colours["low"], colours["high"]], "interpolate": "lab"}
-    share["legend"] = {"format": ".0%", "labelColor": text, "titleColor": text}
+    scale = {"domain": [0, 1], "range": [colours["low"], colours["high"]], "interpolate": "lab"}
+    legend = {"format": ".0%", "labelColor": text, "titleColor": text}
+    share = {"field": "share", "type": "quantitative", "title": "share", "scale": scale, "legend": legend}
     header = {"title": None, "labelColor": text, "labelFontSize": 13, "labelFontWeight": "bold"}
     spec = {
         "data": {"values": [*cells(base, before), *cells(trained, after)]},
