@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from sentence_transformers import SentenceTransformer
@@ -13,7 +14,9 @@ from sentence_transformers import SentenceTransformer
 from command import run as run_isoglot
 from isoglot.benchmarks import BENCHMARKS, load_benchmark
 from isoglot.benchmarks.contamination import find_overlap
+from isoglot.common.roles import Role
 from isoglot.enrich.negatives import mine_negatives
+from isoglot.models.loading import load_text_encoder
 from isoglot.pairs import ParallelPairs, read_pairs, write_pairs
 from isoglot.sources import SOURCES
 
@@ -191,3 +194,21 @@ def test_no_overlap_is_no_error(run: Run, capsys: pytest.CaptureFixture[str], pa
     write_pairs(ParallelPairs.from_rows(other), "french.jsonl")
     assert run("overlap", "french.jsonl", "--benchmark", "parallel", "--data", pairs_file, "--strict") == 0
     assert "0 training examples hold texts of" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("export_format", [None, "onnx"])
+def test_check_counts_tokens_of_models_of_any_kind(
+    run: Run,
+    capsys: pytest.CaptureFixture[str],
+    pairs_file: Path,
+    tiny_encoder_folder: Path,
+    exported_folders: Callable[[str], Path],
+    export_format: str | None,
+) -> None:
+    model = tiny_encoder_folder if export_format is None else exported_folders(export_format)
+    assert run("check", pairs_file, "--model", model, "--json") == 0
+    counted = json.loads(capsys.readouterr().out)["token_lengths"]
+    encoder = load_text_encoder(tiny_encoder_folder)
+    for role in get_args(Role):
+        texts = [row[role] for row in read_pairs(pairs_file).rows() if row[role]]
+        assert counted[role][-1] == max(encoder.count_tokens(texts, role))

@@ -441,13 +441,13 @@ def test_a_description_counts_pairs_of_languages() -> None:
         {"id": "b", "language": "fi", "query": None, "passage": "p"},
     ]
     description = ParallelPairs.from_rows(rows, dataset="toy").describe(
-        lambda texts: {"input_ids": [text.split() for text in texts]}
+        lambda texts, role: [len(text.split()) + (role == "query") for text in texts]
     )
     assert (description.examples, description.rows) == (2, 4)
     assert description.languages == {"de": 2, "en": 1, "fi": 1}
     assert description.datasets == {"toy": 2}
     assert description.pairs.tolist() == [[2, 1, 1], [1, 1, 0], [0, 0, 0]]
-    assert description.token_lengths == {"query": [3, 3, 3, 3], "passage": [2, 2, 2, 2]}
+    assert description.token_lengths == {"query": [4, 4, 4, 4], "passage": [2, 2, 2, 2]}
     assert json.loads(json.dumps(description.to_dict()))["pairs"][0] == [2, 1, 1]
     table = str(description).splitlines()
     assert table[0] == "2 examples, 4 rows, 3 languages"

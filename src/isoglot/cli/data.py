@@ -97,13 +97,13 @@ def data_fetch(
 @data_app.command("check")
 def data_check(
     source: Pairs,
-    model: Annotated[str | None, typer.Option(help="Count tokens with this model's tokenizer")] = None,
+    model: Annotated[str | None, typer.Option(help="Count tokens as this model reads them, prompts included")] = None,
     deduplicate: Annotated[bool, typer.Option(help="Say also what deduplication would drop")] = True,
     as_json: Json = False,
 ) -> None:
     """Check parallel pairs and describe them: examples, languages, pairs of languages, lengths, duplicates."""
     pairs = isoglot.load_pairs(source)
-    description = pairs.describe(None if model is None else isoglot.load_encoder(model).tokenizer)
+    description = pairs.describe(None if model is None else isoglot.load_text_encoder(model).count_tokens)
     report = pairs.deduplicate()[1] if deduplicate else None
     if as_json:
         print(json.dumps({**description.to_dict(), "deduplication": report and asdict(report)}, ensure_ascii=False))

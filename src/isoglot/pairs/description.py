@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from isoglot.common.roles import Role
+
 QUANTILES = (0.5, 0.9, 0.99, 1.0)
 _PAGE = 80  # characters of a line that any terminal has room for
 _ENDS = 5  # pairs of languages that stand for all, at either end
 
-Tokenizer = Callable[[list[str]], Mapping[str, Any]]
-"""As a Hugging Face tokenizer: gives token numbers per text under `input_ids`."""
+CountTokens = Callable[[Sequence[str], Role], Sequence[int]]
+"""Tokens of each text in a role, as `TextEncoder.count_tokens` counts them."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Description:
         examples, rows: how many distinct ids and translations.
         languages, datasets: language tag -> rows; data set -> examples.
         pairs: `(languages, languages)`; examples with a query in the row's language and a passage in the column's.
-        token_lengths: role -> quantiles (.5, .9, .99, 1) of its texts' lengths in tokens; empty without a tokenizer.
+        token_lengths: role -> quantiles (.5, .9, .99, 1) of its texts' lengths in tokens; empty if none were counted.
     """
 
     examples: int
@@ -76,7 +78,6 @@ class Description:
         ]
 
 
-def length_quantiles(texts: list[str], tokenizer: Tokenizer) -> list[int]:
-    """The `QUANTILES` of the texts' lengths in tokens, special tokens included; zeros for no text."""
-    lengths = [len(ids) for ids in tokenizer(texts)["input_ids"]] if texts else [0]
-    return [int(n) for n in np.quantile(lengths, QUANTILES, method="higher")]
+def length_quantiles(lengths: Sequence[int]) -> list[int]:
+    """The `QUANTILES` of the texts' lengths in tokens; zeros for no text."""
+    return [int(n) for n in np.quantile(lengths or [0], QUANTILES, method="higher")]

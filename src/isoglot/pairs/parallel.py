@@ -19,7 +19,7 @@ from isoglot.common.errors import InputError
 from isoglot.common.languages import normalize_language
 from isoglot.common.roles import Role
 from isoglot.pairs import duplicates
-from isoglot.pairs.description import Description, Tokenizer, length_quantiles
+from isoglot.pairs.description import CountTokens, Description, length_quantiles
 from isoglot.pairs.joining import joined
 from isoglot.pairs.numbers import first_places
 from isoglot.pairs.rows import TEXT_COLUMNS, Rows, by_example, patterns, repeated, rows_of_batches, selected
@@ -352,21 +352,22 @@ class ParallelPairs:
             same_query=self.example_count - same - near - result.example_count,
         )
 
-    def describe(self, tokenizer: Tokenizer | None = None) -> Description:
+    def describe(self, count_tokens: CountTokens | None = None) -> Description:
         """Counts of examples, rows, languages, data sets and language pairs.
 
         Args:
-            tokenizer: a Hugging Face tokenizer; with one, lengths in tokens of up to 20,000 evenly spaced rows.
+            count_tokens: an encoder's, such as `load_text_encoder(...).count_tokens`: with it, lengths in tokens of up
+                to 20,000 evenly spaced rows.
         """
         pattern, table = self._patterns
         times = np.bincount(pattern, minlength=len(table)).astype(np.float64)[:, None]
         present, asked = table.any(2), table[:, :, 1:].any(2)
         per_dataset = np.bincount(self.example_dataset, minlength=len(self.datasets)).tolist()
         lengths: dict[str, list[int]] = {}
-        if tokenizer is not None:
+        if count_tokens is not None:
             rows = np.arange(0, len(self), -(-len(self) // _DESCRIBED_TEXTS) or 1)
             for role in get_args(Role):
-                lengths[role] = length_quantiles([text for text in self.texts(role, rows) if text], tokenizer)
+                lengths[role] = length_quantiles(count_tokens([text for text in self.texts(role, rows) if text], role))
         return Description(
             examples=self.example_count,
             rows=len(self),
