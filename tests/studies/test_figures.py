@@ -196,8 +196,20 @@ def test_everything_is_tested_against_the_best(study: Study) -> None:
     found = figures_of(study, outcome, {})
     (part,) = found.against_best
     assert part.baseline == "monolingual"
-    assert {one.system for one in part.comparison.contrasts} == set(levels) - {"monolingual"}
+    assert {one.system for one in part.comparison.contrasts} == {"lir"}  # the recipe tests the others against it
     assert part not in found.parts
+    assert "toy,tiny,all,lir,monolingual," in sheets_of(found, [])["differences.csv"][1]
+
+
+def test_a_pair_of_systems_has_one_verdict(load: Callable[..., Study]) -> None:
+    """Corrected in two families of tests, a difference could be shown in one and not in the other."""
+    levels = {"base": 0.5, "lir": 0.55, "monolingual": 0.6, "hybrid": 0.4}
+    study = load(comparisons=[{"baseline": "monolingual", "systems": ["hybrid"]}, {"baseline": "hybrid"}])
+    outcome = {arm: {"toy": results(levels[arm.system], arm.seed or 0)} for arm in arms_of(study)}
+    found = figures_of(study, outcome, {})
+    whole = [part for part in (*found.parts, *found.against_best) if part.view == EVERYTHING]
+    pairs = [frozenset((part.baseline, name)) for part in whole for name in part.comparison.systems[1:]]
+    assert len(pairs) == len(set(pairs)) == 6
 
 
 def test_published_figures_are_marked_as_such(study: Study) -> None:

@@ -117,6 +117,14 @@ def test_a_recipe_that_extends_says_only_what_differs(load: Load, tmp_path: Path
         ({"seed": 1}, "unknown key seed"),
         ({"answer": "none"}, "answer 'none' is unknown; use one of strategies"),
         ({"comparisons": [{"baseline": "best"}]}, "not 'best'"),
+        ({"comparisons": [{"baseline": "lir", "systems": ["lir"]}]}, "lir twice or against itself; name a pair once"),
+        (
+            {"comparisons": [{"baseline": a, "systems": [b]} for a, b in (("lir", "hybrid"), ("hybrid", "lir"))]},
+            "comparisons test hybrid against lir twice",
+        ),
+        ({"comparisons": [{"baseline": "lir", "systems": ["base"]}]}, "comparisons test base against lir twice"),
+        ({"extends": 7}, "extends names a recipe, and quick is a mapping"),
+        ({"quick": 5}, "extends names a recipe, and quick is a mapping"),
         ({"seeds": [1, 1]}, "give each once"),
         (
             {"shared_text": True, "arms": {"a": {}, "b": {"training": {"data": []}}}, "comparisons": []},
@@ -137,6 +145,20 @@ def test_a_wrong_recipe_is_one_line_and_nothing_is_written(
         run_study(load(**change), tmp_path / "out")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_recipes_that_extend_each_other_are_refused(tmp_path: Path) -> None:
+    for name, other in (("a", "b"), ("b", "a")):
+        (tmp_path / f"{name}.yaml").write_text(f"extends: {tmp_path / other}.yaml\n")
+    with pytest.raises(InputError, match="laid over each other in a ring"):
+        load_study(tmp_path / "a.yaml")
+
+
+def test_a_data_folder_may_be_called_by_a_number(recipe: dict[str, Any], tmp_path: Path) -> None:
+    data = {"toy": {"path": "$DATA/toy.jsonl", "get": "x"}}
+    (tmp_path / "toy.yaml").write_text(yaml.safe_dump(recipe | {"data": data}))
+    study = load_study(tmp_path / "toy.yaml", ["data_dir=2024"])
+    assert study.data["toy"].path == "2024/toy.jsonl"
 
 
 def test_missing_data_is_named_with_the_way_to_get_it(load: Load, recipe: dict[str, Any], tmp_path: Path) -> None:
@@ -172,7 +194,7 @@ def test_what_is_optional_is_left_out_with_a_line(load: Load, recipe: dict[str, 
         *recipe["comparisons"],
         {"baseline": "far"},
         {"baseline": "hybrid", "systems": ["far"]},
-        {"baseline": "hybrid", "systems": ["far", "lir"]},
+        {"baseline": "monolingual", "systems": ["far", "lir"]},
     ]
     models = {**recipe["models"], "weak": {"model": "$weak", "optional": True}}
     data = {**recipe["data"], "weak": {"path": gone, "get": "a weak model"}}

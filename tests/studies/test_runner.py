@@ -293,6 +293,31 @@ def test_a_model_without_a_token_limit_is_an_initial_model(
     assert any("steps: 3." in line for line in record["limits"])
 
 
+def test_arms_that_would_share_a_folder_are_refused(load: Load) -> None:
+    """The second would be given what the first has made."""
+    with pytest.raises(InputError, match="two arms would be kept as a-b-0; give their systems other names"):
+        arms_of(load(arms={"a b": {}, "a-b": {}}, comparisons=[]))
+
+
+def test_a_measure_that_is_not_there_is_found_before_training(
+    load: Load, recipe: dict[str, Any], tmp_path: Path
+) -> None:
+    (name,) = recipe["benchmarks"]
+    for measures in (["mapp"], ["map", "recall@l"]):
+        study = load(benchmarks={name: {**recipe["benchmarks"][name], "measures": measures}})
+        with pytest.raises(InputError, match=f"benchmark toy has no measure '{measures[-1]}'; it has map, "):
+            run_study(study, tmp_path / "out")
+        assert [arm.name for arm in (tmp_path / "out" / "arms").iterdir()] == ["base"]
+
+
+def test_a_benchmark_of_one_example_is_refused(load: Load, recipe: dict[str, Any], tmp_path: Path) -> None:
+    (name,) = recipe["benchmarks"]
+    study = load(benchmarks={name: {**recipe["benchmarks"][name], "every": 100}})
+    with pytest.raises(InputError, match="benchmark toy has one example, and a test needs two"):
+        run_study(study, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_training_files_of_one_name_are_refused(load: Load, tmp_path: Path) -> None:
     """Texts and examples are told apart by the file's name."""
     (tmp_path / "more").mkdir()

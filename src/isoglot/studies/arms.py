@@ -122,7 +122,8 @@ def arms_of(study: Study, cleaned: Mapping[str, Cleaned] | None = None) -> list[
     A study that is stopped early so has every arm with its first seed before any with its second.
 
     Raises:
-        InputError: if an arm reads two files of one name, by which text and examples are told apart.
+        InputError: if an arm reads two files of one name, by which text and examples are told apart, or two arms would
+            have one folder.
     """
     for name, model in ((name, model) for model in study.models for name in study.arms):
         sources = {Path(entry["source"]) for entry in study.training_of(name, model).get("data", ())}
@@ -131,12 +132,16 @@ def arms_of(study: Study, cleaned: Mapping[str, Cleaned] | None = None) -> list[
             raise InputError(f"study {study.name}, arm {name}: two training files are called {twice}; rename one")
     free = [name for name in study.systems if name not in study.arms]
     arms = [Arm(study, system, model) for model in study.models for system in free]
-    return arms + [
+    arms += [
         Arm(study, name, model, seed, cleaned or {})
         for seed in study.seeds
         for model in study.models
         for name in study.arms
     ]
+    folders = [arm.name for arm in arms]
+    if twice := next((each for each in folders if folders.count(each) > 1), None):
+        raise InputError(f"study {study.name}: two arms would be kept as {twice}; give their systems other names")
+    return arms
 
 
 def clean_text(study: Study, sets: Mapping[str, RetrievalSet], folder: Path) -> dict[str, Cleaned]:

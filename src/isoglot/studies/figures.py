@@ -119,33 +119,32 @@ def compare_parts(study: Study, benchmark: str, runs: Runs, model: str) -> list[
     measures = study.benchmarks[benchmark].measures
     views = views_of(study, next(iter(runs.values()))[0].summary["languages"])
     parts = []
-    for wanted in (ComparisonSpec(baseline=BASE), *study.comparisons):
-        chosen = {name: runs[name] for name in (wanted.baseline, *(wanted.systems or runs))}
+    for baseline, systems in _tests(study, runs):
+        chosen = {name: runs[name] for name in (baseline, *systems)}
         enough = stats.enough_permutations((len(chosen) - 1) * len(views) * len(SETTINGS))
         for name, view in {EVERYTHING: _ALL, **views}.items():
             whole = name == EVERYTHING
             found = _compare(chosen, measures, view, languages=whole, permutations=None if whole else enough)
             if found is not None:
-                parts.append(Part(benchmark, model, name, wanted.baseline, found))
+                parts.append(Part(benchmark, model, name, baseline, found))
     return _corrected_over_views(parts)
 
 
 def compare_best(study: Study, benchmark: str, runs: Runs, model: str, parts: Sequence[Part]) -> list[Part]:
-    """Comparisons with those systems that have the best main figure in a setting, or in rank distance.
+    """What `compare_parts`, which gave the parts, did not hold against systems with the best main figure in a setting.
 
-    The parts are what `compare_parts` gave; a baseline that everything was compared with there is not so again.
+    Or with the best rank distance.
     """
     main = study.benchmarks[benchmark].measures[0]
     whole = [part for part in parts if part.view == EVERYTHING]
-    done = {part.baseline for part in whole if len(part.comparison.systems) == len(runs)}
+    tested = {frozenset((part.baseline, name)) for part in whole for name in part.comparison.systems}
+    best = [best_of(whole[0], column.setting, column.measure) for column in main_columns(main)]
     made = []
-    for column in main_columns(main):
-        best = best_of(whole[0], column.setting, column.measure)
-        if best is None or best.system in done:
-            continue
-        done.add(best.system)
-        if found := _compare({best.system: runs[best.system], **runs}, [main]):
-            made.append(Part(benchmark, model, EVERYTHING, best.system, found))
+    for baseline in dict.fromkeys(one.system for one in best if one is not None):
+        others = [name for name in runs if frozenset((baseline, name)) not in tested and name != baseline]
+        tested |= {frozenset((baseline, name)) for name in others}
+        if others and (found := _compare({name: runs[name] for name in (baseline, *others)}, [main])):
+            made.append(Part(benchmark, model, EVERYTHING, baseline, found))
     return made
 
 
@@ -195,6 +194,19 @@ def consistency(figures: Mapping[str, Any], measure: str) -> tuple[float, float]
     rows = [row.get(measure) for row in (figures.get("by_query_language") or {}).values()]
     values = np.array([value for value in rows if value is not None], np.float64)
     return (round(float(values.mean()), 6), round(float(values.std()), 6)) if len(values) else (np.nan, np.nan)
+
+
+def _tests(study: Study, runs: Runs) -> Iterator[tuple[str, list[str]]]:
+    """Each baseline of a study and the systems that are tested against it; a pair of systems is tested once.
+
+    Twice would be corrected for two families of tests, and could be shown here and not there.
+    """
+    tested: set[frozenset[str]] = set()
+    for wanted in (ComparisonSpec(baseline=BASE), *study.comparisons):
+        pairs = {name: frozenset((wanted.baseline, name)) for name in wanted.systems or runs if name != wanted.baseline}
+        if systems := [name for name, pair in pairs.items() if pair not in tested]:
+            yield wanted.baseline, systems
+        tested |= set(pairs.values())
 
 
 def _compare(runs: Runs, wanted: Sequence[str], view: ViewSpec = _ALL, **options: Any) -> Comparison | None:

@@ -42,7 +42,7 @@ def load_study(name: str | Path, overrides: Sequence[str] = (), *, quick: bool =
     Raises:
         InputError: in one line, naming the recipe, the key and what would be right.
     """
-    content, short = _whole(name)
+    content, short = _whole([name])
     for layer in short if quick else ():
         content = merge(content, {**layer, "quick": True})
     for override in overrides:
@@ -133,11 +133,19 @@ def _lacking(study: Study, sources: Sequence[str]) -> tuple[str, str] | None:
     return None
 
 
-def _whole(name: str | Path) -> tuple[Content, list[Content]]:
-    """A recipe laid over what it extends; and what each says of the short form, the lowest first."""
+def _whole(names: Sequence[str | Path]) -> tuple[Content, list[Content]]:
+    """The last recipe laid over what it extends; and what each says of the short form, the lowest first.
+
+    The names before it are of the recipes that extend it.
+    """
+    *above, name = names
     content = _read(name)
     extends, short = content.pop("extends", None), content.pop("quick", None) or {}
-    below, shorter = _whole(extends) if extends else ({}, [])
+    if not isinstance(extends or "", str) or not isinstance(short, dict):
+        raise InputError(f"study {name}: extends names a recipe, and quick is a mapping of keys")
+    if name in above:
+        raise InputError(f"study {name}: extends itself; its recipes are laid over each other in a ring")
+    below, shorter = _whole([*names, extends]) if extends else ({}, [])
     return merge(below, content), [*shorter, short]
 
 
@@ -149,8 +157,8 @@ def _read(name: str | Path) -> Content:
     return read_settings(source, "a recipe is a mapping of keys such as benchmarks, training and arms")
 
 
-def _with_paths(content: Content, folder: str | None) -> Content:
-    known = {} if folder is None else {"DATA": str(expanded_path(folder))}
+def _with_paths(content: Content, folder: Any) -> Content:
+    known = {} if folder is None else {"DATA": str(expanded_path(str(folder)))}  # YAML reads 2024 as a number
     entries = _filled(content.pop("data", {}), known)
     for name, entry in entries.items() if isinstance(entries, dict) else ():
         if isinstance(entry, dict) and entry.get("path"):

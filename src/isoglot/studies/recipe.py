@@ -90,7 +90,7 @@ class ComparisonSpec(_Section):
     """What is tested beside everything against `base`: names of arms and remedies."""
 
     baseline: str
-    systems: tuple[str, ...] | None = None  # everything else where not given
+    systems: tuple[str, ...] | None = None  # where not given, everything else that it is not tested against already
 
 
 class ViewSpec(_Section):
@@ -166,6 +166,10 @@ class Study(_Section):
         for name in (*mentioned, *self.gain_by_amount):
             if name not in names:
                 raise ValueError(f"comparisons and gain_by_amount know {', '.join(names)}, not {name!r}")
+        pairs = [frozenset((one.baseline, name)) for one in self.comparisons for name in one.systems or ()]
+        pairs += [frozenset((BASE, name)) for name in names[1:]]  # everything is tested against base
+        if twice := [sorted(pair) for pair in pairs if pairs.count(pair) > 1 or len(pair) == 1]:
+            raise ValueError(f"comparisons test {' against '.join(twice[0])} twice or against itself; name a pair once")
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds {list(self.seeds)}: give each once")
         return self

@@ -5,9 +5,11 @@ from __future__ import annotations
 import gc
 import json
 from collections.abc import Mapping, Sequence
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
 
 from isoglot.common.errors import InputError
 from isoglot.common.progress import progress, tell
@@ -71,6 +73,9 @@ def run_study(study: Study, folder: Path) -> dict[str, Any]:
         if arm.training:
             config_of(arm, arm.training, folder)
     sets = {name: load_set(name, spec) for name, spec in study.benchmarks.items()}
+    for name, data in sets.items():
+        if len(set(data.query_example)) < 2:
+            raise InputError(f"study {study.name}: benchmark {name} has one example, and a test needs two; lower every")
     with progress("Looking for text of the benchmarks in the training text"):
         arms = arms_of(study, clean_text(study, sets, folder / "data"))
     places = {arm.name: folder / "arms" / arm.name for arm in arms}
@@ -87,6 +92,7 @@ def run_study(study: Study, folder: Path) -> dict[str, Any]:
         for number, arm in enumerate(arms, 1):
             tell(f"{study.name}: {arm.name}, {number} of {len(arms)}")
             outcome[arm] = run_arm(arm, sets, places[arm.name], folder / "data")
+            _check_measures(study, outcome[arm])
             if run := training_run(places[arm.name]):
                 runs[arm] = run
                 check_shared(runs)
@@ -104,6 +110,19 @@ def run_study(study: Study, folder: Path) -> dict[str, Any]:
         for arm, results in outcome.items()
     ]
     return write_study(figures, answer, notes, made, folder)
+
+
+def _check_measures(study: Study, results: Mapping[str, Results]) -> None:
+    """Refuse measures that no benchmark has, as soon as the first arm, which is not trained, has been scored."""
+    known = {
+        name: [field.name for field in one.per_query.schema if pa.types.is_floating(field.type)]
+        for name, one in results.items()
+    }
+    for name, spec in study.benchmarks.items():
+        for measure in spec.measures:
+            if measure not in (known[name] if measure == spec.measures[0] else chain(*known.values())):
+                has = f"no measure {measure!r}; it has {', '.join(known[name])}"
+                raise InputError(f"study {study.name}: benchmark {name} has {has}")
 
 
 def figures_of(study: Study, outcome: Outcome, runs: Mapping[Arm, TrainingRun]) -> Figures:

@@ -42,7 +42,7 @@ def _estimates(figures: Figures) -> Iterator[Row]:
 
 
 def _contrasts(figures: Figures) -> Iterator[Row]:
-    for part in figures.parts:
+    for part in (*figures.parts, *figures.against_best):
         where = {"benchmark": part.benchmark, "model": part.model, "queries": part.view}
         yield from (where | asdict(one) | {"verdict": one.verdict} for one in part.comparison.contrasts)
 

@@ -47,7 +47,7 @@ def tables_of(figures: Figures) -> list[Table]:
     """All tables of the report: systems, differences, views, languages, optima, amounts of data."""
     whole = figures.select(view=EVERYTHING, baseline=BASE)
     tables = [part_table(figures, part) for part in whole]
-    for part in figures.parts:
+    for part in (*figures.parts, *figures.against_best):
         title = f"{part.title}: differences to {part.baseline}"
         tables.append(contrasts_table(title, overall(part.comparison)))
     for part in whole:
