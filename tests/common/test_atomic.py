@@ -55,6 +55,15 @@ def test_a_folder_replaces_the_old_one_whole(tmp_path: Path) -> None:
     assert names(target / "sub") == ["second"]
 
 
+def test_home_is_filled_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    write_text("~/a.txt", "text")
+    with write_whole_folder("~/folder") as temporary:
+        (temporary / "b.txt").touch()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.txt", "folder"]
+
+
 def test_text_and_json_are_utf_8(tmp_path: Path) -> None:
     write_text(tmp_path / "a.txt", "så\n")
     assert (tmp_path / "a.txt").read_bytes() == "så\n".encode()

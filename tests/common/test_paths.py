@@ -20,6 +20,7 @@ def test_what_is_there_under_the_very_name_stays(monkeypatch: pytest.MonkeyPatch
     monkeypatch.chdir(tmp_path)
     Path("$x").mkdir()
     assert expanded_path("$x") == Path("$x")
+    assert expanded_path("$x/new.csv") == Path("$x/new.csv")
 
 
 @pytest.mark.parametrize(

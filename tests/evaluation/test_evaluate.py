@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import pytrec_eval
 from ranx import Qrels, Run
@@ -161,12 +162,60 @@ def test_each_distinct_text_is_encoded_once(
     assert len(encoded) == len(set(data.query_texts)) + len(set(data.passage_texts))
 
 
-def test_results_survive_the_disk(data: RetrievalSet, tiny_encoder: SentenceTransformer, tmp_path: Path) -> None:
+def test_results_survive_the_disk(
+    data: RetrievalSet, tiny_encoder: SentenceTransformer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
     results = evaluate(tiny_encoder, data, name="tiny")
-    again = load_results(results.save(tmp_path / "r"))
+    assert results.save("~/r") == tmp_path / "r"
+    again = load_results("~/r")
     assert again.summary == results.summary
     assert again.per_query.equals(results.per_query)
     assert load_results(tmp_path / "r" / "results.json").summary == results.summary
+    assert sorted(path.name for path in tmp_path.rglob("*.*")) == [
+        "per_query.parquet",
+        "results.json",
+        "top_passages.parquet",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"model": None}, "model: Input should be"),
+        ({"settings": {"monolingual": {"map": "high"}}}, "settings.monolingual.map: Input should be a valid number"),
+        ({"by_query_language": 3}, "by_query_language: Input should be a valid dictionary"),
+        ({"schema": 2}, "results of schema 2"),
+    ],
+)
+def test_results_that_are_none_are_one_line(
+    data: RetrievalSet, tiny_encoder: SentenceTransformer, tmp_path: Path, change: dict[str, Any], said: str
+) -> None:
+    file = evaluate(tiny_encoder, data, name="tiny").save(tmp_path) / "results.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    with pytest.raises(InputError, match=said) as caught:
+        load_results(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_no_number_was_not_measured(
+    data: RetrievalSet, tiny_encoder: SentenceTransformer, tmp_path: Path
+) -> None:
+    file = evaluate(tiny_encoder, data, name="tiny").save(tmp_path) / "results.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"language_bias": {"rank_distance": float("nan")}}))
+    assert load_results(tmp_path).summary["language_bias"] == {"rank_distance": None}
+
+
+def test_a_table_of_other_columns_is_one_line(
+    data: RetrievalSet, tiny_encoder: SentenceTransformer, tmp_path: Path
+) -> None:
+    results = evaluate(tiny_encoder, data, name="tiny")
+    numbered = results.per_query.set_column(1, "example", pa.array(range(len(results.per_query))))
+    for table in (numbered, results.per_query.drop_columns("example")):
+        replace(results, per_query=table).save(tmp_path)
+        with pytest.raises(InputError, match="no column 'example' of texts; evaluate again"):
+            load_results(tmp_path)
 
 
 @pytest.mark.parametrize("languages", [("de", "en", "es"), ("en",)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -72,10 +73,28 @@ def test_the_address_chooses_a_question(address: str, tmp_path: Path) -> None:
     assert pressed[1] == "zh"
 
 
-def test_a_question_that_is_not_there_leaves_the_first(address: str, tmp_path: Path) -> None:
-    page, console = visit(f"{address}#q=none", tmp_path)
+@pytest.mark.parametrize("asked", ["none", "50%"])
+def test_a_question_that_is_not_there_leaves_the_first(address: str, tmp_path: Path, asked: str) -> None:
+    page, console = visit(f"{address}#q={asked}", tmp_path)
     assert console == []
     assert "ما هي عاصمة فرنسا؟ 0</bdi>" in page
+
+
+def test_long_names_stay_on_the_page(results: list[Results], tmp_path: Path) -> None:
+    named = [
+        replace(one, summary={**one.summary, "model": {**one.summary["model"], "name": f"{n}{'x' * 300}"}})
+        for n, one in enumerate(results)
+    ]
+    save_report(named, tmp_path / "report.html")
+    with open_browser(tmp_path / "profile") as page:
+        page.visit((tmp_path / "report.html").as_uri(), width=1280, wait=False)
+        page.wait("document.querySelector('[data-plots=drawn]') !== null")
+        cut = page.evaluate(
+            "[...document.querySelectorAll('p, li, h1, h2, .tile')]"
+            ".filter(part => part.scrollWidth > part.clientWidth + 1)"
+            ".map(part => part.textContent.slice(0, 60)).join('; ')"
+        )
+        assert cut == ""
 
 
 def test_nothing_is_cut_on_a_screen_of_1280_pixels_and_a_phone_scrolls_parts_alone(

@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
+from isoglot.common.paths import expanded_path
+
 try:
     import fcntl
 except ImportError:  # Windows, where nothing is locked and so nothing taken away
@@ -32,7 +34,7 @@ _FULL_BELOW = 16 << 20  # bytes; writers that fail without saying why have then 
 
 @contextmanager
 def write_whole(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path to write to; it becomes `path` when the block ends well.
+    """Give a temporary path to write to; it becomes `path`, `~` and variables filled in, when the block ends well.
 
     The temporary path keeps the suffix, because some writers choose their format by it.
 
@@ -40,7 +42,7 @@ def write_whole(path: str | Path) -> Iterator[Path]:
         OSError: what the writing or the renaming raised; the temporary file is gone and `path` is untouched. Where the
             system is why another error was raised, the disk being full most of all, it is made one that says so.
     """
-    target = Path(path)
+    target = expanded_path(path)
     with _sibling(target, Path.touch) as temporary:
         yield temporary
         _sync(temporary)
@@ -49,13 +51,13 @@ def write_whole(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def write_whole_folder(path: str | Path) -> Iterator[Path]:
-    """Give a new empty folder to fill; it becomes `path` when the block ends well.
+    """Give a new empty folder to fill; it becomes `path`, `~` and variables filled in, when the block ends well.
 
     An existing folder is replaced. No portable call swaps two folders, so between two renames there is an instant
     without either; a crash there leaves the old one, complete, under a hidden name beside `path`. Errors are as from
     `write_whole`.
     """
-    target = Path(path)
+    target = expanded_path(path)
     previous = target.with_name(f".{target.name}.{secrets.token_hex(8)}.replaced")
     with _sibling(target, Path.mkdir) as temporary:
         yield temporary

@@ -26,7 +26,7 @@ def new_folder(path: str | Path) -> Path:
 def expanded_path(path: str | Path) -> Path:
     """A path with `~` and environment variables filled in; a shell leaves them as they are in quotes and in files.
 
-    A path that is there under the very name stays as it is.
+    A path that is there under the very name, or whose folder is, stays as it is.
 
     Raises:
         InputError: if a variable is not set, or there is no such user.
@@ -35,9 +35,9 @@ def expanded_path(path: str | Path) -> Path:
     >>> expanded_path("$EXAMPLE/pairs.jsonl").as_posix()
     '/data/pairs.jsonl'
     """
-    written = str(path)
-    if ("~" not in written and "$" not in written) or os.path.lexists(written):
-        return Path(path)
+    written, whole = str(path), Path(path)
+    if any({"~", "$"} & set(each.name) and os.path.lexists(each) for each in (whole, *whole.parents)):
+        return whole
     for braced, bare in _VARIABLE.findall(written):
         if (braced or bare) not in os.environ:
             raise InputError(f"{path}: the environment variable {braced or bare} is not set; set it, or write the path")

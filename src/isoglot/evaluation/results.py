@@ -15,15 +15,21 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from isoglot.common.atomic import write_json, write_whole
 from isoglot.common.errors import InputError
+from isoglot.common.paths import expanded_path
+from isoglot.common.settings import first_problem
 from isoglot.evaluation.language_bias import Leaning, leaning
 
 SCHEMA = 1
 RESULTS_FILE = "results.json"
 PER_QUERY_FILE = "per_query.parquet"
 TOP_FILE = "top_passages.parquet"
+
+KEYS = ("query", "example", "query_language", "setting", "corpus_language")
+"""Columns of `per_query.parquet` that say what a row is of."""
 
 NO_MODEL: dict[str, Any] = {
     **dict.fromkeys(("name", "fingerprint", "dimensions", "similarity", "max_tokens", "arithmetic")),
@@ -76,13 +82,30 @@ class Results:
 
     def save(self, folder: str | Path) -> Path:
         """Write the files into a folder, made if need be; the summary last, so a summary has its tables."""
-        target = Path(folder)
+        target = expanded_path(folder)
         for name, table in ((PER_QUERY_FILE, self.per_query), (TOP_FILE, self.top)):
             if table is not None:
                 with write_whole(target / name) as temporary:
                     pq.write_table(table, temporary, compression="zstd")
         write_json(target / RESULTS_FILE, self.summary)
         return target
+
+
+class _Model(BaseModel):
+    name: str | None = None
+
+
+class _Summary(BaseModel):
+    """What every `results.json` of this schema holds."""
+
+    model_config = ConfigDict(strict=True)
+    benchmark: str
+    model: _Model
+    languages: list[str]
+    queries: int = Field(ge=0)
+    settings: dict[str, dict[str, float | None]]
+    language_bias: dict[str, float | None]
+    by_query_language: dict[str, dict[str, float | None]]
 
 
 def leaning_of(summary: Mapping[str, Any]) -> Leaning | None:
@@ -102,14 +125,16 @@ def load_results(path: str | Path) -> Results:
     Raises:
         InputError: if the files are not there or of another schema.
     """
-    folder = Path(path).parent if Path(path).name == RESULTS_FILE else Path(path)
+    given = expanded_path(path)
+    folder = given.parent if given.name == RESULTS_FILE else given
     try:
         missing = [name for name in (RESULTS_FILE, PER_QUERY_FILE) if not (folder / name).is_file()]
         if missing:
             raise InputError(
                 f"{folder}: no results here ({missing[0]} is missing); isoglot audit and evaluate write them with --out"
             )
-        summary = json.loads((folder / RESULTS_FILE).read_text(encoding="utf-8"))
+        # Not a number is no JSON: what was not measured is null.
+        summary = json.loads((folder / RESULTS_FILE).read_text(encoding="utf-8"), parse_constant=lambda _: None)
         per_query = pq.read_table(folder / PER_QUERY_FILE)
         top = pq.read_table(folder / TOP_FILE) if (folder / TOP_FILE).is_file() else None
     except (json.JSONDecodeError, UnicodeDecodeError, pa.ArrowInvalid) as error:
@@ -117,6 +142,21 @@ def load_results(path: str | Path) -> Results:
     schema = summary.get("schema") if isinstance(summary, dict) else None
     if schema != SCHEMA:
         raise InputError(f"{folder}: results of schema {schema!r}; this version reads schema {SCHEMA}")
+    _check_content(folder, summary, per_query, top)
     # Older runs lack some.
     whole = {"alignment": {}, "seconds": {}, **summary, "model": {**NO_MODEL, **summary["model"]}}
     return Results(whole, per_query, top)
+
+
+def _check_content(folder: Path, summary: Mapping[str, Any], per_query: pa.Table, top: pa.Table | None) -> None:
+    """Refuse files that are of this schema by their word alone."""
+    try:
+        _Summary.model_validate(summary)
+    except ValidationError as error:
+        problem = first_problem(error, "the results", "docs/evaluating")
+        raise InputError(f"{folder / RESULTS_FILE}: {problem}; evaluate again") from None
+    texts = [field.name for field in per_query.schema if not pa.types.is_primitive(field.type)]
+    if missing := [name for name in KEYS if name not in texts]:
+        raise InputError(f"{folder / PER_QUERY_FILE}: no column {missing[0]!r} of texts; evaluate again")
+    if top is not None and (missing := [name for name in TOP_SCHEMA.names if name not in top.column_names]):
+        raise InputError(f"{folder / TOP_FILE}: no column {missing[0]!r}; evaluate again")

@@ -22,6 +22,7 @@ from isoglot.common.arrays import FloatArray, IntArray, place_in_group
 from isoglot.common.atomic import write_whole
 from isoglot.common.errors import InputError
 from isoglot.common.files import file_digest
+from isoglot.common.paths import expanded_path
 from isoglot.evaluation.agreement import Scores
 from isoglot.evaluation.averages import depth_needed, look_up_pairs, summarise
 from isoglot.evaluation.evaluate import assembled, ranked_pairs, without_ignored
@@ -102,7 +103,7 @@ def evaluate_run(
     Raises:
         InputError: if a line is not of that form, or names a query or passage that the benchmark lacks.
     """
-    path, start = Path(path), time.perf_counter()
+    path, start = expanded_path(path), time.perf_counter()
     query, passage, score = _best_first(data, *_read_run(path, data))
     ranks = _rank_run(data, query, passage, score, max(top_k, depth_needed(data)))
     places = -place_in_group(query).astype(np.float32)  # like scores, without any that are equal

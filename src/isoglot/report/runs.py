@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from isoglot.common.errors import InputError
+from isoglot.common.paths import expanded_path
 from isoglot.evaluation.results import RESULTS_FILE, Results, load_results
 
 LOG_FILE = "log.jsonl"
@@ -48,7 +49,7 @@ def load_run(path: str | Path) -> list[tuple[Results, LossLog | None]]:
     Raises:
         InputError: if there are no results, or a file cannot be read.
     """
-    folder = Path(path)
+    folder = expanded_path(path)
     if not (folder / LOG_FILE).is_file():
         return [(load_results(folder), None)]
     found = sorted((folder / "results").rglob(RESULTS_FILE))

@@ -21,10 +21,10 @@ from isoglot.common.errors import InputError
 from isoglot.evaluation.averages import BY_DISTANCE, MATTERS_OF_TASTE
 from isoglot.evaluation.averages import LOWER_IS_BETTER as LOWER_IS_BETTER
 from isoglot.evaluation.mixed import MIXED
-from isoglot.evaluation.results import Results
+from isoglot.evaluation.results import KEYS, Results
 from isoglot.statistics import significance as stats
-from isoglot.statistics.grid import KEYS, Grid, Groups, Runs
 from isoglot.statistics.grid import SETTINGS as SETTINGS
+from isoglot.statistics.grid import Grid, Groups, Runs
 
 BIAS = ("rank_distance", "same_language_share@1")
 """Measures of language bias that are compared wherever the tables have them."""

@@ -23,7 +23,6 @@ SETTINGS = {
     **{"mixed_own": "own-language", "mixed_other": "other-language"},
 }
 """Settings as the tables and as sentences name them."""
-KEYS = ("query", "example", "query_language", "setting", "corpus_language")
 
 
 @dataclass(frozen=True)

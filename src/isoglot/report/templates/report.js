@@ -169,7 +169,13 @@ function startExplorers() {
   const explorers = [...document.querySelectorAll(".questions-data")].map(
     (script) => new Explorer(script.parentElement, JSON.parse(script.textContent)),
   );
-  const asked = () => (location.hash.startsWith("#q=") ? decodeURIComponent(location.hash.slice(3)) : null);
+  const asked = () => {
+    try {
+      return location.hash.startsWith("#q=") ? decodeURIComponent(location.hash.slice(3)) : null;
+    } catch {
+      return null; // an address that somebody cut
+    }
+  };
   const follow = () => {
     const id = asked();
     const explorer = id === null ? undefined : explorers.find((one) => one.find(id) >= 0);
