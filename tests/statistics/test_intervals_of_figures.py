@@ -48,11 +48,18 @@ def test_what_was_not_measured_is_nan_and_meets_no_bound(
     tiny_encoder: SentenceTransformer, pairs: ParallelPairs
 ) -> None:
     alone = audit(tiny_encoder, pairs.filter_languages(["de"]).sample(20, seed=0))
-    (checked,) = check_requirements(alone, [Requirement.parse("rank_distance<=1000")])
-    assert math.isnan(checked.figure.interval.value)
-    assert not checked.met
-    assert "could not be measured" in str(checked)
-    assert checked.as_dict()["value"] is None
+    bounds = [Requirement.parse(each) for each in ("rank_distance<=1000", "same_language_share@1<=1")]
+    for checked in check_requirements(alone, bounds):
+        assert math.isnan(checked.figure.interval.value)
+        assert not checked.met
+        assert "could not be measured" in str(checked)
+        assert checked.as_dict()["value"] is None
+
+
+def test_one_example_has_no_interval(tiny_encoder: SentenceTransformer, pairs: ParallelPairs) -> None:
+    (told,) = precision(figures(audit(tiny_encoder, pairs.sample(1, seed=0))))
+    assert told.startswith("One example has no interval: same_language_share@1 ")
+    assert "nan" not in told
 
 
 @pytest.mark.parametrize("right", [0, 1, 17, 20])

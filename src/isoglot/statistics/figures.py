@@ -53,7 +53,8 @@ class Figure(NamedTuple):
 
     def __str__(self) -> str:
         """`multilingual_map 0.710 [0.650, 0.764]`."""
-        return f"{self.name} {self.interval.value:.3f} [{self.interval.low:.3f}, {self.interval.high:.3f}]"
+        interval = f"[{self.interval.low:.3f}, {self.interval.high:.3f}]"
+        return f"{self.name} {self.interval.value:.3f} {'of one example' if self.examples == 1 else interval}"
 
 
 def known_figure(name: str) -> str:
@@ -83,11 +84,12 @@ def figures(results: Results, names: Sequence[str] = ()) -> list[Figure]:
     wanted = [known_figure(name) for name in dict.fromkeys((*main, *names))]
     grid = Grid.of(results, False, "results")
     columns = {name: _column(FIGURES[name][1]) for name in wanted}
+    alone = results.bias("fair_share@1") == 1  # no ranking could show another language first
     values = grid.values(results, list({*columns.values()} & {*results.per_query.column_names}), "results")
     made = []
     for name in wanted:
         cells = values.get(columns[name], np.full((0, 0), np.nan))[:, grid.groups[FIGURES[name][0], None]]
-        if np.isnan(cells).all():
+        if np.isnan(cells).all() or (alone and name in _POOLED):
             made.append(Figure(name, Interval(math.nan, math.nan, math.nan), 0))
             continue
         if columns[name] != FIGURES[name][1]:
@@ -108,6 +110,8 @@ def precision(shown: Sequence[Figure], half_width: float = HALF_WIDTH) -> list[s
     known = [each for each in shown if each.examples]
     if not known:
         return []
+    if known[0].examples == 1:
+        return [f"One example has no interval: {', '.join(map(str, known))}."]
     sentences = [f"95 % intervals over {known[0].examples:,} examples: {', '.join(map(str, known))}."]
     missing = [
         each.examples * ((each.interval.high - each.interval.low) / 2 / half_width) ** 2 - each.examples
