@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from isoglot.report import plots
@@ -13,6 +13,8 @@ from isoglot.report.tables import Table
 from isoglot.studies.figures import EVERYTHING, Figures, Gains, Part, gains, trade_off
 from isoglot.studies.recipe import BASE
 from isoglot.studies.tables import gains_table, labels_of, part_table
+
+_PANEL_WIDTH = 260  # pixels
 
 
 def page_plots(figures: Figures) -> list[Plot]:
@@ -66,25 +68,31 @@ def _curves(figures: Figures, part: Part) -> Spec:
         tooltip = [{"field": name} for name in ("system", "x", "value", "low", "high")]
         band = {"x": x, "y": low, "y2": {"field": "high"}, "color": series}
         line = {"x": x, "y": y, "color": series, "strokeDash": {**series, "legend": None}, "tooltip": tooltip}
-        name = {"y": y, "x": {"value": 4}, "text": {"field": "system"}}
         level = {"color": "currentColor", "strokeDash": [2, 4], "opacity": 0.7}
-        label = {"align": "left", "dy": -5, "fontSize": 10, "fill": "currentColor"}
         on, off = {"data": {"values": placed}}, {"data": {"values": levels}}
         panels.append(
             {
                 "title": {"text": f"{column.heading} {column.arrow}", "fontSize": 12},
-                "width": 260,
+                "width": _PANEL_WIDTH,
                 "height": 200,
                 "layer": [
                     on | plots.layer("area", band, opacity=0.18),
                     on | plots.layer("line", line, point=True),
                     off | plots.layer("rule", {"y": y, "tooltip": tooltip}, **level),
-                    off | plots.layer("text", name, **label),
+                    *_names(levels, y),
                 ],
             }
         )
     described = f"Figures on {part.benchmark} along {figures.study.x_title}"
     return {"description": described, "concat": panels, "columns": 3}
+
+
+def _names(levels: Sequence[dict[str, Any]], y: Spec) -> Iterator[Spec]:
+    """Levels' names side by side, for the levels may lie close to each other."""
+    label = {"align": "left", "dy": -5, "fontSize": 10, "fill": "currentColor"}
+    for n, row in enumerate(levels):
+        name = {"y": y, "x": {"value": 4 + n * _PANEL_WIDTH // len(levels)}, "text": {"field": "system"}}
+        yield {"data": {"values": [row]}} | plots.layer("text", name, **label)
 
 
 def _front(figures: Figures, part: Part, behind: Table) -> Iterator[Plot]:
