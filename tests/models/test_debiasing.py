@@ -126,6 +126,16 @@ def test_a_model_without_a_remedy_has_none_to_give(tiny_encoder: SentenceTransfo
         with_debias_of(tiny_encoder, tiny_encoder)
 
 
+def test_a_remedy_for_vectors_of_another_length_is_refused(
+    tiny_encoder: SentenceTransformer, pairs: ParallelPairs
+) -> None:
+    shorter = SentenceTransformer(modules=[*[*tiny_encoder][:2], Dense(32, 16)], device="cpu")
+    with pytest.raises(
+        InputError, match="the remedy is for vectors of 16 numbers and the model gives 32; take that of"
+    ):
+        with_debias_of(tiny_encoder, debias(shorter, pairs, directions=2))
+
+
 def test_what_cannot_be_fitted_is_refused(tiny_encoder: SentenceTransformer, pairs: ParallelPairs) -> None:
     with pytest.raises(InputError, match="two languages or more"):
         debias(tiny_encoder, pairs.filter_languages(["de"]))
@@ -212,7 +222,7 @@ def test_a_shift_of_all_vectors_along_what_is_removed_does_not_count() -> None:
 def test_shift_moves_passages_and_leaves_queries_alone(
     tiny_encoder: SentenceTransformer, pairs: ParallelPairs, tmp_path: Path
 ) -> None:
-    shifted = debias(tiny_encoder, pairs, remedy="shift", examples=60)
+    shifted = debias(tiny_encoder, pairs, remedy="shift", examples=60, source_language="EN")
     texts, tags = ["rot gruen 1", "red green 1"], ["de", "en"]
     assert embed(shifted, texts, "query", tasks=tags) == pytest.approx(embed(tiny_encoder, texts, "query"), abs=1e-6)
     before, after = (embed(model, texts, "passage", tasks=tags) for model in (tiny_encoder, shifted))

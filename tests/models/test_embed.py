@@ -47,6 +47,11 @@ def test_no_texts_have_no_vectors(tiny_encoder: SentenceTransformer) -> None:
     assert embed(tiny_encoder, [], "query").shape == (0, 32)
 
 
+def test_a_text_with_half_a_character_is_refused(tiny_encoder: SentenceTransformer) -> None:
+    with pytest.raises(InputError, match=r"the text 'a.ud83d' holds half a character; write it anew"):
+        embed(tiny_encoder, ["red", "a\ud83d"], "query")
+
+
 def test_the_longest_come_first_and_the_others_in_no_order_of_length(
     tiny_encoder: SentenceTransformer, calls: list[str]
 ) -> None:

@@ -38,6 +38,8 @@ def test_e5_models_get_the_prompts_their_hub_folders_lack(tiny_encoder_folder: P
     shutil.copytree(tiny_encoder_folder.parent / "bare", folder)
     model = load_encoder(folder)
     assert (role_prompt(model, "query"), role_prompt(model, "passage")) == ("query: ", "passage: ")
+    (folder / "README.md").write_bytes("Modèle".encode("latin-1"))
+    assert own_name(load_encoder(folder)) == "multilingual-e5-tiny"
 
 
 def test_fingerprints_tell_weights_and_settings(tiny_encoder_folder: Path) -> None:
@@ -230,6 +232,10 @@ def test_folders_that_hold_no_usable_model_are_refused(tiny_encoder_folder: Path
     (folder / "pytorch_model.bin").write_bytes(b"a pickle")
     with pytest.raises(InputError, match="pickled weights are not read"):
         load_encoder(folder)
+    for content in ("{", "[]", "{}"):
+        (folder / "isoglot_encoder.json").write_text(content)
+        with pytest.raises(InputError, match=r"isoglot_encoder.json: not readable; save the model again"):
+            load_encoder(folder)
 
 
 @pytest.mark.parametrize("tokens", [2, 65])

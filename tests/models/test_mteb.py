@@ -10,12 +10,14 @@ import pytest
 from mteb.models.sentence_transformer_wrapper import SentenceTransformerEncoderWrapper
 from sentence_transformers import SentenceTransformer
 
+from command import run
 from isoglot.benchmarks import retrieval_set_of
 from isoglot.common.errors import InputError
 from isoglot.evaluation.evaluate import evaluate
 from isoglot.models.embed import embed
 from isoglot.models.encoders import load_encoder
-from isoglot.models.mteb import wrap_mteb_encoder
+from isoglot.models.limits import with_limit
+from isoglot.models.mteb import _trusts, wrap_mteb_encoder
 from isoglot.pairs import ParallelPairs
 from isoglot.runtime.store import EmbeddingStore
 
@@ -60,15 +62,43 @@ def test_the_token_limit_is_the_models(wrapped: SentenceTransformer, tiny_encode
     assert wrapped[0].encoder.model.max_seq_length == 5
 
 
-def test_saving_is_refused(wrapped: SentenceTransformer, tmp_path: Path) -> None:
+def test_a_limit_of_a_copy_is_the_copys_and_weights_are_shared(wrapped: SentenceTransformer) -> None:
+    short, texts = with_limit(wrapped, 5), ["red green blue house tree river"]
+    assert (short.max_seq_length, wrapped.max_seq_length) == (5, 64)
+    assert np.abs(embed(short, texts, "query") - embed(wrapped, texts, "query")).max() > 1e-3
+    one, other = (next(each[0].encoder.model.parameters()) for each in (short, wrapped))
+    assert one is other
+
+
+def test_saving_is_refused_before_anything_is_encoded(
+    wrapped: SentenceTransformer,
+    pairs_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     with pytest.raises(InputError, match="not saved"):
         wrapped[0].save(str(tmp_path))
+    monkeypatch.setattr("isoglot.load_encoder", lambda *_, **__: wrapped)
+    monkeypatch.setattr("isoglot.debias", None)
+    assert run(monkeypatch, "debias", "mteb:own/tiny", "--pairs", pairs_file, "--out", tmp_path / "fair") == 2
+    assert "mteb:own/tiny can be evaluated but not saved" in capsys.readouterr().err
 
 
 def test_code_that_comes_with_a_model_needs_a_word() -> None:
     foreign = next(m.name for m in mteb.get_model_metas() if m.loader_kwargs.get("trust_remote_code"))
-    with pytest.raises(InputError, match="--trust-remote-code"):
-        load_encoder(f"mteb:{foreign}")
+    loaders = {"nvidia/llama-embed-nemotron-8b", "axiotic/ogma-small", "llm-semantic-router/multi-modal-embed-large"}
+    for name in (foreign, *loaders):  # in MTEB's settings, in a class, in a helper of one
+        with pytest.raises(InputError, match="--trust-remote-code"):
+            load_encoder(f"mteb:{name}")
+
+
+def test_a_loader_that_leaves_trust_to_others_needs_none() -> None:
+    metas = [meta for meta in mteb.get_model_metas() if meta.loader is not None]
+    plain = next(meta for meta in metas if meta.loader is SentenceTransformerEncoderWrapper)
+    by_partial = next(meta for meta in metas if meta.name == "Qwen/Qwen3-Embedding-0.6B")
+    assert not any(_trusts(meta.loader, meta.loader_kwargs) for meta in (plain, by_partial))
+    assert _trusts(eval("lambda name, **_: name"), {})  # whose source nobody can read
 
 
 def test_an_unknown_model_is_one_clear_line() -> None:

@@ -15,6 +15,7 @@ from sentence_transformers.sentence_transformer.modules import Normalize, Poolin
 from tokenizers import Tokenizer
 
 import isoglot
+from isoglot.common.errors import InputError
 from isoglot.models.limits import set_token_limit, token_limit
 from isoglot.pairs import ParallelPairs
 
@@ -81,6 +82,9 @@ def test_a_card_comes_along(tiny_encoder: SentenceTransformer, tmp_path: Path) -
     assert (tmp_path / "m" / "README.md").read_text() == "# A card"
     isoglot.save_model(tiny_encoder, tmp_path / "m")
     assert not (tmp_path / "m" / "README.md").exists()
+    for folder in (".", ".."):
+        with pytest.raises(InputError, match="would be replaced by the model; name a new folder in it"):
+            isoglot.save_model(tiny_encoder, folder)
 
 
 def test_a_limit_may_be_raised_to_the_positions_that_a_model_has(

@@ -100,7 +100,9 @@ def test_any_limit_is_found_and_any_bad_text(count: int, batch: int, most: int, 
         (lambda _: (404, b"<html>nothing</html>"), r"status 404; see if the address and the model's name are right"),
         (lambda _: (403, MISTAKE), f"status 403 .said the server.; put a key that .* {API_KEY_VARIABLE}"),
         (lambda _: (418, b"short and stout"), r"status 418 \(short and stout\); is it a server"),
-        (lambda _: (302, b"", {"Location": "http://elsewhere/?key=1"}), "redirects to http://elsewhere/; give that"),
+        (lambda _: (302, b"", {"Location": "http://elsewhere/?key=1"}), "redirects to http://elsewhere; give the"),
+        (lambda _: (200, b'{"data":' + b"[" * 100_000), "what came is not JSON"),
+        (lambda _: (404, b"[" * 100_000), "status 404; see if"),
         (lambda _: (429, {"error": {"code": "insufficient_quota"}}, {"Retry-After": "1"}), "waiting does not help"),
         (lambda _: (429, {"error": {"message": "exceeded your quota"}}), "waiting does not help"),
         (lambda _: (429, MISTAKE, {"Retry-After": "3600"}), "it says to wait 3600 seconds"),
@@ -260,6 +262,17 @@ def test_the_key_goes_to_its_address_alone_and_into_no_message_or_file(
         assert "sk-7" not in str(caught.value)
     assert len(server.requests) == before + 1 + 1 + 3
     assert not [file for file in tmp_path.rglob("*") if file.is_file() and b"sk-7319" in file.read_bytes()]
+    monkeypatch.setenv(API_KEY_VARIABLE, "sk-7319/a+b")
+    for answer in (
+        (401, b'{"error": "the key sk-7319\\/a\\u002bb"}'),
+        (401, b'{"error": "sk-7319\\/a+b", "input": "' + b"x" * 20_000 + b'"}'),
+        (401, b'{"error": "sk-7319\\/a+b'),
+        (307, b"", {"Location": "http://elsewhere/sk-7319%2Fa%2Bb"}),
+    ):
+        server.always = lambda _, answer=answer: answer  # type: ignore[misc]
+        with pytest.raises(InputError) as caught:
+            opened()
+        assert "sk-7" not in str(caught.value)
     monkeypatch.setenv(API_KEY_VARIABLE, "schlüssel")
     with pytest.raises(InputError, match="letters, digits and signs of ASCII"):
         opened()
@@ -268,6 +281,16 @@ def test_the_key_goes_to_its_address_alone_and_into_no_message_or_file(
 @pytest.mark.parametrize("url", ["", "/", "/v1", "/v1/", "//v1//", "/v1/embeddings", "/v1/embeddings/"])
 def test_addresses_with_and_without_v1_are_one(url: str) -> None:
     assert parse_name(f"api:http://server:8080{url}#org/m:1") == ("http://server:8080/v1/embeddings", "org/m:1")
+
+
+def test_an_address_that_ends_in_embeddings_is_the_whole_one() -> None:
+    assert parse_name("api:http://server/embeddings#m") == ("http://server/embeddings", "m")
+
+
+@pytest.mark.parametrize("setting", ["timeout=inf", "timeout=1e10", "timeout=nan", "price=inf", "price=nan"])
+def test_settings_that_no_run_could_keep_are_refused(setting: str) -> None:
+    with pytest.raises(InputError, match=f"--api: .*{setting.partition('=')[0]}"):
+        ApiOptions.parse([setting])
 
 
 @pytest.mark.parametrize(

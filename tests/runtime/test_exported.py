@@ -12,15 +12,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sentence_transformers import SentenceTransformer
 
 from isoglot.common.errors import InputError, MissingExtraError
+from isoglot.models.debiasing import debias
 from isoglot.models.embed import EmbeddingStore, embed
 from isoglot.models.encoders import load_encoder
+from isoglot.models.foreign import wrap_text_encoder
 from isoglot.models.loading import load_text_encoder
 from isoglot.models.text_encoder import ModelEncoder
+from isoglot.pairs import ParallelPairs
 from isoglot.runtime.exported import EXPORT_MANIFEST, ExportedEncoder, is_exported
 from isoglot.vectors.provenance import refuse_mixing
 
@@ -101,6 +105,22 @@ def test_everything_that_takes_a_model_takes_an_exported_folder(
     model.save_pretrained(str(tmp_path / "model"))  # names the folder
     saved = load_encoder(tmp_path / "model", trust_remote_code=True)
     assert np.array_equal(saved.encode(TEXTS), model.encode(TEXTS))
+
+
+def test_what_was_made_of_an_exported_folder_is_saved_with_its_path_and_limit(
+    exported_folders: Folders, pairs: ParallelPairs, tmp_path: Path
+) -> None:
+    named = ExportedEncoder(exported_folders("onnx"), name="a nice name")
+    model = wrap_text_encoder(named)
+    early = load_encoder(exported_folders("onnx"), max_tokens=9)
+    fitted = [debias(each, pairs, directions=2, max_tokens=9)[1].linear.weight for each in (model, early)]
+    assert torch.equal(*fitted)  # cut for the fit alone
+    assert model.max_seq_length == 64
+    model.max_seq_length = 9
+    assert (model.max_seq_length, named.max_tokens) == (9, 64)
+    model.save_pretrained(str(tmp_path / "model"))
+    saved = load_encoder(tmp_path / "model", trust_remote_code=True)
+    assert np.array_equal(saved.encode(TEXTS), early.encode(TEXTS))
 
 
 def test_texts_are_cut_earlier_where_that_is_asked_for_and_never_later(

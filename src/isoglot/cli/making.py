@@ -128,8 +128,12 @@ def debias(
     refuse("goes with --vectors", **of_vectors, **asdict(files))
     if model is None or pairs is None:
         raise InputError("debias takes MODEL and --pairs FILE, or --vectors FILE")
+    from isoglot.models.saving import check_savable
+
+    loaded = replace(encoding, max_tokens=None).load(model)
+    check_savable(loaded)
     result = isoglot.debias(
-        replace(encoding, max_tokens=None).load(model),
+        loaded,
         isoglot.load_pairs(pairs, languages=listed(languages)),
         **fit,
         **given(examples=examples),

@@ -18,6 +18,7 @@ from sentence_transformers.sentence_transformer.modules import Dense, Normalize,
 
 from isoglot.benchmarks import RetrievalSet
 from isoglot.common.errors import InputError, TextsError
+from isoglot.common.languages import normalize_language
 from isoglot.common.progress import progress
 from isoglot.common.roles import Role
 from isoglot.models.embed import embed
@@ -89,6 +90,7 @@ def debias(
             out of their range.
     """
     check_remedy(remedy, strength)
+    source_language = normalize_language(source_language)
     if examples < 1:
         raise InputError(f"examples {examples}: at least 1 per language is needed")
     if len(pairs.languages) < 2:
@@ -156,11 +158,16 @@ def with_debias_of(model: SentenceTransformer, debiased: SentenceTransformer) ->
     """The model with another's remedy behind it, for seeing what that does without the other's training.
 
     Raises:
-        InputError: if the other model has no remedy.
+        InputError: if the other model has no remedy, or one for vectors of another length.
     """
-    _, remedy = split_remedy(debiased)
+    own, remedy = split_remedy(debiased)
     if not remedy:
         raise InputError("the model has no remedy to take over; make one with debias")
+    taken, given = (_dimensions(each) for each in (rebuilt(debiased, own), model))
+    if taken and given and taken != given:
+        raise InputError(
+            f"the remedy is for vectors of {taken} numbers and the model gives {given}; take that of a model like it"
+        )
     return rebuilt(model, {**dict(model.named_children()), **remedy})
 
 
@@ -206,6 +213,13 @@ def _shared_rows(pairs: ParallelPairs, order: IntArray, examples: int, source_la
     return np.union1d(chosen, source[pairs.example[chosen]])
 
 
+def _dimensions(model: SentenceTransformer) -> int | None:
+    """Of the vectors that a model's modules give, before they are cut; None where these do not say."""
+    with model.truncate_embeddings(None):
+        dimensions: int | None = model.get_embedding_dimension()
+    return dimensions
+
+
 def _dense(mapping: AffineMap, dimensions: int) -> Dense:
     """The map of the first of a model's dimensions, which are all but where the model cuts its vectors."""
     weight = np.pad(mapping.weight, ((0, 0), (0, dimensions - len(mapping.bias))))
@@ -226,8 +240,7 @@ def _with_head(
     fitted: AffineMap | dict[str, AffineMap],
 ) -> SentenceTransformer:
     """The model with what was fitted on its vectors behind it, in unit length where length said nothing before."""
-    with model.truncate_embeddings(None):
-        dimensions = model.get_embedding_dimension() or vectors.shape[1]
+    dimensions = _dimensions(model) or vectors.shape[1]
     if isinstance(fitted, AffineMap):
         linear: torch.nn.Module = _dense(fitted.softened(strength), dimensions)
     else:

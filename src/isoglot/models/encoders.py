@@ -70,8 +70,9 @@ def load_encoder(
         passage_prompt: the same for passages.
         device: as torch names it; the best there is where None.
         dtype: of the weights in memory, whatever the files have; as the files have it where None.
-        trust_remote_code: run code that comes with the model. Weights are read from safetensors only, so that without
-            it loading a model runs nothing.
+        trust_remote_code: run code that comes with the model. Weights are read from safetensors, and of a `Dense`
+            module that has none from `pytorch_model.bin`, as tensors alone (`weights_only=True`); so without it loading
+            a model runs nothing.
         api: how the server of a model behind an API is asked.
 
     Raises:
@@ -264,7 +265,8 @@ def _own_names(source: str) -> list[str]:
     in_hub_cache = path.parent.name == "snapshots"  # models--intfloat--multilingual-e5-small/snapshots/REVISION
     names = [path.parent.parent.name.split("--")[-1] if in_hub_cache else path.resolve().name]
     card = path / "README.md"
-    if card.is_file() and (found := re.search(r"^model-index:\s*\n- name: *(.+)$", card.read_text("utf-8"), re.M)):
+    said = card.read_text("utf-8", errors="replace") if card.is_file() else ""
+    if found := re.search(r"^model-index:\s*\n- name: *(.+)$", said, re.MULTILINE):
         names.append(found[1])
     return names
 
@@ -287,7 +289,10 @@ def _check_foreign(folder: Path, prompts_given: bool, trusted: bool) -> None:
     if not (folder / FOREIGN_FILE).exists():
         return
     if not trusted:
-        name = json.loads((folder / FOREIGN_FILE).read_text("utf-8"))["name"]
+        try:
+            name = json.loads((folder / FOREIGN_FILE).read_text("utf-8"))["name"]
+        except (ValueError, KeyError, TypeError):
+            raise InputError(f"{folder / FOREIGN_FILE}: not readable; save the model again") from None
         raise InputError(f"{folder}: its vectors come from {name}; if you trust that, add --trust-remote-code")
     if prompts_given:
         raise InputError(f"{folder}: was made with prompts of its own; none can be given here")

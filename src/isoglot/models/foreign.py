@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +47,9 @@ class ForeignReader(InputModule):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ForeignReader:
         """A module of its own over the same encoder, which may hold a connection."""
-        copy = type(self)(self.encoder)
-        copy.fingerprint = self.fingerprint
-        return copy
+        twin = type(self)(self.encoder)
+        twin.fingerprint = self.fingerprint
+        return twin
 
     def preprocess(self, inputs: list[str], prompt: str | None = None, **_: Any) -> dict[str, Any]:
         """Keep the texts; prompts are the encoder's business."""
@@ -86,10 +87,15 @@ class ForeignReader(InputModule):
 
     @max_seq_length.setter
     def max_seq_length(self, value: int) -> None:
-        """Set it where an exported model runs here; what reads the texts of others is elsewhere."""
+        """Set it where an exported model runs here; what reads the texts of others is elsewhere.
+
+        The encoder may be another module's, too, which keeps its limit.
+        """
         if not isinstance(self.encoder, ExportedEncoder):
             raise InputError(f"max_tokens: the token limit of {self.encoder.name} cannot be set from here")
-        self.encoder.cut_at(value)
+        encoder = copy(self.encoder)
+        encoder.cut_at(value)
+        self.encoder = encoder
 
     def get_embedding_dimension(self) -> int:
         """Dimensions of a vector."""
@@ -105,8 +111,9 @@ class ForeignReader(InputModule):
             if isinstance(encoder, ApiEncoder)
             else None
         )
-        name = str(Path(encoder.name).resolve()) if isinstance(encoder, ExportedEncoder) else encoder.name
-        what = {"name": name, "fingerprint": self.fingerprint, **prompts, "api": api}
+        what: dict[str, Any] = {"name": encoder.name, "fingerprint": self.fingerprint, **prompts, "api": api}
+        if isinstance(encoder, ExportedEncoder):
+            what |= {"name": str(encoder.folder.resolve()), "max_tokens": encoder.max_tokens}
         write_json(Path(output_path) / FOREIGN_FILE, what)
 
     @classmethod
@@ -128,6 +135,8 @@ class ForeignReader(InputModule):
         if not same_weights(what["fingerprint"], reader.fingerprint or ""):
             raise InputError(f"{file}: {encoder.name} gives other vectors than when this was made; make it anew")
         reader.fingerprint = what["fingerprint"]
+        if what.get("max_tokens") is not None:
+            reader.max_seq_length = what["max_tokens"]
         return reader
 
 

@@ -51,13 +51,16 @@ def with_limit(model: SentenceTransformer, tokens: int | None) -> SentenceTransf
     """The same model, its weights shared, with tokenizers of its own that cut at so many tokens, or at its limit.
 
     A tokenizer keeps the limit it was last called with, and it must not be called from two threads.
+
+    Raises:
+        InputError: if the limit of a model whose texts are read elsewhere would have to change.
     """
     copy = deepcopy(model, {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())})
     for module in copy.modules():
-        if isinstance(module, ForeignReader) and tokens not in (None, module.max_seq_length):
-            raise InputError(f"max_tokens: the token limit of {module.encoder.name} cannot be set from here")
-        if tokens is not None and isinstance(module, Transformer):
-            module.max_seq_length = min(tokens, module.max_seq_length or tokens)
+        if tokens is not None and isinstance(module, Transformer | ForeignReader | MtebReader):
+            limit = min(tokens, module.max_seq_length or tokens)
+            if limit != module.max_seq_length:  # which not every module lets itself be set
+                setattr(module, "max_seq_length", limit)  # noqa: B010  # torch types it so
     return copy
 
 

@@ -32,5 +32,7 @@ def load_text_encoder(name: str | Path, *, bf16: bool = False, **options: Any) -
 
     if encoder is None:
         return ModelEncoder(load_encoder(name, **options), name=str(name), bf16=bf16)
-    set_token_limit(wrap_text_encoder(encoder), options["max_tokens"])
-    return encoder
+    model = wrap_text_encoder(encoder)
+    set_token_limit(model, options["max_tokens"])
+    cut: TextEncoder = model[0].encoder
+    return cut

@@ -5,6 +5,11 @@ MTEB knows how each wants its texts (prompts, instructions): they go to it with 
 
 from __future__ import annotations
 
+import inspect
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -18,6 +23,7 @@ from isoglot.common.errors import InputError
 from isoglot.common.extras import library
 
 MTEB_PREFIX = "mteb:"
+_TRUSTED = re.compile(r"trust_remote_code\W*(bool)?\W*True")  # an argument, a default or a key
 _TASK = "XQuADRetrieval"  # models with instructions by task get those for finding answers in several languages
 
 
@@ -31,6 +37,13 @@ class MtebReader(InputModule):
         super().__init__()
         self.encoder, self.name, self.revision = encoder, name, revision
         self._place = torch.nn.Parameter(torch.empty(0), requires_grad=False)  # says which device the model is on
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> MtebReader:
+        """A module over an encoder of its own, whose weights are shared: they are never changed here."""
+        model = getattr(self.encoder, "model", None)
+        if isinstance(model, torch.nn.Module):
+            memo |= {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
+        return type(self)(deepcopy(self.encoder, memo), self.name, self.revision)
 
     def preprocess(self, inputs: list[str], prompt: str | None = None, **_: Any) -> dict[str, Any]:
         """Keep the texts; prompts are MTEB's business."""
@@ -79,8 +92,8 @@ def load_mteb_encoder(name: str, *, device: str | None = None, trust_remote_code
     mteb = library("mteb", "mteb", f"{MTEB_PREFIX}{name}")
     try:
         meta = mteb.get_model_meta(name)
-        if meta.loader_kwargs.get("trust_remote_code") and not trust_remote_code:
-            raise InputError(f"{MTEB_PREFIX}{name} runs code of its own; allow it with --trust-remote-code")
+        if not trust_remote_code and _trusts(meta.loader, meta.loader_kwargs):
+            raise InputError(f"{MTEB_PREFIX}{name} may run code of its own; allow it with --trust-remote-code")
         if meta.model_type != ["dense"]:
             raise InputError(
                 f"{MTEB_PREFIX}{name}: a {', '.join(meta.model_type)} model, which does not give one vector per text; "
@@ -93,6 +106,29 @@ def load_mteb_encoder(name: str, *, device: str | None = None, trust_remote_code
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(f"{MTEB_PREFIX}{name}: MTEB cannot load it: {reason}") from error
     return wrap_mteb_encoder(encoder, name, meta.revision)
+
+
+def _trusts(loader: Any, settings: Mapping[str, Any]) -> bool:
+    """Whether a loader is told to run code that comes with a model, or does so by itself, or cannot be read."""
+    if settings.get("trust_remote_code") or loader is None:
+        return bool(settings.get("trust_remote_code"))
+    try:
+        return any(map(_TRUSTED.search, _sources(getattr(loader, "func", loader))))
+    except (OSError, TypeError):
+        return True
+
+
+def _sources(loader: Any) -> Iterator[str]:
+    """The source of a loader, and of all in MTEB's models that it names: its base, helpers and their own."""
+    waiting, seen = [loader], set()
+    while waiting:
+        each = waiting.pop()
+        seen.add(each)
+        source = inspect.getsource(each)
+        yield source
+        there, words = vars(sys.modules[each.__module__]), set(re.findall(r"\w+", source))
+        named = {there[name] for name in words & there.keys() if callable(there[name])} - seen
+        waiting += [other for other in named if str(getattr(other, "__module__", "")).startswith("mteb.models")]
 
 
 def wrap_mteb_encoder(encoder: Any, name: str, revision: str | None = None) -> SentenceTransformer:

@@ -15,7 +15,9 @@ from sentence_transformers.sentence_transformer.modules import Transformer
 from tokenizers import Tokenizer
 
 from isoglot.common.atomic import write_text, write_whole_folder
+from isoglot.common.errors import InputError
 from isoglot.models.builtin import quiet_transformers
+from isoglot.models.mteb import MtebReader
 
 _AS_LOADED = "tokenizer_as_loaded"  # an attribute, so that copies of a module have it too
 
@@ -36,11 +38,28 @@ def save_model(model: SentenceTransformer, folder: str | Path, *, card: str | No
         model: any model.
         folder: where to; one that is there is replaced.
         card: its README.md; none if not given.
+
+    Raises:
+        InputError: if the folder has no name, as `.`: what one works in is not to be replaced; or see `check_savable`.
     """
+    if Path(folder).name in ("", ".."):
+        raise InputError(f"{folder}: would be replaced by the model; name a new folder in it")
+    check_savable(model)
     with write_whole_folder(folder) as target:
         write_model(model, target)
         if card is not None:
             write_text(target / "README.md", card)
+
+
+def check_savable(model: SentenceTransformer) -> None:
+    """Refuse, before work is done for it, a model that cannot be saved.
+
+    Raises:
+        InputError: if it is one of MTEB's.
+    """
+    for module in model.children():
+        if isinstance(module, MtebReader):
+            module.save()
 
 
 def write_model(model: SentenceTransformer, folder: Path) -> None:

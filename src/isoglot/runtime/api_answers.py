@@ -55,7 +55,7 @@ def read_answer(content: bytes, texts: int) -> Answer:
     """
     try:
         answer = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise WrongAnswerError("what came is not JSON") from None
     data = answer.get("data") if isinstance(answer, dict) else None
     if not isinstance(data, list):
@@ -87,18 +87,21 @@ def _vector(values: Any) -> FloatArray | None:
     return vector if np.isfinite(vector).all() and vector.any() else None
 
 
-def reason_of(content: bytes) -> str:
+def reason_of(content: bytes, key: str = "") -> str:
     """What a server says is wrong, in one line of at most 200 characters; nothing of a page for people.
+
+    The key, which some servers repeat, is taken out, however JSON spells it.
 
     >>> reason_of(b'{"detail": [{"loc": ["body", "x"], "msg": "Extra inputs are not permitted"}]}')
     'body.x: Extra inputs are not permitted'
     """
-    text = content[:20_000].decode("utf-8", "replace")
+    text = content.decode("utf-8", "replace")
     try:
-        found = json.loads(text)
-    except ValueError:
-        found = "" if text.lstrip().startswith("<") else text
-    return " ".join(_words(found).split())[:200]
+        words = _words(json.loads(text))
+    except (ValueError, RecursionError):
+        words = "" if text.lstrip().startswith(("<", "{", "[")) else text
+    words = words.encode(errors="replace").decode()  # half a character, which JSON can spell, cannot be shown
+    return " ".join((words.replace(key, "...") if key else words).split())[:200]
 
 
 def _words(found: Any) -> str:

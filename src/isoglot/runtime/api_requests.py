@@ -215,10 +215,11 @@ class ApiClient:
             raise _RefusedError(f"{why}; see --api input_type=NAME,NAME" if "input_type" in said else why, status)
         if status == 429 and quota_is_used_up(response.headers, content):
             raise self._error(f"{why}; waiting does not help")
-        if response.has_redirect_location:
-            where = response.headers["location"].partition("?")[0].replace(self._key or "\0", "...")
+        if response.next_request is not None:
+            url = response.next_request.url  # whose path may repeat the key, spelled in some other way
             raise self._error(
-                f"{why}: it redirects to {where}; give that address if it is right, for a key is sent to no other"
+                f"{why}: it redirects to {url.scheme}://{url.netloc.decode()}; give the address there if it is right, "
+                "for a key is sent to no other"
             )
         if status not in _MAY_PASS and status < 500:
             raise self._error(f"{why}; {_ADVICE.get(status, 'is it a server of /v1/embeddings?')}")
@@ -251,8 +252,8 @@ class ApiClient:
             raise TimeoutError from None
 
     def _said(self, content: bytes) -> str:
-        """What the server says is wrong, without the key, which some repeat."""
-        return reason_of(content.replace(self._key.encode(), b"...") if self._key else content)
+        """What the server says is wrong."""
+        return reason_of(content, self._key)
 
     def _error(self, what: str) -> InputError:
         return InputError(f"{self.url}: {what}")

@@ -22,7 +22,7 @@ class ApiOptions(BaseModel):
 
     Attributes:
         batch_size: texts in a request; halved where the server takes fewer.
-        timeout: seconds within which a whole answer must be there.
+        timeout: seconds within which a whole answer must be there, at most a day.
         tries: how often a request is sent that fails in a way that may pass.
         input_type: what the server calls queries and passages in the field `input_type`, comma-separated, as
             `query,document`; the field is not sent where None.
@@ -33,11 +33,11 @@ class ApiOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     batch_size: int = Field(default=32, ge=1)
-    timeout: float = Field(default=60.0, gt=0)
+    timeout: float = Field(default=60.0, gt=0, le=86_400)
     tries: int = Field(default=5, ge=1)
     input_type: str | None = Field(default=None, pattern=r"^[^,]+,[^,]+$")
     budget: int | None = Field(default=None, ge=1)
-    price: float | None = Field(default=None, ge=0)
+    price: float | None = Field(default=None, ge=0, allow_inf_nan=False)
 
     @classmethod
     def parse(cls, settings: Sequence[str]) -> ApiOptions:
@@ -95,6 +95,8 @@ def endpoint(url: str) -> str:
     'http://localhost:8080/v1/embeddings'
     >>> endpoint("https://example.org/api/v1/"), endpoint("https://example.org/v1/embeddings")
     ('https://example.org/api/v1/embeddings', 'https://example.org/v1/embeddings')
+    >>> endpoint("https://example.org/embeddings")
+    'https://example.org/embeddings'
     """
     try:
         parts = urlsplit(url)
@@ -108,7 +110,7 @@ def endpoint(url: str) -> str:
         )
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise InputError(f"{url!r} is no server; write api:URL#MODEL, such as api:http://localhost:8080/v1#bge-m3")
-    steps = [step for step in parts.path.split("/") if step]
-    if steps[-1:] == ["embeddings"]:
-        steps.pop()
-    return f"{parts.scheme}://{parts.netloc}/{'/'.join(steps or ['v1'])}/embeddings"
+    steps = [step for step in parts.path.split("/") if step] or ["v1"]
+    if steps[-1] != "embeddings":
+        steps.append("embeddings")
+    return f"{parts.scheme}://{parts.netloc}/{'/'.join(steps)}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -130,7 +131,8 @@ class ExportedEncoder:
         manifest = read_export(folder)
         if manifest is None or manifest.format not in _RUNNERS:
             raise InputError(f"{folder}: not a model that isoglot exported as {', '.join(_RUNNERS)}")
-        self.manifest, self.name, self.batch_size = manifest, name or str(folder), batch_size
+        self.folder, self.manifest, self.batch_size = folder, manifest, batch_size
+        self.name = name or str(folder)
         self.dimensions, self.max_tokens = manifest.dimensions, manifest.max_tokens
         given = {"query": query_prompt, "passage": passage_prompt}
         self.prompts = manifest.prompts | {role: prompt for role, prompt in given.items() if prompt is not None}
@@ -147,6 +149,12 @@ class ExportedEncoder:
         self._tokenizer.no_padding()
         if max_tokens is not None:
             self.cut_at(max_tokens)
+
+    def __copy__(self) -> ExportedEncoder:
+        """The same, with a tokenizer of its own, so that it can be cut elsewhere."""
+        twin = object.__new__(type(self))
+        twin.__dict__.update(vars(self), _tokenizer=deepcopy(self._tokenizer))
+        return twin
 
     def cut_at(self, tokens: int) -> None:
         """Read so many tokens of a text from now on.

@@ -125,14 +125,14 @@ def encode_once(
         `(texts, dimensions)`, float32, in the order of the texts.
 
     Raises:
-        InputError: what `read` raises, with the number of texts that are kept.
+        InputError: what `read` raises, with the number of texts that are kept; or if a text holds half a character.
 
     >>> encode_once(["a", "bb", "a"], lambda some: [([n], np.full((1, 2), len(t), "f")) for n, t in enumerate(some)])
     array([[1., 1.],
            [2., 2.],
            [1., 1.]], dtype=float32)
     """
-    keys = [hashlib.sha256(text.encode()).digest() for text in texts]
+    keys = [_key(text) for text in texts]
     text_of = dict(zip(keys, texts, strict=True))
     known = store.read(space, list(text_of)) if store else {}
     repeats = Counter(keys)
@@ -158,3 +158,10 @@ def encode_once(
         if store and waiting:
             store.write(space, list(waiting), np.stack(list(waiting.values())))
     return np.stack([known[key] for key in keys])
+
+
+def _key(text: str) -> bytes:
+    try:
+        return hashlib.sha256(text.encode()).digest()
+    except UnicodeEncodeError:
+        raise InputError(f"the text {text[:60]!a} holds half a character; write it anew") from None
