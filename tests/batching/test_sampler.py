@@ -96,6 +96,16 @@ def test_arguments_out_of_range_are_refused_at_once(dataset: Dataset, wrong: dic
         language_batch_sampler(dataset, **wrong)
 
 
+@pytest.mark.parametrize("name", ["query_language", "passage_language", "id"])
+def test_a_null_is_no_language_and_no_example(dataset: Dataset, name: str) -> None:
+    cells: list[str | None] = dataset[name][:]
+    cells[4] = None
+    broken = dataset.remove_columns(name).add_column(name, cells)
+    with pytest.raises(InputError, match=f"row 5 of the data set has null as '{name}'; fill it in, or drop the row"):
+        language_batch_sampler(broken, "english")
+    language_batch_sampler(broken.select([0, 1, 2, 3, 5]), "english")
+
+
 def test_the_plain_trainer_trains_with_it(dataset: Dataset, tiny_encoder: SentenceTransformer, tmp_path: Path) -> None:
     arguments = SentenceTransformerTrainingArguments(
         output_dir=str(tmp_path),

@@ -228,6 +228,9 @@ def test_belebele_has_each_passage_once(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(belebele, "HUB_ID", str(tmp_path / "hub"))
     write_hub_folder(tmp_path / "hub", {(code, "test"): belebele_rows(code) for code in codes})
     assert load_benchmark("belebele", languages=["de", "hi-Latn"]).fingerprint == data.fingerprint
+    (tmp_path / "files" / "hin_Latn.jsonl").rename(tmp_path / "files" / "zho_Hant.jsonl")
+    for tag in ("zh-TW", "zh-Hant"):
+        assert load_benchmark("belebele", tmp_path / "files", languages=["de", tag]).languages == ("de", "zh-Hant")
     with pytest.raises(InputError, match="belebele: no language 'eo'; there are"):
         load_benchmark("belebele", languages=["eo"])
     with pytest.raises(InputError, match=r"no language files such as de\.jsonl here"):

@@ -49,6 +49,11 @@ def ignored_of(data: RetrievalSet) -> set[tuple[str, str]]:
     return {(ids[q], data.passage_ids[p]) for q, p in zip(data.ignored_query, data.ignored_passage, strict=True)}
 
 
+def test_a_query_stands_once_in_a_language() -> None:
+    with pytest.raises(InputError, match="toy: the query id 'a' occurs twice in de; ids must be unique in a language"):
+        RetrievalSet.build("toy", [*QUERIES, Query("a", "de", "again?")], PASSAGES, [("a", "0@de")])
+
+
 @given(relevant_pairs, ignored_pairs)
 def test_judgements_are_those_of_a_plain_loop(
     relevant: list[tuple[str, str, int]], ignored: list[tuple[str, str]]

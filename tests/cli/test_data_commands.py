@@ -155,6 +155,7 @@ def test_rows_without_candidates_are_counted(
         ("split PAIRS --out parts --parts a=.5,b=.5 --format xml", "name it .jsonl"),
         ("convert PAIRS --out x.tmx", "a query and a passage of its own"),
         ("convert PAIRS --out x --format xml", "use one of beir, sentences"),
+        ("convert PAIRS --out x.csv --languages ,", '"," is a list of nothing; put names into it'),
     ],
 )
 def test_bad_calls_are_one_line_exit_code_2_and_write_nothing(

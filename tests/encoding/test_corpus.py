@@ -60,6 +60,49 @@ def test_tables_give_the_same_rows_and_keep_their_types(tmp_path):
     assert read(tmp_path / "c.csv") == [{**row, "rank": str(row["rank"])} for row in rows]
 
 
+def test_endings_may_be_written_in_capitals(tmp_path):
+    pq.write_table(pa.Table.from_pylist(some_rows()), tmp_path / "C.PARQUET")
+    assert read(tmp_path / "C.PARQUET") == some_rows()
+
+
+@pytest.mark.parametrize("columns", [["id"], ["text"], ["id", "text"]])
+def test_text_that_is_not_utf_8_is_named(columns, tmp_path, encoder):
+    cells = {name: pa.array([b"a", b"caf\xe9" if name in columns else b"b", b"c"]) for name in ("id", "text")}
+    pq.write_table(pa.table({name: column.view(pa.string()) for name, column in cells.items()}), tmp_path / "c.parquet")
+    with pytest.raises(InputError, match=rf'c\.parquet: the column "{columns[0]}": holds .*caf.xe9.*not UTF-8'):
+        encode_corpus(tmp_path / "c.parquet", encoder, tmp_path / "v")
+
+
+def test_whole_numbers_stay_to_the_unit_beside_numbers_with_a_point(write, encoder, tmp_path):
+    values = [9007199254740993, 0.5, 7]
+    rows = [{"id": n, "text": "t", "v": value} for n, value in enumerate(values)]
+    assert [row["v"] for row in read(write(rows))] == ["9007199254740993", "0.5", "7"]
+    assert [row["v"] for row in read(write(rows[1:]))] == [0.5, 7.0]
+    for n in range(2):
+        write(rows[n : n + 1], f"in/{n}.jsonl")
+    with pytest.raises(InputError, match=r'0\.jsonl: the column "v" cannot be double, as it is with the other files'):
+        encode_corpus(tmp_path / "in", encoder, tmp_path / "v")
+
+
+def test_a_column_that_shards_cannot_hold_is_named(tmp_path, encoder):
+    empty = pa.array([{}, {}], pa.struct([]))
+    table = pa.table({"id": ["1", "2"], "text": ["a", "b"], "meta": empty})
+    with pa.OSFile(str(tmp_path / "c.arrow"), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    with pytest.raises(InputError, match=r'c\.arrow: the column "meta" holds struct<>, which Parquet cannot'):
+        encode_corpus(tmp_path / "c.arrow", encoder, tmp_path / "v")
+    assert encoder.seen == []
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path):
+    (tmp_path / "c.csv").write_text("id,text,text\n1,a,b\n")
+    table = pa.Table.from_arrays([pa.array(["1"])] * 3, names=["id", "text", "text"])
+    pq.write_table(table, tmp_path / "c.parquet")
+    for name in ("c.csv line 1", "c.parquet"):
+        with pytest.raises(InputError, match=rf'{name}: the column "text" stands twice; name one of them otherwise'):
+            open_corpus(tmp_path / name.split()[0])
+
+
 def test_a_folder_and_a_pattern_are_read_in_the_order_of_names(tmp_path):
     rows = some_rows(9)
     (tmp_path / "in" / "b").mkdir(parents=True)
@@ -107,7 +150,8 @@ def test_other_columns_hold_what_stood_there(values, tmp_path_factory):
     )
     kinds = {type(value) for value in values if value is not None}
     small = all(type(value) is not int or -(2**63) <= value < 2**63 for value in values)
-    typed = small and (kinds in ({bool}, {int}, {float}, {int, float}))
+    exact = all(type(value) is not int or abs(value) <= 2**53 for value in values)
+    typed = small and (kinds in ({bool}, {int}, {float}) or (kinds == {int, float} and exact))
     for row, value in zip(read(path), values, strict=False):
         expected = value if typed or value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         assert row["any"] == expected
@@ -152,6 +196,41 @@ def test_a_folder_of_beir_per_language_says_the_languages(write, tmp_path):
         ("d2", "de"),
         ("d3", "en"),
     ]
+
+
+@pytest.fixture
+def by_language(write, tmp_path):
+    for tag, rows in (("de", BEIR[:2]), ("nb", BEIR[2:3])):
+        write([{"_id": "q", "text": "tree"}], f"all/{tag}/queries.jsonl")
+        write(rows, f"all/{tag}/corpus.jsonl")
+    return tmp_path / "all"
+
+
+def test_a_folder_of_a_language_needs_no_queries(by_language, write):
+    write(BEIR[3:4], "all/fr/corpus.jsonl")
+    assert [(row["id"], row["language"]) for row in read(by_language)] == [
+        ("d1", "de"),
+        ("d2", "de"),
+        ("d4", "fr"),
+        ("d3", "no"),
+    ]
+
+
+def test_two_folders_of_one_language_are_refused(by_language, write):
+    write(BEIR[3:4], "all/no/corpus.jsonl")
+    with pytest.raises(InputError, match=r'all/no: "no" is already in nb; keep one of them per language'):
+        open_corpus(by_language)
+
+
+@pytest.mark.parametrize("name", ["more.jsonl", "fr/other.jsonl", "rest/corpus.jsonl"])
+def test_what_stands_beside_folders_by_language_is_not_left_out_in_silence(name, by_language, write, encoder):
+    write(BEIR[3:4], f"all/{name}")
+    with pytest.raises(InputError, match=rf"all/{name}: stands beside folders in BEIR's format and would be left out"):
+        open_corpus(by_language)
+    (by_language / name).unlink()
+    write(BEIR[3:4], "all/_old/corpus.jsonl")
+    for _ in range(2):
+        assert encode_corpus(by_language, encoder, by_language / "vectors").rows == 3
 
 
 @pytest.mark.parametrize("name", ["p.jsonl", "p.parquet", "p.csv"])
@@ -240,6 +319,9 @@ def test_a_bad_row_is_named_and_nothing_is_written_or_it_is_left_out(row, messag
     done = encode_corpus(path, encoder, tmp_path / "v", skip_bad=tmp_path / "bad.jsonl")
     assert (done.rows, done.left_out, len(rows_of(tmp_path / "v"))) == (6, 1, 5)
     assert "Rows: 6 in, 5 out, 1 left out. Vectors: 5 made, 0 there already." in done.sentences()
+    with pytest.raises(InputError, match=r"c\.jsonl, which is read or written; name another file for --skip-bad"):
+        encode_corpus(path, encoder, tmp_path / "v", skip_bad=path)
+    assert path.stat().st_size
     (left,) = map(json.loads, (tmp_path / "bad.jsonl").read_text().splitlines())
     assert (left["file"], left["line"]) == (str(path), 4)
     assert read_manifest(tmp_path / "v")["left_out"] == 1
@@ -271,6 +353,7 @@ CANNOT = [
     ),
     ({"c.jsonl": b'{"id": 1, "text": "a"}'}, {"language": "klingonese"}, 'unknown language "klingonese"'),
     ({"c.parquet": b"PAR1"}, {}, "not a readable Parquet file"),
+    ({"c.parquet.gz": b""}, {}, r"of packed files only \.jsonl, \.ndjson, \.csv, \.tsv are read; unpack it"),
 ]
 
 

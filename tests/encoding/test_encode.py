@@ -195,8 +195,19 @@ def test_vectors_of_other_folders_are_taken_where_the_text_is_the_same(write, en
     encoder.seen = []
     encode_corpus(write(some_rows(12)), encoder, tmp_path / "new", reuse=[tmp_path / "old"])
     assert encoder.seen == ["text 10", "text 11"]
-    encode_corpus(write(some_rows(10)), other := CountingEncoder("x"), tmp_path / "x", reuse=[tmp_path / "old"])
-    assert len(other.seen) == 10
+    (tmp_path / "empty").mkdir()
+    for folder, message in (("nowhere", "not a folder of shards"), ("empty", "not a folder"), ("old", "fingerprint")):
+        with pytest.raises(InputError, match=rf"{folder}: .*{message}"):
+            encode_corpus(write(some_rows(10)), CountingEncoder("x"), tmp_path / "x", reuse=[tmp_path / folder])
+        assert not (tmp_path / "x").exists()
+
+
+def test_vectors_of_a_server_that_move_a_little_are_taken(write, tmp_path):
+    day = probe_fingerprint("m", np.eye(4, 64, dtype="f"))
+    later = CountingEncoder(f"{day[0]}{int(day[1:3], 16) ^ 1:02x}{day[3:]}")
+    encode_corpus(write(some_rows(10)), CountingEncoder(day), tmp_path / "old")
+    encode_corpus(write(some_rows(12)), later, tmp_path / "new", reuse=[tmp_path / "old"])
+    assert later.seen == ["text 10", "text 11"]
 
 
 def test_large_rows_end_a_shard_early(write, encoder, tmp_path, monkeypatch):

@@ -201,6 +201,9 @@ def test_rows_left_out_are_in_no_figure(tmp_path: Path) -> None:
     holed = save(tmp_path / "holed.npy", bad, id=rows["id"], language=rows["language"])
     with pytest.raises(InputError, match=r"holed\.npy row 5 \(id e1, en\): the vector is all zeros; 2 rows"):
         audit_vectors(holed, queries)
+    for file in (holed, queries):
+        with pytest.raises(InputError, match="which is read or written"):
+            audit_vectors(holed, queries, skip_bad=file)
     results = audit_vectors(holed, queries, skip_bad=tmp_path / "bad.jsonl")
     good = np.delete(np.arange(30), [4, 5])
     whole = {name: [rows[name][n] for n in good] for name in ("id", "language")}

@@ -71,6 +71,30 @@ def test_optional_columns_may_be_missing(tmp_path: Path) -> None:
     ]
 
 
+PARQUET_NAMES = ("id", "language", "query", "passage", "negatives", "dataset")
+
+
+@pytest.mark.parametrize("wrong", PARQUET_NAMES)
+def test_text_of_a_parquet_file_that_is_not_utf_8_is_named(tmp_path: Path, wrong: str) -> None:
+    def column(name: str) -> pa.Array:
+        good = b"de" if name == "language" else name.encode()
+        cells = [good + b"%d" % n if name == "id" else good for n in range(3)]
+        texts = pa.array([*cells[:2], b"caf\xe9" if name == wrong else cells[2]]).view(pa.string())
+        return pa.ListArray.from_arrays([0, 0, 1, 3], texts) if name == "negatives" else texts
+
+    pq.write_table(pa.table({name: column(name) for name in PARQUET_NAMES}), tmp_path / "own.parquet")
+    named = "a negative is null, empty or not UTF-8" if wrong == "negatives" else f'"{wrong}" is not UTF-8'
+    with pytest.raises(InputError, match=rf"own\.parquet row 3: {named}"):
+        read_pairs(tmp_path / "own.parquet")
+
+
+def test_two_columns_of_one_name_in_a_parquet_file_are_refused(tmp_path: Path) -> None:
+    names = ["id", "language", "query", "passage", "query"]
+    pq.write_table(pa.Table.from_arrays([pa.array(["de"])] * 5, names=names), tmp_path / "own.parquet")
+    with pytest.raises(InputError, match=r'own\.parquet: the column "query" stands twice'):
+        read_pairs(tmp_path / "own.parquet")
+
+
 def test_parquet_with_other_string_types_is_read(tmp_path: Path) -> None:
     columns = {name: pa.array([name]).dictionary_encode() for name in ("id", "query", "passage")}
     table = pa.table({**columns, "language": pa.array(["EN"], pa.large_string())})
@@ -93,7 +117,7 @@ GOOD = '{"id": "1", "language": "de", "query": "q", "passage": "p"}'
         (GOOD.replace('"p"', '"p", "negatives": "n"'), r'line 3: "negatives" must be a list of Unicode strings, got'),
         (
             GOOD.replace('"1"', '"2"').replace('"p"', '"p", "negatives": ["n", " "]'),
-            r"line 3: a negative is null or empty",
+            r"line 3: a negative is null, empty",
         ),
         (GOOD.replace('"p"', "null"), r'line 3: "passage" is null; a row needs'),
         (GOOD.replace('"p"', '" \\u3000"'), r'line 3: "passage" is empty; it must hold some text'),
@@ -136,6 +160,8 @@ def test_a_line_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
         ('id,language,query,passage\n1,de,q,"p"x\n', r"line 2: the quote that opens here does not close"),
         ('id,language,query,passage\n1,de,q,"two\nlines"\n2,xx,q,p\n', r'line 4: unknown language "xx"'),
         ("id,language,query,passage,negatives\n1,de,q,p,n\n", r'line 2: "negatives" must be a JSON list'),
+        (f"id,language,query,passage,negatives\n1,de,q,p,{'[' * 99999}\n", r'line 2: "negatives" must be a JSON list'),
+        (f"id,language,query,passage,negatives\n1,de,q,p,[{'7' * 5000}]\n", r'line 2: "negatives" must be a JSON list'),
     ],
 )
 def test_a_wrong_csv_line_is_named(tmp_path: Path, content: str, message: str) -> None:

@@ -125,6 +125,8 @@ def test_a_text_without_a_vector_is_named_or_left_out(tmp_path):
         InputError, match=r"c\.jsonl line 2 .id b, en.: the model gives no usable vector .* --skip-bad FILE"
     ):
         build_index(corpus, encoder, index)
+    with pytest.raises(InputError, match="which is read or written"):
+        build_index(corpus, encoder, index, skip_bad=corpus)
     done = build_index(corpus, encoder, index, skip_bad=bad)
     assert (done.read, done.left_out, done.added, done.rows) == (3, 1, 2, 2)
     assert [json.loads(line)["id"] for line in bad.read_text().splitlines()] == ["b"]

@@ -52,7 +52,7 @@ def test_a_line_that_only_one_language_lacks_is_named(sentences: Path) -> None:
 
 def test_one_file_per_language(sentences: Path) -> None:
     (sentences / "de.txt").write_text("Hallo.\n\nJa.\n")
-    with pytest.raises(InputError, match=r'deu_Latn.txt: "de" is already in de.txt; keep one file per language'):
+    with pytest.raises(InputError, match=r'deu_Latn.txt: "de" is already in de.txt; keep one of them per language'):
         load_pairs(sentences)
 
 

@@ -106,6 +106,11 @@ def test_what_a_format_cannot_hold_is_refused(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_table_without_rows_is_written_to_tmx_too(tmp_path: Path) -> None:
+    path = export_pairs(ParallelPairs.from_rows([]), tmp_path / "none.tmx")
+    assert '"*all*"' in path.read_text()
+
+
 def test_pairs_of_two_texts_are_no_aligned_sentences(pairs: ParallelPairs, tmp_path: Path) -> None:
     for target, form in (("x.tmx", None), ("x", "sentences")):
         with pytest.raises(InputError, match="id 'e0' has a query and a passage of its own in en"):

@@ -79,6 +79,30 @@ def test_nothing_is_left_out_where_the_work_fails(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_rows_left_out_replace_nothing_of_anybody_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors, folder = write(tmp_path / "v.npy", toy(examples=2)), tmp_path / "corpus"
+    folder.mkdir()
+    (tmp_path / "notes.jsonl").write_text('{"id": "a"}\n')
+    lines = vectors.with_suffix(".jsonl").read_bytes()
+    for file, used, message in (
+        (vectors, vectors, "belongs to .*v.npy, which is read or written; name another file"),
+        (tmp_path / "v.jsonl", vectors, "belongs to .*v.npy"),
+        (folder / "bad.jsonl", folder, "belongs to .*corpus"),
+        (folder / "bad.jsonl", f"{folder}/*.jsonl", r"belongs to .*corpus/\*\.jsonl"),
+        (tmp_path / "notes.jsonl", folder, "exists already, and holds no rows left out; name a new file"),
+        (folder, vectors, "exists already"),
+    ):
+        with pytest.raises(InputError, match=message), leaving_out(file, used):
+            pass
+    assert vectors.with_suffix(".jsonl").read_bytes() == lines
+    rows = open_vectors(write(tmp_path / "w.parquet", damaged(vector={4: None})))
+    monkeypatch.setenv("PLACE", str(tmp_path))
+    for _ in range(2):  # the same command again
+        with leaving_out("$PLACE/bad.jsonl", rows.path) as leave_out:
+            survey(rows, leave_out)
+        assert len((tmp_path / "bad.jsonl").read_text().splitlines()) == 1
+
+
 @given(st.integers(0, 100))
 def test_a_part_at_a_time_or_all_at_once_finds_the_same(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -119,6 +143,16 @@ def test_languages_are_merged_and_said(tmp_path: Path) -> None:
         "v.parquet: 1 rows without a language (null).",
     )
     assert not found.ids_shared
+
+
+def test_an_id_without_a_language_stands_once_however_that_is_written(tmp_path: Path) -> None:
+    """Else two rows would have one key."""
+    rows = {**toy(examples=1, languages=("x", "y", "z", "w")), "language": ["unknown", None, "de", "und"]}
+    path = write(tmp_path / "v.parquet", rows)
+    with pytest.raises(InputError, match=r"row 2 .*stands twice without a language, first in .*row 1 .*; 2 rows are"):
+        survey(open_vectors(path), needs=["id"])
+    assert survey(open_vectors(path), lambda _: None, needs=["id"]).bad.tolist() == [1, 3]
+    assert not len(survey(open_vectors(path)).bad)  # nothing goes by keys here
 
 
 @given(st.lists(st.sampled_from([None, "", "und", "nan", "None", "de", "DEU", "nb", "no", "zh_Hant"]), max_size=8))

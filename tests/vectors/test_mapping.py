@@ -83,6 +83,11 @@ def test_rows_that_are_left_out_are_nowhere_else(tmp_path: Path) -> None:
     assert out["vector"] == pytest.approx(expected, abs=1e-5)
     assert (done.rows, done.written) == (60, 58)
     assert [json.loads(line)["row"] for line in (tmp_path / "bad.jsonl").read_text().splitlines()] == [4, 8]
+    for write_to in (partial(debias_vectors, path), partial(apply_map, done.map, path)):
+        for bad in (path.with_suffix(".jsonl"), tmp_path / "new" / "bad.jsonl"):
+            with pytest.raises(InputError, match="which is read or written"):
+                write_to(tmp_path / "new", skip_bad=bad)
+    assert len(path.with_suffix(".jsonl").read_text().splitlines()) == 60
     manifest = read_manifest(tmp_path / "out")
     assert manifest is not None
     assert (manifest["rows"], manifest["left_out"], manifest["languages"]) == (58, 2, {"de": 19, "en": 19, "sw": 20})
@@ -152,6 +157,15 @@ def test_a_language_of_few_rows_takes_no_part_and_is_mapped(tmp_path: Path) -> N
     assert "With too few rows to take part in the fit: yo (1)" in " ".join(done.sentences())
     expected = unit(fit_linear_lir(rows["vector"], rows["language"])(more["vector"]))
     assert read(tmp_path / "out" / "v.npy")["vector"] == pytest.approx(expected, abs=1e-5)
+    (tmp_path / "q").mkdir()
+    few = {name: values[1:40] for name, values in rows.items()}  # 13 of each language, of Swahili 1
+    few["language"] = ["en" if tag == "sw" and n > 2 else tag for n, tag in enumerate(few["language"])]
+    few["id"] = [str(n) for n in range(39)]
+    queries = write(tmp_path / "q" / "q.npy", few)
+    said = debias_vectors(write(tmp_path / "p.npy", rows), tmp_path / "both", query_vectors=queries).sentences()
+    assert [each for each in said if "too few" in each] == [
+        "With too few rows of queries to take part in the fit: sw (1); they are mapped all the same."
+    ]
     with pytest.raises(InputError, match=r"at least two languages with 30 rows or more .*: de 20, en 20, sw 20, yo 1"):
         debias_vectors(tmp_path / "v.npy", tmp_path / "none", least_rows=30)
 
@@ -237,6 +251,13 @@ def test_a_shift_is_for_passages_and_needs_translations(tmp_path: Path) -> None:
     german = done.map.apply(rows["vector"], ["de"] * 60)
     assert np.load(tmp_path / "new" / "new.npy").tolist() == german.tolist()
     assert not (tmp_path / "new" / "new.jsonl").exists()
+    for language, like in (("de-AT", "de"), ("fi", "en")):
+        said = apply_map(done.map, tmp_path / "new.npy", tmp_path / language, language=language).sentences()
+        assert np.load(tmp_path / language / "new.npy").tolist() == done.map.apply(rows["vector"], [like] * 60).tolist()
+        unknown = "The map knows nothing of fi (60 rows); they are mapped as any other language is."
+        assert (unknown in said) == (language == "fi")
+    with pytest.raises(InputError, match='unknown language "xyzzy"'):
+        apply_map(done.map, tmp_path / "new.npy", tmp_path / "none", language="xyzzy")
     apart = {**rows, "id": [str(n) for n in range(60)]}
     with pytest.raises(InputError, match="shift needs 10 translations or more between en and another"):
         debias_vectors(write(tmp_path / "apart.npy", apart), tmp_path / "none", remedy="shift")

@@ -61,6 +61,9 @@ def test_a_language_is_known_by_any_of_its_codes_and_another_is_any() -> None:
     x = rows["vector"][:2]
     assert mapping.apply(x, ["deu_Latn", "DE"]).tolist() == mapping.apply(x, ["de", "de"]).tolist()
     assert mapping.apply(x, ["fi", "unknown"]) == pytest.approx(x, abs=1e-6)
+    assert mapping.apply(x, ["de-AT", "en"]).tolist() == mapping.apply(x, ["de", "en"]).tolist()
+    with pytest.raises(InputError, match=r"languages \(1,\) of vectors \(2, 8\): give one for each row"):
+        mapping.apply(x, ["de"])
     with pytest.raises(InputError, match="needs the language of each row"):
         mapping.apply(x)
     with pytest.raises(InputError, match=r"vectors \(2, 7\): the map takes \(rows, 8\)"):
@@ -81,8 +84,10 @@ def test_a_file_that_is_no_map_is_named(content: bytes, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not a map that isoglot wrote"):
         load_map(tmp_path / "map.npz")
     np.savez(tmp_path / "other.npz", weight=np.eye(2))
-    with pytest.raises(InputError, match="not a map that isoglot wrote"):
-        load_map(tmp_path / "other.npz")
+    np.save(tmp_path / "array.npy", np.eye(2))
+    for name in ("other.npz", "array.npy"):
+        with pytest.raises(InputError, match="not a map that isoglot wrote"):
+            load_map(tmp_path / name)
     with pytest.raises(InputError, match="no such file"):
         load_map(tmp_path / "none.npz")
 
@@ -126,8 +131,13 @@ def test_manifests_speak_of_a_folder_and_of_the_files_they_name(tmp_path: Path) 
     write_manifest(tmp_path, Provenance(model="m"), files={"v.npy": 3})
     for path, known in ((tmp_path, True), (tmp_path / "v.npy", True), (tmp_path / "other.npy", False)):
         assert (read_manifest(path) is not None) == known
-    (tmp_path / "manifest.json").write_text('{"name": "somebody else\'s"}')
-    assert read_manifest(tmp_path) is None
+    for others in (
+        '{"name": "somebody else\'s"}',
+        '{"provenance": {"by": "C2PA"}}',
+        '{"schema": 1, "provenance": null}',
+    ):
+        (tmp_path / "manifest.json").write_text(others)
+        assert read_manifest(tmp_path) is None
     (tmp_path / "manifest.json").write_text("{")
     with pytest.raises(InputError, match=r"manifest\.json: not readable"):
         read_manifest(tmp_path)

@@ -111,6 +111,7 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     np.save(tmp_path / "objects.npy", np.array([{}], object))
     write(tmp_path / "int.parquet", {"vector": [[1, 2]]}, pa.list_(pa.int8()))
     write(tmp_path / "none.parquet", {"vector": [None, None]})
+    write(tmp_path / "view.arrow", {"vector": [[1.0]]}, pa.list_view(pa.float32()))
     short = write(tmp_path / "short.npy", toy(examples=2))
     short.with_suffix(".jsonl").write_text('{"id": "a", "language": "de"}\n\n')
     for name, message in (
@@ -119,7 +120,8 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
         ("flat.npy", r"holds float64 \(3,\); it must be \(rows, dimensions\)"),
         ("objects.npy", "not a readable .npy file"),
         ("int.parquet", "a vector is a list of numbers, float16 to float64"),
-        ("none.parquet", "none of the first 2 rows has a vector"),
+        ("none.parquet", "no row has a vector"),
+        ("view.arrow", "holds list_view.*; a vector is a list of numbers"),
         ("short.npy", r"short.npy has 6 rows, .*short.jsonl 1 lines"),
         ("v.csv", "no such file"),
         ("", "holds .* and .* files; keep those of one format"),
@@ -128,6 +130,35 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
             open_vectors(tmp_path / name)
     with pytest.raises(InputError, match='has a column "language"; a language for the whole file is for one without'):
         open_vectors(good, language="de")
+    with pytest.raises(InputError, match='unknown language "xyzzy"'):
+        open_vectors(write(tmp_path / "bare.parquet", {"vector": [[1.0]]}), language="xyzzy")
+
+
+def test_columns_are_those_of_any_line(tmp_path: Path) -> None:
+    path = write(tmp_path / "v.npy", toy(examples=1))
+    path.with_suffix(".jsonl").write_text('{"id": "a"}\n{"id": "b", "group": "g"}\n{"id": "\\ud83d", "group": "g"}\n')
+    rows = open_vectors(path)
+    assert rows.columns == Columns(id="id", group="group", vector="vector")
+    (part,) = rows.parts(["id", "group"])
+    assert part.text("group").to_pylist() == [None, "g", "g"]
+    assert part.text("id").to_pylist() == ["a", "b", None]  # half a character is no id
+
+
+def test_a_file_may_begin_with_rows_without_vectors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("isoglot.vectors.rows._LOOKED_AT", 2)
+    path = write(tmp_path / "v.parquet", {"vector": [None, None, None, [], [1.0, 2.0]]})
+    assert open_vectors(path).dimensions == 2
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs a list of open files")
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_shards_that_are_not_read_are_not_open(suffix: str, tmp_path: Path) -> None:
+    for name in "abc":
+        write(tmp_path / f"{name}{suffix}", toy(examples=2))
+    before = len([*Path("/proc/self/fd").iterdir()])
+    rows = open_vectors(tmp_path)
+    assert sum(map(len, rows.parts(["id", "vector"]))) == 18
+    assert len([*Path("/proc/self/fd").iterdir()]) == before
 
 
 def test_lance_says_what_to_install(tmp_path: Path) -> None:

@@ -95,7 +95,10 @@ def _shape(dataset: Dataset, names: tuple[str, str, str]) -> Translations:
     Read through Arrow and as numbers: as Python objects a column of 200,000 strings takes seconds.
     """
     order = slice(None) if dataset._indices is None else dataset._indices.column(0).to_numpy()
-    query, passage, example = (dataset.data.column(name) for name in names)
+    query, passage, example = columns = [dataset.data.column(name) for name in names]
+    for name, column in zip(names, columns, strict=True):
+        if len(empty := np.flatnonzero(column.is_null().to_numpy()[order])):
+            raise InputError(f"row {empty[0] + 1:,} of the data set has null as {name!r}; fill it in, or drop the row")
     tags = pc.unique(pa.chunked_array([*query.chunks, *passage.chunks]))
     queries, passages, examples = (
         pc.index_in(column, values).to_numpy().astype(np.int64)[order]

@@ -20,7 +20,7 @@ from isoglot.benchmarks import RetrievalSet
 from isoglot.common.arrays import FloatArray, IntArray
 from isoglot.common.errors import InputError
 from isoglot.common.roles import Role
-from isoglot.common.text import comparable
+from isoglot.common.text import UNSPACED, comparable
 from isoglot.pairs import ParallelPairs
 from isoglot.pairs.texts import ArrowTexts, HashArray
 
@@ -35,8 +35,6 @@ _COMMON = 100  # evaluation texts; a run that more of them have says nothing
 _TEXTS_AT_A_TIME = 1 << 13
 _SIEVE_BITS = 24  # a table of 16 MB tells most runs that no evaluation text has, before anything is sorted
 _SIEVE_SHIFT = np.uint64(64 - _SIEVE_BITS)
-_HAN_KANA = r"\x{3040}-\x{30ff}\x{3400}-\x{9fff}\x{f900}-\x{faff}"  # about two characters make a word
-_SOUTHEAST_ASIAN = r"\x{0e00}-\x{0eff}\x{1000}-\x{109f}\x{1780}-\x{17ff}"  # Thai, Lao, Burmese, Khmer: about four
 
 _SCHEMA = pa.schema(
     (name, pa.float32() if name == "share" else pa.large_string())
@@ -257,7 +255,7 @@ class _Index:
 def _words(texts: pa.Array) -> pa.Array:
     """Texts as words with one space between, characters of scripts without spaces alone; symbols alone are kept."""
     key = comparable(texts)
-    apart = pc.replace_substring_regex(key, f"([{_HAN_KANA}{_SOUTHEAST_ASIAN}])", r" \1 ")
+    apart = pc.replace_substring_regex(key, f"([{''.join(UNSPACED)}])", r" \1 ")
     words = pc.utf8_trim_whitespace(pc.replace_substring_regex(apart, r"[\s\pP\pS\pZ]+", " "))
     return pc.if_else(pc.equal(words, ""), pc.utf8_trim_whitespace(key), words).cast(pa.large_string())
 
@@ -265,8 +263,9 @@ def _words(texts: pa.Array) -> pa.Array:
 def _word_count(words: pa.Array) -> npt.NDArray[np.float64]:
     """`(texts,)`; words, of scripts without spaces estimated from their characters."""
     parts = pc.add(pc.count_substring(words, " "), 1).to_numpy()
-    han, asian = (pc.count_substring_regex(words, f"[{signs}]").to_numpy() for signs in (_HAN_KANA, _SOUTHEAST_ASIAN))
-    return np.asarray(parts - han / 2 - asian * 3 / 4, np.float64)
+    for signs, part in UNSPACED.items():
+        parts = parts - (1 - part) * pc.count_substring_regex(words, f"[{signs}]").to_numpy()
+    return np.asarray(parts, np.float64)
 
 
 def _runs(

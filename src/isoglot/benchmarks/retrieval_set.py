@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -122,9 +123,11 @@ class RetrievalSet:
                 that is not named.
 
         Raises:
-            InputError: if nothing is judged, an id repeats, or a judgement names what is not there.
+            InputError: if nothing is judged, an id repeats (that of an example: in one language), or a judgement names
+                what is not there.
         """
         queries = list(queries)
+        _refuse_repeated(name, queries)
         corpus = passages if isinstance(passages, Corpus) else Corpus.of(passages)
         # Ids on disk are known to be unique since they were written; a set of millions would fill the memory.
         if not isinstance(corpus.ids, ArrowTexts) and len(set(corpus.ids)) < len(corpus.ids):
@@ -223,6 +226,13 @@ class RetrievalSet:
         if self.answers is not None:
             digest.update(b"answers" + json.dumps([list(strings) for strings in self.answers]).encode())
         return digest.hexdigest()
+
+
+def _refuse_repeated(name: str, queries: Sequence[Query]) -> None:
+    counts = Counter((query.example, query.language) for query in queries)
+    if twice := next((key for key, count in counts.items() if count > 1), None):
+        example, tag = twice
+        raise InputError(f"{name}: the query id {example!r} occurs twice in {tag}; ids must be unique in a language")
 
 
 def _judged_pairs(

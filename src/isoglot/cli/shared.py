@@ -217,9 +217,17 @@ def given(**options: Any) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def listed(languages: str | None) -> list[str] | None:
-    """The parts of a comma-separated list; None for none."""
-    return [tag.strip() for tag in languages.split(",") if tag.strip()] if languages else None
+def listed(names: str | None) -> list[str] | None:
+    """The parts of a comma-separated list; None where none is given.
+
+    Raises:
+        InputError: if the list has no parts.
+    """
+    if names is None:
+        return None
+    if not (parts := [name.strip() for name in names.split(",") if name.strip()]):
+        raise InputError(f'"{names}" is a list of nothing; put names into it, with commas between')
+    return parts
 
 
 def store() -> isoglot.EmbeddingStore:

@@ -13,7 +13,7 @@ import hashlib
 import io
 import json
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -121,6 +121,12 @@ def read_cells(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
         ) from None
 
 
+def refuse_repeated(columns: Sequence[str], where: str) -> None:
+    """Refuse columns of which two have one name: nobody could tell which is meant."""
+    if twice := [name for n, name in enumerate(columns) if name in columns[:n]]:
+        raise InputError(f'{where}: the column "{twice[0]}" stands twice; name one of them otherwise')
+
+
 def read_parquet_rows(path: Path, *columns: str) -> Iterator[tuple[int, Row]]:
     """The rows of a Parquet file as mappings, each after its number from 1."""
     try:
@@ -133,7 +139,11 @@ def read_parquet_rows(path: Path, *columns: str) -> Iterator[tuple[int, Row]]:
             raise InputError(f'{path}: no column "{missing[0]}"; it has {", ".join(names)}')
         number = 0
         for batch in file.iter_batches(batch_size=1 << 12):
-            for row in batch.to_pylist():
+            try:
+                rows = batch.to_pylist()
+            except UnicodeDecodeError:
+                raise InputError(f"{path}: a text behind row {number:,} is not UTF-8; write the file anew") from None
+            for row in rows:
                 number += 1
                 yield number, row
 
@@ -163,9 +173,9 @@ def files_by_language(folder: Path, *endings: str) -> dict[str, Path]:
 
 
 def add_file(found: dict[str, Path], language: str, path: Path) -> None:
-    """Note the file of a language."""
+    """Note the file, or the folder, of a language."""
     if found.setdefault(language, path) != path:
-        raise InputError(f'{path}: "{language}" is already in {found[language].name}; keep one file per language')
+        raise InputError(f'{path}: "{language}" is already in {found[language].name}; keep one of them per language')
 
 
 def some_text(value: object, where: str, name: str) -> str:

@@ -157,17 +157,21 @@ class LanguageCodes:
 
 
 def asked(available: Mapping[str, Part], languages: Iterable[str] | None, name: str) -> dict[str, Part]:
-    """The parts of a data set in the languages asked for; all of them if None.
+    """The parts of a data set in the languages asked for, however either spells them; all of them if None.
 
     Raises:
         InputError: if a language is none, or the data set lacks it.
 
     >>> asked({"de": 1, "en": 2, "fi": 3}, ["en", "deu"], "toy")
     {'de': 1, 'en': 2}
+    >>> asked({"zh": 1, "zh-Hant": 2}, ["zh-TW"], "toy")
+    {'zh-Hant': 2}
     """
     if languages is None:
         return dict(available)
-    wanted = {normalize_language(tag) for tag in languages}
+    spelled = {shortest_language(tag): tag for tag in available}
+    normal = map(normalize_language, languages)
+    wanted = {tag if tag in available else spelled.get(shortest_language(tag), tag) for tag in normal}
     if unknown := sorted(wanted - available.keys()):
         raise InputError(f"{name}: no language {unknown[0]!r}; there are {', '.join(available)}")
     return {tag: part for tag, part in available.items() if tag in wanted}

@@ -21,13 +21,19 @@ INVISIBLE = (
 )
 """Characters that are not shown: soft hyphens, joiners, marks of direction, variation selectors and the like."""
 
+UNSPACED = {
+    "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff": 1 / 2,  # Han and kana
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff": 1 / 4,  # Thai, Lao, Burmese, Khmer
+}
+"""Characters of scripts without spaces, as parts of character classes, and about how much of a word one is."""
+
 # Characters of Latin, Greek, Cyrillic, Hebrew and Arabic texts that NFKC leaves alone, whatever they stand beside.
 _NORMAL = "".join(
     rf"\x{{{ord(sign):x}}}"
     for sign in map(chr, range(0x900))
     if unicodedata.is_normalized("NFKC", sign) and unicodedata.category(sign) not in ("Mn", "Cn")
 )
-_WORD = regex.compile(r"\w+")
+_WORD = regex.compile(rf"[{''.join(UNSPACED)}]|[^\W{''.join(UNSPACED)}]+")
 # What the splitter takes for an end before a capital letter: initials, and abbreviations that names follow.
 _NO_END = regex.compile(r"(?:(?<!\w)(?:e\.g|i\.e|cf|vs|approx|z\.B|d\.h|bzw|[\p{Lu}\p{Lo}]))\.\s*$")
 _SPACE = regex.compile(r"[\s\ud800-\udfff]")  # and halves of characters, which JSON may hold
@@ -41,6 +47,23 @@ def is_blank(texts: pa.ChunkedArray) -> pa.ChunkedArray:
     [False, True, True]
     """
     return pc.match_substring_regex(texts, rf"^[\s\pZ\p{{Cc}}{INVISIBLE}]*$")
+
+
+def first_broken(texts: pa.Array) -> int | None:
+    r"""The place of the first text that is not UTF-8, as Parquet files may hold; None if all are.
+
+    >>> first_broken(pa.array([b"a", None, b"caf\xe9"]).view(pa.string())), first_broken(pa.array(["a", None]))
+    (2, None)
+    """
+    try:
+        texts.validate(full=True)  # at the speed of memory, unlike a look at each
+    except pa.ArrowInvalid:
+        for place, text in enumerate(texts.cast(pa.large_binary()).to_pylist()):
+            try:
+                (text or b"").decode()
+            except UnicodeDecodeError:
+                return place
+    return None
 
 
 def comparable(texts: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -66,13 +89,23 @@ def _normal(texts: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
 
 
 def words(text: str) -> list[str]:
-    """The words of a text, in lower case.
+    """The words of a text, in lower case; of scripts without spaces the characters.
 
-    >>> words("नरेंद्र मोदी: It's 3 words")
-    ['नरेंद्र', 'मोदी', 'it', 's', '3', 'words']
+    >>> words("नरेंद्र मोदी: It's 3 words"), words("北京2號")
+    (['नरेंद्र', 'मोदी', 'it', 's', '3', 'words'], ['北', '京', '2', '號'])
     """
     found: list[str] = _WORD.findall(text.casefold())
     return found
+
+
+def word_count(text: str) -> float:
+    """How many words a text has, of scripts without spaces estimated from their characters.
+
+    >>> word_count("three plain words"), word_count("東京タワー")
+    (3.0, 2.5)
+    """
+    more = sum((1 - part) * len(regex.findall(f"[{signs}]", text)) for signs, part in UNSPACED.items())
+    return len(words(text)) - more
 
 
 def sentence_spans(text: str, language: str) -> Iterator[tuple[int, int]]:

@@ -11,8 +11,10 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from isoglot.common.errors import InputError
+from isoglot.common.files import PACKED, refuse_repeated
 from isoglot.common.languages import language_at
 from isoglot.common.paths import expanded_path
 from isoglot.common.roles import Role
@@ -56,8 +58,12 @@ class CorpusFile(VectorFile):
         self, path: Path, asked: Columns, *, language: str | None = None, role: Role = "passage", identify: bool = False
     ) -> None:
         self.path, self._identify, asked = path, identify, replace(asked, vector=None)
-        opens: Any = ObjectFile if suffix_of(path) in _OBJECTS else FORMATS[path.suffix]
+        suffix = suffix_of(path)
+        if suffix not in _OBJECTS and path.suffix in PACKED:
+            raise InputError(f"{path}: of packed files only {', '.join(_OBJECTS)} are read; unpack it")
+        opens: Any = ObjectFile if suffix in _OBJECTS else FORMATS[suffix]
         self._reader = opens(path)
+        refuse_repeated(self._reader.names, str(path))
         there, usual = self._reader.names, asked.text is None
         parallel = usual and set(there) >= _PARALLEL
         self._titled = usual and path.name in _BEIR and set(there) >= {"_id", "title", "text"}
@@ -149,10 +155,11 @@ class Corpus:
         """The columns that travel along; those that one file has and another lacks are null there.
 
         Raises:
-            InputError: if a column holds one thing in one file and another in the next.
+            InputError: if a column holds one thing in one file and another in the next, or what Parquet cannot hold.
         """
         schema = pa.schema([])
         for file in self.files:
+            _refuse_unwritable(file)
             try:
                 schema = pa.unify_schemas([schema, file.schema.remove_metadata()], promote_options="permissive")
             except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
@@ -160,6 +167,17 @@ class Corpus:
                 raise InputError(f"{file.path}: a column is of another type than in files before ({reason})") from None
         # A column in which nothing stands is one of text that lacks everywhere.
         return pa.schema([(each.name, TEXT if pa.types.is_null(each.type) else each.type) for each in schema])
+
+
+def _refuse_unwritable(file: CorpusFile) -> None:
+    """Refuse columns that could not be written to shards, before anything is encoded."""
+    for field in file.schema:
+        try:
+            pq.write_table(pa.schema([field]).empty_table(), pa.BufferOutputStream())
+        except pa.ArrowException:
+            raise InputError(
+                f'{file.path}: the column "{field.name}" holds {field.type}, which Parquet cannot; write it as text'
+            ) from None
 
 
 def open_corpus(
@@ -205,8 +223,8 @@ def _files(path: Path, out: Path | None) -> list[tuple[Path, str | None]]:
     if path.is_dir():
         if is_beir(path):
             return [(first_file(path, *_BEIR), None)]
-        if parts := beir_folders(path):
-            return [(first_file(part, *_BEIR), tag) for tag, part in parts.items()]
+        if beir_folders(path):
+            return _files_by_language(path, out)
         root, found = path, [each for each in path.rglob("*") if _is_read(each, path)]
     else:
         there = glob.glob(str(path), recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
@@ -217,6 +235,19 @@ def _files(path: Path, out: Path | None) -> list[tuple[Path, str | None]]:
         what = "no file of a corpus" if path.exists() else "no such file or folder, and no pattern that files fit"
         raise InputError(f"{path}: {what}; they end in {', '.join(_READ)}, perhaps with .gz or .zst behind")
     return [(each, None) for each in sorted(found)]
+
+
+def _files_by_language(path: Path, out: Path | None) -> list[tuple[Path, str | None]]:
+    """The corpora of a folder that holds one in BEIR's format per language, of which some may have no queries."""
+    parts = beir_folders(path, lambda part: is_beir(part) or any((part / name).is_file() for name in _BEIR))
+    names = {part.name for part in parts.values()}
+    beside = [each for each in path.rglob("*") if _is_read(each, path) and each.relative_to(path).parts[0] not in names]
+    if beside := _without_results(beside, path, out):
+        raise InputError(
+            f"{min(beside)}: stands beside folders in BEIR's format and would be left out; move it away, or put _ "
+            "before its name"
+        )
+    return [(first_file(part, *_BEIR), tag) for tag, part in parts.items()]
 
 
 def _without_results(files: Sequence[Path], root: Path, out: Path | None) -> list[Path]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from isoglot.common.paths import expanded_path
 from isoglot.common.progress import progress
 from isoglot.common.roles import Role
 from isoglot.encoding.corpus import Corpus, open_corpus
-from isoglot.encoding.known import KnownVectors, refuse_beside
+from isoglot.encoding.known import KnownVectors, refuse_beside, shards_to_reuse
 from isoglot.encoding.local import Engine, LocalEngine
 from isoglot.encoding.objects import TEXT
 from isoglot.encoding.shards import (
@@ -34,6 +34,7 @@ from isoglot.runtime.store import space_of
 from isoglot.vectors.checking import Survey, leaving_out, survey
 from isoglot.vectors.columns import USUAL, Columns, row_keys
 from isoglot.vectors.provenance import Provenance, read_manifest, write_manifest
+from isoglot.vectors.rows import Part
 
 _LARGEST_SHARD = 1 << 26  # bytes of rows after which a shard is ended, however few they are
 
@@ -108,13 +109,15 @@ def encode_corpus(
         reuse: further folders of shards whose vectors are taken where the text is the same.
 
     Raises:
-        InputError: if a row is bad, the folder is another encoder's or holds other things, or another process writes.
+        InputError: if a row is bad, the folder, or one to reuse, is another encoder's or holds other things, or another
+            process writes.
     """
     out = expanded_path(out)
     if shard_rows < 1:
         raise InputError(f"shard_rows is {shard_rows}; a shard has at least one row")
     _state_of(out, encoder.provenance(role))
-    with leaving_out(None if skip_bad is None else Path(skip_bad)) as leave_out:
+    further = shards_to_reuse(reuse, encoder.provenance(role))
+    with leaving_out(skip_bad, corpus) as leave_out:
         texts = open_corpus(
             corpus, columns, language=language, role=role, identify_languages=identify_languages, out=out
         )
@@ -124,7 +127,7 @@ def encode_corpus(
             shared = shared_ids or texts.ids_shared or surveyed.ids_shared or known.get("ids_shared", False)
             folder = ShardFolder(out, known.get("files", {}), space_of(provenance))
             shards = _cut(_tables(texts, surveyed, shared), shard_rows)
-            names, missing = _stage(shards, folder, encoder.dimensions, [expanded_path(each) for each in reuse])
+            names, missing = _stage(shards, folder, encoder.dimensions, further)
             made = sum(shard.missing for shard in missing)
             with progress(f"Encoding {texts.rows.path.name}", made) as advance:
                 (engine or LocalEngine()).run(missing, encoder, role, advance)
@@ -171,8 +174,20 @@ def _tables(texts: Corpus, surveyed: Survey, shared: bool) -> Iterator[pa.Table]
         if shared:
             key, group = row_keys(key, language), pc.coalesce(group, key)
         columns = {"id": key, "group": group, "language": language, "text": part.text("text")}
-        columns |= {name: part.batch[name].cast(others.field(name).type) for name in others.names}
+        columns |= {field.name: _as(field.type, part, field.name) for field in others}
         yield pa.table(columns).filter(pa.array(surveyed.kept(part)))
+
+
+def _as(kind: pa.DataType, part: Part, name: str) -> pa.Array:
+    """A column of a part in the type that it has in all files."""
+    try:
+        return part.batch[name].cast(kind)
+    except pa.ArrowException as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f'{part.file.path}: the column "{name}" cannot be {kind}, as it is with the other files ({reason}); write '
+            "it as text in all of them"
+        ) from None
 
 
 def _cut(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
@@ -192,7 +207,7 @@ def _cut(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
 
 
 def _stage(
-    shards: Iterable[pa.Table], folder: ShardFolder, dimensions: int, reuse: Sequence[Path]
+    shards: Iterable[pa.Table], folder: ShardFolder, dimensions: int, further: Mapping[Path, str]
 ) -> tuple[list[str], list[Shard]]:
     """The names of all shards, and those that are to be made, their rows put where a worker finds them."""
     names: list[str] = []
@@ -203,8 +218,7 @@ def _stage(
         if folder.has(name):
             continue
         if known is None:
-            further = [each for path in reuse for each in sorted(path.glob("*.parquet"))]
-            known = KnownVectors([*folder.all(), *further], folder.space, dimensions)
+            known = KnownVectors({**dict.fromkeys(folder.all(), folder.space), **further}, dimensions)
         vectors, there = known.of(rows["text"].combine_chunks())
         staged, target = folder.texts / name, folder.hidden / name
         target.unlink(missing_ok=True)  # a damaged one

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -27,16 +27,15 @@ class KnownVectors:
     """The vectors of a space in some shards; 16 bytes a row are held in memory. A damaged shard knows nothing.
 
     Args:
-        shards: the files; those of other spaces are passed over.
-        space: the space.
+        shards: the files, and the space that each must be of; others are passed over.
         dimensions: how many numbers a vector has.
     """
 
-    def __init__(self, shards: Iterable[Path], space: str, dimensions: int) -> None:
+    def __init__(self, shards: Mapping[Path, str], dimensions: int) -> None:
         self._shards: list[Path] = []
         self._dimensions = dimensions
         keys, shard, row = [np.zeros(0, np.uint64)], [np.zeros(0, np.int32)], [np.zeros(0, np.int32)]
-        for path in shards:
+        for path, space in shards.items():
             if not is_of(path, space) or (some := _texts(path)) is None:
                 continue
             keys.append(hashes(some))
@@ -91,14 +90,11 @@ class ShardsEncoder:
 
     def __init__(self, encoder: TextEncoder, folder: str | Path) -> None:
         path = expanded_path(folder)
-        manifest = read_manifest(path) if path.is_dir() else None
-        if manifest is None or "files" not in manifest:
-            raise InputError(f"{path}: not a folder of shards; make one with isoglot encode")
-        made = Provenance.of(manifest["provenance"])
+        made, shards = _shards_in(path)
         self.role: Role = "query" if made.role == "query" else "passage"
         refuse_beside(path, made, encoder.provenance(self.role))
         self._encoder = encoder
-        self._known = KnownVectors([path / name for name in manifest["files"]], space_of(made), encoder.dimensions)
+        self._known = KnownVectors(dict.fromkeys(shards, space_of(made)), encoder.dimensions)
         self.name, self.dimensions, self.max_tokens = encoder.name, encoder.dimensions, encoder.max_tokens
         self.taken = 0
 
@@ -120,6 +116,28 @@ class ShardsEncoder:
     def count_tokens(self, texts: Sequence[str], role: Role) -> list[int]:
         """As the encoder counts them."""
         return self._encoder.count_tokens(texts, role)
+
+
+def shards_to_reuse(folders: Iterable[str | Path], new: Provenance) -> dict[Path, str]:
+    """The shards of some folders, and the space of each.
+
+    Raises:
+        InputError: if a folder holds no shards, or vectors that cannot stand beside the new ones.
+    """
+    found: dict[Path, str] = {}
+    for path in map(expanded_path, folders):
+        made, shards = _shards_in(path)
+        refuse_beside(path, made, new)
+        found |= dict.fromkeys(shards, space_of(made))
+    return found
+
+
+def _shards_in(path: Path) -> tuple[Provenance, list[Path]]:
+    """Where the vectors of a folder come from, and its shards."""
+    manifest = read_manifest(path) if path.is_dir() else None
+    if manifest is None or "files" not in manifest:
+        raise InputError(f"{path}: not a folder of shards; make one with isoglot encode")
+    return Provenance.of(manifest["provenance"]), [path / name for name in manifest["files"]]
 
 
 def refuse_beside(folder: Path, there: Provenance, new: Provenance) -> None:

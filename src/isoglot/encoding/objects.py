@@ -12,21 +12,27 @@ from typing import Any
 import pyarrow as pa
 
 from isoglot.common.errors import InputError
-from isoglot.common.files import Row, read_cells, read_json_lines
+from isoglot.common.files import Row, read_cells, read_json_lines, refuse_repeated
 from isoglot.pairs.files import DELIMITERS, suffix_of
 from isoglot.vectors.formats import VectorFile
 
 TEXT = pa.large_string()
-_TYPES = {frozenset({bool}): pa.bool_(), frozenset({int}): pa.int64(), frozenset({float}): pa.float64()}
-_TYPES[frozenset({int, float})] = pa.float64()
-_LARGEST = 1 << 63
+_LARGEST, _LARGEST_EXACT = 1 << 63, 1 << 53  # whole numbers in 64 bits; those that float64 holds to the unit
+
+
+class _Large(int):
+    """Stands for whole numbers that a column of numbers with a point would round."""
+
+
+_TYPES = {frozenset({bool}): pa.bool_(), frozenset({float}): pa.float64(), frozenset({int, float}): pa.float64()}
+_TYPES |= {frozenset(kinds): pa.int64() for kinds in ({int}, {_Large}, {int, _Large})}
 
 
 class ObjectFile(VectorFile):
     """A file of JSON lines, CSV or TSV, perhaps packed by gzip or zstd; nothing of it is held in memory.
 
     A column whose values are all text, truth values or numbers is of that type; of any other, values that are no text
-    are written as JSON.
+    are written as JSON. Numbers of which some have a point and some are too large to have one are another.
 
     Args:
         path: the file; its name says which format it is.
@@ -79,6 +85,7 @@ class ObjectFile(VectorFile):
             return
         cells = read_cells(self.path, DELIMITERS[suffix])
         _, header = next(cells, (1, []))
+        refuse_repeated(header, f"{self.path} line 1")
         for line, row in cells:
             if len(row) != len(header):
                 raise InputError(f"{self.path} line {line}: {len(row)} cells where the header has {len(header)}")
@@ -86,7 +93,9 @@ class ObjectFile(VectorFile):
 
 
 def _kind(value: object) -> type:
-    return object if type(value) is int and not -_LARGEST <= value < _LARGEST else type(value)
+    if type(value) is not int or abs(value) <= _LARGEST_EXACT:
+        return type(value)
+    return _Large if -_LARGEST <= value < _LARGEST else object
 
 
 def _texts(values: Iterator[Any]) -> pa.Array:

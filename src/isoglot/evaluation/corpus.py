@@ -71,7 +71,7 @@ def audit_corpus(
         InputError: if a row is bad, documents are in one language only, or too few have a second sentence.
         MissingExtraError: if languages are missing and the library that finds them out is not installed.
     """
-    with leaving_out(None if skip_bad is None else Path(skip_bad)) as leave_out:
+    with leaving_out(skip_bad, corpus) as leave_out:
         texts = open_corpus(corpus, columns)
         surveyed = survey(texts.rows, leave_out, needs=("id", "text"))
     drawn = _drawn(surveyed, documents)

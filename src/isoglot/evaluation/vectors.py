@@ -96,7 +96,7 @@ def audit_vectors(
     if similarity is not None and similarity not in get_args(Similarity):
         raise InputError(f"similarity {similarity!r} is unknown; use one of {', '.join(get_args(Similarity))}")
     start = time.perf_counter()
-    with leaving_out(None if skip_bad is None else Path(skip_bad)) as leave_out:
+    with leaving_out(skip_bad, passages, queries) as leave_out:
         opened = [open_vectors(path, columns, required=["id", "language"]) for path in (passages, queries)]
         refuse_other_space(*opened)
         surveys = [survey(rows, leave_out, needs=("id", "language", "text")) for rows in opened]

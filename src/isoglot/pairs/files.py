@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from isoglot.common.atomic import write_whole
 from isoglot.common.errors import InputError
-from isoglot.common.files import PACKED, Row, read_cells, read_json_lines
+from isoglot.common.files import PACKED, Row, read_cells, read_json_lines, refuse_repeated
 from isoglot.common.languages import is_language
 from isoglot.common.paths import expanded_path
 from isoglot.pairs.parallel import ParallelPairs
@@ -115,7 +115,8 @@ def _unpacked_name(path: Path) -> Path:
 def _parquet_batches(path: Path) -> Iterator[pa.RecordBatch]:
     try:
         with pq.ParquetFile(path, memory_map=True) as file:
-            columns = [name for name in SCHEMA.names if name in file.schema_arrow.names]
+            columns = [name for name in file.schema_arrow.names if name in SCHEMA.names]
+            refuse_repeated(columns, str(path))
             yield batch_of_columns(pa.RecordBatch.from_pylist([], file.schema_arrow), str(path))
             for batch in file.iter_batches(ROWS_AT_A_TIME, columns=columns):
                 yield batch_of_columns(batch, str(path))
@@ -127,8 +128,7 @@ def _parquet_batches(path: Path) -> Iterator[pa.RecordBatch]:
 def _rows_of_cells(path: Path, suffix: str) -> Iterator[tuple[int, Row]]:
     lines = read_cells(path, DELIMITERS[suffix])
     _, header = next(lines, (1, []))
-    if twice := [name for n, name in enumerate(header) if name in header[:n]]:
-        raise InputError(f'{path} line 1: the column "{twice[0]}" stands twice; name one of them otherwise')
+    refuse_repeated(header, f"{path} line 1")
     missing = [name for name in REQUIRED if name not in header]
     sentences = len(header) > 1 and all(map(is_language, header)) and not {"src", "tgt"} & set(header)
     if missing and not sentences:
@@ -175,7 +175,7 @@ def _from_cells(cells: dict[str, str], where: str) -> Row:
     if row["negatives"]:
         try:
             row["negatives"] = json.loads(row["negatives"])
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             raise InputError(f'{where}: "negatives" must be a JSON list of strings such as ["one", "two"]') from None
     return row
 

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from isoglot.common.errors import InputError
 from isoglot.common.languages import normalize_language
-from isoglot.common.text import is_blank
+from isoglot.common.text import first_broken, is_blank
 
 SCHEMA = pa.schema(
     [
@@ -98,6 +98,9 @@ def checked(batches: Iterable[pa.RecordBatch], dataset: str, where: Where) -> It
         def at(row: int, start: int = start) -> str:
             return where(start + row)
 
+        for name in ("id", "language", "query", "passage", "dataset"):
+            if (broken := first_broken(batch[name])) is not None:
+                raise InputError(f'{at(broken)}: "{name}" is not UTF-8; write the file anew, its text as UTF-8')
         for name in ("id", "language", "passage"):
             _refuse(pc.is_null(batch[name]), at, f'"{name}" is null; {NEEDS}')
         for name in ("id", "query", "passage"):
@@ -119,12 +122,15 @@ def _refuse(wrong: pa.Array, where: Where, why: str) -> None:
 
 def _check_negatives(negatives: pa.Array, where: Where) -> None:
     texts = negatives.flatten()
-    unfit = pc.or_(is_blank(texts), pc.match_substring(texts, "\0"))
-    wrong = pc.index(pc.fill_null(unfit, True), True).as_py()
+    if (wrong := first_broken(texts)) is None:
+        unfit = pc.or_(is_blank(texts), pc.match_substring(texts, "\0"))
+        wrong = pc.index(pc.fill_null(unfit, True), True).as_py()
     if wrong >= 0:
         ends = np.cumsum(pc.fill_null(pc.list_value_length(negatives), 0).to_numpy())
         row = int(np.searchsorted(ends, wrong, side="right"))
-        raise InputError(f"{where(row)}: a negative is null or empty, or holds a NUL; it must hold some text")
+        raise InputError(
+            f"{where(row)}: a negative is null, empty or not UTF-8, or holds a NUL; it must hold some text"
+        )
 
 
 def _normalized_languages(column: pa.Array, where: Where) -> pa.Array:

@@ -107,7 +107,7 @@ def build_index(
             those of the index; it is then as it was.
     """
     folder = expanded_path(out)
-    with leaving_out(None if skip_bad is None else Path(skip_bad)) as leave_out, changing(folder):
+    with leaving_out(skip_bad, source) as leave_out, changing(folder):
         store, state = _opened(folder, engine, url)
         given = _given(source, encoder, columns, folder, language=language, identify_languages=identify_languages)
         mapping = mapping or given.mapping

@@ -11,7 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from isoglot.common.errors import InputError
-from isoglot.common.files import Row, read_json_lines, read_lines, read_parquet_rows, some_text, texts_by_id, whole_text
+from isoglot.common.files import (
+    Row,
+    add_file,
+    read_json_lines,
+    read_lines,
+    read_parquet_rows,
+    some_text,
+    texts_by_id,
+    whole_text,
+)
 from isoglot.common.languages import asked, is_language, normalize_language
 from isoglot.pairs import ParallelPairs
 
@@ -33,10 +42,17 @@ def is_beir(folder: Path) -> bool:
     return any((folder / name).is_file() for name in ("queries.jsonl", "queries.jsonl.gz"))
 
 
-def beir_folders(folder: Path) -> dict[str, Path]:
-    """Language to folder in BEIR's format, where a folder holds one per language."""
-    there = [path for path in sorted(folder.iterdir()) if path.is_dir() and is_language(path.name) and is_beir(path)]
-    return {normalize_language(path.name): path for path in there}
+def beir_folders(folder: Path, counts: Callable[[Path], bool] = is_beir) -> dict[str, Path]:
+    """Language to folder in BEIR's format, where a folder holds one per language; `counts` says which are.
+
+    Raises:
+        InputError: if the names of two mean one language.
+    """
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() and is_language(path.name) and counts(path):
+            add_file(found, normalize_language(path.name), path)
+    return found
 
 
 def load_beir_pairs(folder: Path, *, languages: Iterable[str] | None = None) -> ParallelPairs:

@@ -99,7 +99,7 @@ def _sentences(pairs: ParallelPairs) -> Lines:
 
 def _tmx(pairs: ParallelPairs) -> Iterator[str]:
     """The lines of a TMX 1.4 file, a unit for each example."""
-    source = "en" if "en" in pairs.languages else pairs.languages[0]
+    source = "en" if "en" in pairs.languages else next(iter(pairs.languages), "*all*")
     yield '<?xml version="1.0" encoding="UTF-8"?>\n<tmx version="1.4">\n'
     yield f'<header creationtool="isoglot" creationtoolversion="{__version__}" segtype="sentence" adminlang="en" '
     yield f'srclang="{source}" o-tmf="isoglot" datatype="plaintext"/>\n<body>\n'

@@ -168,8 +168,10 @@ class Study(_Section):
                 raise ValueError(f"comparisons and gain_by_amount know {', '.join(names)}, not {name!r}")
         pairs = [frozenset((one.baseline, name)) for one in self.comparisons for name in one.systems or ()]
         pairs += [frozenset((BASE, name)) for name in names[1:]]  # everything is tested against base
-        if twice := [sorted(pair) for pair in pairs if pairs.count(pair) > 1 or len(pair) == 1]:
-            raise ValueError(f"comparisons test {' against '.join(twice[0])} twice or against itself; name a pair once")
+        for pair in pairs:
+            if pairs.count(pair) > 1 or len(pair) == 1:
+                told = " against ".join(sorted(pair))
+                raise ValueError(f"comparisons test {told} twice or against itself; name a pair once")
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds {list(self.seeds)}: give each once")
         return self

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from isoglot.common.arrays import BoolArray, IntArray, Values
 from isoglot.common.atomic import write_whole
 from isoglot.common.errors import InputError
 from isoglot.common.languages import LanguageCodes
+from isoglot.common.paths import expanded_path
 from isoglot.common.progress import progress
 from isoglot.common.text import is_blank
 from isoglot.pairs.texts import hashes
@@ -36,6 +38,8 @@ Fault = tuple[BoolArray, Callable[[int], str]]
 """Which rows of a part have it, and what to say of one."""
 
 _UNIT = 1e-3  # how far from 1 the length of a unit vector may be: half precision rounds so
+_LEFT_OUT = {"file", "id", "language", "reason"}  # keys of a row that is left out, besides its place
+_LONGEST_LINE = 1 << 20  # bytes of a line that is looked at: a file of another kind may have no lines
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)  # odd; its multiples tell the languages of one id apart
 
 
@@ -89,13 +93,46 @@ class Survey:
 
 
 @contextmanager
-def leaving_out(path: Path | None) -> Iterator[LeaveOut | None]:
-    """What takes bad rows to a file of JSON lines, there once the block has ended well; None without a path."""
+def leaving_out(path: str | Path | None, *used: str | Path) -> Iterator[LeaveOut | None]:
+    """What takes bad rows to a file of JSON lines, there once the block has ended well; None without a path.
+
+    Args:
+        path: the file; one that an earlier run left rows out into is replaced.
+        used: files and folders that are read, or replaced as a whole.
+
+    Raises:
+        InputError: if the file is one of these, lies in one, or holds something else already.
+    """
     if path is None:
         yield None
         return
+    path = expanded_path(path)
+    _refuse_used(path, used)
+    if path.exists() and not _holds_rows_left_out(path):
+        raise InputError(f"{path}: exists already, and holds no rows left out; name a new file for --skip-bad")
     with write_whole(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         yield lambda row: file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def _refuse_used(path: Path, used: Iterable[str | Path]) -> None:
+    """Refuse a file that is read, or would be by the next run: a corpus may be a folder, or a pattern."""
+    for each in map(expanded_path, used):
+        beside = each.with_suffix(".jsonl") if each.suffix == ".npy" else each  # which describes its rows
+        within = {each.resolve(), beside.resolve()} & {path.resolve(), *path.resolve().parents}
+        if within or fnmatch(str(path.absolute()), str(each.absolute())):
+            raise InputError(f"{path}: belongs to {each}, which is read or written; name another file for --skip-bad")
+
+
+def _holds_rows_left_out(path: Path) -> bool:
+    """Whether a file is empty, or begins with a row that was left out."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        line = file.readline(_LONGEST_LINE)
+    try:
+        return not line or set(json.loads(line)) - {"row", "line"} == _LEFT_OUT
+    except (ValueError, TypeError, RecursionError):
+        return False
 
 
 def survey(rows: VectorRows, leave_out: LeaveOut | None = None, *, needs: Collection[str] = ()) -> Survey:
@@ -201,8 +238,10 @@ class _Seen:
             good = np.setdiff1d(np.arange(len(ids)), self._bad)
             shared = len(np.unique(ids[good])) < len(good)
             if shared:
-                spelled = np.where(language < 0, len(tags) + coded, language)  # what names no language is no other
-                self._note_repeated(hashes_of_keys(ids, spelled), good, codes)
+                # Where rows are known by id and language, all that names no language is one; else it may be several.
+                spelled = np.where(language < 0, len(tags) + coded, language)
+                keyed = language if "id" in self._needs else spelled
+                self._note_repeated(hashes_of_keys(ids, keyed), good, codes)
         self._refuse(len(language))
         bad = np.array(sorted(self._bad), np.int64)
         notes, name = codes.sentences(), self.rows.path.name
@@ -241,7 +280,10 @@ class _Seen:
             self._leave_out(left_out(part, row, reason))
 
     def _note_repeated(self, keys: HashArray, good: IntArray, codes: LanguageCodes) -> None:
-        """Note rows whose id and language stood in an earlier row; hashes say where to look, the ids decide."""
+        """Note rows whose id and language, or lack of one, stood in an earlier row.
+
+        Hashes say where to look, the ids decide.
+        """
         ordered = np.sort(keys[good])
         twice = ordered[1:][ordered[1:] == ordered[:-1]]
         if not len(twice):
@@ -252,9 +294,11 @@ class _Seen:
             low, high = np.searchsorted(suspect, [part.first, part.first + len(part)])
             for row in (suspect[low:high] - part.first).tolist():
                 key, code = part.identity(row)
-                row_key, where = (key, codes.tags[code] or code), part.where(row)
+                named = codes.tags[code] or (None if "id" in self._needs else code)
+                row_key, where = (key, named), part.where(row)
                 if key is not None and first.setdefault(row_key, where) != where:
-                    self._note(part, row, f"this id stands twice in one language, first in {first[row_key]}")
+                    twice = "in one language" if codes.tags[code] else "without a language"
+                    self._note(part, row, f"this id stands twice {twice}, first in {first[row_key]}")
 
     def _counted(self) -> str:
         return ", ".join(f"{reason}: {count:,}" for reason, count in self._reasons.most_common(5))

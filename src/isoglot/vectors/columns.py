@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from isoglot.common.errors import InputError
+from isoglot.common.text import first_broken
 
 USUAL_NAMES: Mapping[str, tuple[str, ...]] = {
     "id": ("id", "_id", "docid"),
@@ -91,7 +92,7 @@ def as_text(values: pa.Array, where: str) -> pa.Array:
         where: file and column, for errors.
 
     Raises:
-        InputError: if the values are of another kind; numbers with a point have no one spelling.
+        InputError: if the values are of another kind, for numbers with a point have no one spelling, or not UTF-8.
 
     >>> as_text(pa.array([7, None]), "").to_pylist(), as_text(pa.array(["07"]).dictionary_encode(), "").to_pylist()
     (['7', None], ['07'])
@@ -105,7 +106,11 @@ def as_text(values: pa.Array, where: str) -> pa.Array:
     if pa.types.is_null(kind) or pa.types.is_integer(kind):
         return values.cast(pa.string()).cast(pa.large_string())
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
-        return values.cast(pa.large_string())
+        texts = values.cast(pa.large_string())
+        if (broken := first_broken(texts)) is not None:
+            shown = texts.cast(pa.large_binary())[broken].as_py()[:40]
+            raise InputError(f"{where}: holds {shown}, which is not UTF-8; write the file anew, its text as UTF-8")
+        return texts
     raise InputError(f"{where}: holds {kind}; it must hold text or whole numbers")
 
 

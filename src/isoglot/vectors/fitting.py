@@ -73,9 +73,9 @@ def fit_map(
         seed: of the draw.
 
     Returns:
-        The map. Its figures hold the rows it was fitted on by language, the languages that took no part, and the
-        `same_language_share`: how often the nearest other row of a part of the sample is in a row's own language,
-        before, after, and by chance.
+        The map. Its figures hold the rows it was fitted on by language, the languages that took no part, those of
+        queries apart, and the `same_language_share`: how often the nearest other row of a part of the sample is in a
+        row's own language, before, after, and by chance.
 
     Raises:
         InputError: if fewer than two languages have rows enough, or `shift` finds too few translations.
@@ -84,12 +84,14 @@ def fit_map(
     if remedy == "shift":
         if queries is not None:
             raise InputError("shift moves passages and leaves queries as they are; fit it without query vectors")
-        chosen, small = _shared_rows(passages, source_language, rows, least_rows)
+        chosen, few = _shared_rows(passages, source_language, rows, least_rows)
     else:
-        chosen, small = _rows_of_each(sides, rows, least_rows, seed)
+        chosen, few = _rows_of_each(sides, rows, least_rows, seed)
     parts = [_sample(side, some, n == 1) for n, (side, some) in enumerate(zip(sides, chosen, strict=True))]
     sample = Sample(*(np.concatenate(arrays) for arrays in zip(*(vars(part).values() for part in parts), strict=True)))
-    figures: dict[str, Any] = {"rows": dict(zip(*_counts(sample.language), strict=True)), "too_few_rows": small}
+    figures: dict[str, Any] = {"rows": dict(zip(*_counts(sample.language), strict=True)), "too_few_rows": few[0]}
+    if queries is not None:
+        figures["too_few_queries"] = few[1]
     normalise = passages.rows.provenance.similarity == "cosine" or passages.unit
     fitted: AffineMap | Mapping[str, AffineMap]
     if remedy in ("lir", "linear-lir"):
@@ -115,17 +117,17 @@ def fit_map(
 
 def _rows_of_each(
     sides: Sequence[Survey], rows: int, least_rows: int, seed: int
-) -> tuple[list[IntArray], dict[str, int]]:
-    """Rows of each side, drawn by language; and the languages that have too few, with how many they have."""
+) -> tuple[list[IntArray], list[dict[str, int]]]:
+    """Rows of each side, drawn by language; and of each the languages that have too few, with how many they have."""
     if rows < least_rows:
         raise InputError(f"{rows} rows per language: at least {least_rows} are needed")
     rng = np.random.default_rng(seed)
     chosen: list[IntArray] = []
-    small: dict[str, int] = {}
+    few: list[dict[str, int]] = []
     for side in sides:
         have = side.rows_per_language()
         enough = [n for n, tag in enumerate(side.tags) if have[tag] >= least_rows]
-        small |= {tag: have[tag] for n, tag in enumerate(side.tags) if n not in enough}
+        few.append({tag: have[tag] for n, tag in enumerate(side.tags) if n not in enough})
         if len(enough) < 2:
             there = ", ".join(f"{tag} {count:,}" for tag, count in have.items()) or "none"
             raise InputError(
@@ -135,12 +137,12 @@ def _rows_of_each(
         most = min(rows, max(least_rows, _SAMPLE_NUMBERS // (side.rows.dimensions * len(enough))))
         order = rng.permutation(np.flatnonzero(side.good & np.isin(side.language, enough)))
         chosen.append(np.sort(order[place_in_group(side.language[order]) < most]))
-    return chosen, small
+    return chosen, few
 
 
 def _shared_rows(
     side: Survey, source_language: str, rows: int, least_rows: int
-) -> tuple[list[IntArray], dict[str, int]]:
+) -> tuple[list[IntArray], list[dict[str, int]]]:
     """As `_rows_of_each`, of rows with a translation in the source language, and these; drawn by the group's hash."""
     if source_language not in side.tags:
         there = ", ".join(side.tags) or "none"
@@ -161,8 +163,8 @@ def _shared_rows(
         )
     most = min(rows, max(least_rows, _SAMPLE_NUMBERS // (2 * side.rows.dimensions * len(enough))))
     chosen = shared[(place_in_group(side.language[shared]) < most) & np.isin(side.language[shared], enough)]
-    small = {tag: int(counts[n]) for n, tag in enumerate(side.tags) if n not in enough}
-    return [np.union1d(chosen, sources[np.isin(group[sources], group[chosen])])], small
+    few = {tag: int(counts[n]) for n, tag in enumerate(side.tags) if n not in enough}
+    return [np.union1d(chosen, sources[np.isin(group[sources], group[chosen])])], [few]
 
 
 def _sample(side: Survey, chosen: IntArray, query: bool) -> Sample:

@@ -54,18 +54,22 @@ class VectorFile(Protocol):
 
 
 class _Parquet(VectorFile):
-    """Read by small buffers: a row group may hold a million rows."""
+    """Read by small buffers: a row group may hold a million rows. Open only while it is read: there may be many."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with _readable(path, "Parquet"):
-            self._file = pq.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False)
-        self.schema: pa.Schema = self._file.schema_arrow
-        self.rows, self.names = self._file.metadata.num_rows, self.schema.names
+        with self._opened() as file:
+            self.schema: pa.Schema = file.schema_arrow
+            self.rows, self.names = file.metadata.num_rows, self.schema.names
+
+    @contextmanager
+    def _opened(self) -> Iterator[pq.ParquetFile]:
+        with _readable(self.path, "Parquet"), pq.ParquetFile(self.path, buffer_size=1 << 20, pre_buffer=False) as file:
+            yield file
 
     def batches(self, names: Sequence[str] | None, size: int) -> Iterator[pa.RecordBatch]:
-        with _readable(self.path, "Parquet"):
-            for batch in self._file.iter_batches(batch_size=size, columns=names):
+        with self._opened() as file:
+            for batch in file.iter_batches(batch_size=size, columns=names):
                 yield batch.select(names) if names is not None else batch
 
     @contextmanager
@@ -124,13 +128,17 @@ class _Npy(VectorFile):
         self.rows, self.dtype, self.dimensions = len(array), array.dtype, array.shape[1]
         self.names = ["vector"]
         if self._lines.is_file():
-            lines = sum(1 for line in read_lines(self._lines) if line.strip())
+            keys = dict.fromkeys(self.names)  # of any line: some may lack what others have
+            lines = 0
+            for _, row in self._objects():
+                keys |= dict.fromkeys(row)
+                lines += 1
             if lines != self.rows:
                 raise InputError(
                     f"{path} has {self.rows:,} rows, {self._lines} {lines:,} lines; each line must describe the row "
                     "in its place"
                 )
-            self.names += [name for name in next((row for _, row in self._objects()), {}) if name != "vector"]
+            self.names = list(keys)
 
     def _array(self) -> Any:
         try:
@@ -160,10 +168,14 @@ class _Npy(VectorFile):
             yield batch if names is None else batch.select(names)
 
     def _column(self, name: str, rows: Sequence[tuple[str, dict[str, Any]]]) -> pa.Array:
-        """One key of the objects; only ids, groups, languages and texts are looked at, which are text or numbers."""
+        """One key of the objects; only ids, groups, languages and texts are looked at, which are text or numbers.
+
+        A text with half a character, which JSON can spell, is none.
+        """
         values = [row.get(name) for _, row in rows]
         known = [str(each) if type(each) is int else each for each in values]
-        return pa.array([each if isinstance(each, str) else None for each in known], pa.large_string())
+        texts = [each if isinstance(each, str) and _is_whole(each) else None for each in known]
+        return pa.array(texts, pa.large_string())
 
     @contextmanager
     def writing(self, folder: Path) -> Iterator[Write]:
@@ -228,11 +240,19 @@ def _readable(path: Path, name: str) -> Iterator[None]:
 def _object(line: str, where: str) -> dict[str, Any]:
     try:
         row = json.loads(line)
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # a number of thousands of digits is a ValueError, too
         row = None
     if not isinstance(row, dict):
         raise InputError(f"{where}: not a JSON object; each line must be one that describes a row")
     return row
+
+
+def _is_whole(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _storage(kind: pa.DataType) -> pa.DataType:

@@ -88,9 +88,9 @@ def debias_vectors(
             the folder is there.
     """
     check_remedy(remedy, strength)
-    out = new_folder(out)
-    with leaving_out(None if skip_bad is None else Path(skip_bad)) as leave_out:
-        opened = [open_vectors(each, columns, required=["language"]) for each in (vectors, query_vectors) if each]
+    out, given = new_folder(out), [each for each in (vectors, query_vectors) if each]
+    with leaving_out(skip_bad, *given, out) as leave_out:
+        opened = [open_vectors(each, columns, required=["language"]) for each in given]
         for each in opened:
             if each.provenance.map is not None:
                 raise InputError(
@@ -134,19 +134,19 @@ def apply_map(
         skip_bad: a file that bad rows are left out into; None to refuse them.
 
     Raises:
-        InputError: if the vectors are of another model or length, mapped already, or queries for `shift`; or if the
-            folder is there.
+        InputError: if the vectors are of another model or length, mapped already, or queries for `shift`; if the
+            language is none; or if the folder is there.
     """
     out = new_folder(out)
     if not isinstance(mapping, VectorMap):
         mapping = load_map(mapping)
     by_language = bool(mapping.languages)
-    with leaving_out(None if skip_bad is None else Path(skip_bad)) as leave_out:
+    with leaving_out(skip_bad, vectors, out) as leave_out:
         required = ["language"] if by_language and language is None else []
         rows = open_vectors(vectors, columns, required=required, language=language)
         notes = _refuse_misuse(mapping, rows)
         surveyed = survey(rows, leave_out)
-        return _write(surveyed, mapping, out, [*surveyed.notes, *notes])
+        return _write(surveyed, mapping, out, [*surveyed.notes, *notes, *_unknown_languages(mapping, surveyed)])
 
 
 def _refuse_misuse(mapping: VectorMap, rows: VectorRows) -> list[str]:
@@ -167,6 +167,17 @@ def _refuse_misuse(mapping: VectorMap, rows: VectorRows) -> list[str]:
     if mapping.sides == "passages":
         said.append("The map of shift is for passages; queries stay as they are.")
     return said
+
+
+def _unknown_languages(mapping: VectorMap, surveyed: Survey) -> list[str]:
+    """A sentence on languages that a map has nothing of its own for."""
+    if not mapping.languages:
+        return []
+    (other,) = mapping.places([None])
+    counts = surveyed.rows_per_language()
+    unknown = [tag for tag, place in zip(surveyed.tags, mapping.places(surveyed.tags), strict=True) if place == other]
+    said = ", ".join(f"{tag} ({counts[tag]:,} rows)" for tag in unknown)
+    return [f"The map knows nothing of {said}; they are mapped as any other language is."] if said else []
 
 
 def _write(surveyed: Survey, mapping: VectorMap, out: Path, notes: Sequence[str]) -> Mapped:
@@ -222,9 +233,9 @@ def _fit_in_words(mapping: VectorMap) -> list[str]:
     figures, share = mapping.figures, mapping.figures["same_language_share"]
     by_language = ", ".join(f"{tag} {count:,}" for tag, count in figures["rows"].items())
     said = [f"Fitted on these rows by language: {by_language}."]
-    if figures["too_few_rows"]:
-        few = ", ".join(f"{tag} ({count:,})" for tag, count in figures["too_few_rows"].items())
-        said.append(f"With too few rows to take part in the fit: {few}; they are mapped all the same.")
+    for side, rows in (("too_few_rows", "rows"), ("too_few_queries", "rows of queries")):
+        if few := ", ".join(f"{tag} ({count:,})" for tag, count in figures.get(side, {}).items()):
+            said.append(f"With too few {rows} to take part in the fit: {few}; they are mapped all the same.")
     if "factor" in figures:
         said.append(f"Shifted by the factor {figures['factor']}, at which translations find each other best.")
     said.append(

@@ -99,7 +99,7 @@ class VectorMap:
             languages: `(rows,)`; the code of each row's language, where the map has languages.
 
         Raises:
-            InputError: if the dimensions differ, or languages are needed and not given.
+            InputError: if the dimensions differ, or languages are needed and not given for each row.
 
         >>> shift = VectorMap("shift", None, np.array([[1, 0], [0, 0]], np.float32), ("de", "*"), False)
         >>> shift.apply(np.array([[1.0, 2.0], [1.0, 2.0]]), ["deu", "fi"]).tolist()
@@ -112,12 +112,15 @@ class VectorMap:
         if languages is None:
             raise InputError(f"the map of {self.remedy} needs the language of each row")
         codes, number = np.unique(np.asarray(languages, str), return_inverse=True)
+        if number.shape != (len(vectors),):
+            raise InputError(f"languages {number.shape} of vectors {vectors.shape}: give one for each row")
         return self.apply_by_number(vectors, self.places(LanguageCodes.of(codes.tolist()).tags.values())[number])
 
     def places(self, tags: Iterable[str | None]) -> npt.NDArray[np.int64]:
-        """Where languages stand in `languages`, that of any other language for those that are not there."""
+        """Where languages stand in `languages`, or their plain tags, or that of any other language."""
         known = {tag: n for n, tag in enumerate(self.languages)}
-        return np.array([known.get(tag or ANY, known.get(ANY, 0)) for tag in tags], np.int64)
+        names = ((tag or ANY, (tag or ANY).partition("-")[0], ANY) for tag in tags)
+        return np.array([next((known[name] for name in some if name in known), 0) for some in names], np.int64)
 
     def apply_by_number(self, vectors: Vectors, language: npt.NDArray[np.int64] | None) -> Vectors:
         """As `apply`, with the place in `languages` of each row's language."""
@@ -169,5 +172,5 @@ def load_map(path: str | Path) -> VectorMap:
             Provenance.of(record["provenance"]),
             record["figures"],
         )
-    except (KeyError, ValueError, OSError, EOFError, BadZipFile, TypeError) as error:
+    except (KeyError, ValueError, OSError, EOFError, BadZipFile, TypeError, AttributeError) as error:
         raise InputError(f"{path}: not a map that isoglot wrote ({str(error).splitlines()[0]})") from None

@@ -110,9 +110,9 @@ def read_manifest(path: Path) -> dict[str, Any] | None:
         return None
     try:
         found = json.loads(manifest.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{manifest}: not readable ({error}); make the vectors again") from None
-    if not isinstance(found, dict) or "provenance" not in found:
+    if not isinstance(found, dict) or "schema" not in found or not isinstance(found.get("provenance"), dict):
         return None  # somebody else's
     if found.get("schema") != SCHEMA:
         raise InputError(f"{manifest}: of schema {found.get('schema')!r}; this version reads schema {SCHEMA}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pyarrow.compute as pc
 
 from isoglot.common.arrays import BoolArray
 from isoglot.common.errors import InputError
+from isoglot.common.languages import language_at
 from isoglot.vectors.columns import USUAL, Columns, as_text, find_columns
 from isoglot.vectors.formats import FORMATS, VectorFile
 from isoglot.vectors.provenance import UNKNOWN, Provenance, read_manifest, refuse_mixing
@@ -22,7 +24,7 @@ from isoglot.vectors.remedies import Vectors
 PART_NUMBERS = 1 << 22  # numbers of the vectors read at a time
 PART_TEXTS = 1 << 10  # rows read at a time where there are texts alone
 _FLOAT32 = np.dtype(np.float32)
-_LOOKED_AT = 1 << 10  # rows whose lengths say what length is usual
+_LOOKED_AT = 1 << 10  # rows whose lengths say what length is usual, if one has a vector
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,8 @@ def open_vectors(
         language: the language of all rows; only where no column says.
 
     Raises:
-        InputError: if a file is missing or not readable, or a column is missing or could be several.
+        InputError: if a file is missing or not readable, a column is missing or could be several, the language is none,
+            or no row has a vector.
     """
     path = Path(path)
     files = tuple(_format(each)(each) for each in _files(path))
@@ -147,13 +150,18 @@ def open_vectors(
             raise InputError(f'{file.path}: no column "{missing[0]}", which {files[0].path.name} has')
     if language is not None and found.language is not None:
         raise InputError(f'{path}: has a column "{found.language}"; a language for the whole file is for one without')
-    known = Provenance.of((read_manifest(path) or {}).get("provenance", {}))
-    first = next((batch for file in files for batch in file.batches([str(found.vector)], _LOOKED_AT)), None)
+    if language is not None:
+        language = language_at(str(path), language)
+    known, name = Provenance.of((read_manifest(path) or {}).get("provenance", {})), str(found.vector)
+    columns_of_vectors = (batch[name] for file in files for batch in file.batches([name], _LOOKED_AT))
+    first = next(columns_of_vectors, None)
     if first is None:
         raise InputError(f"{path}: holds no rows")
-    column = first[str(found.vector)]
-    dtype = _dtype(column.type, f'{files[0].path}: the column "{found.vector}"')
-    return VectorRows(path, files, found, _usual_length(column, path), dtype, known, language)
+    dtype = _dtype(first.type, f'{files[0].path}: the column "{name}"')
+    dimensions = next(filter(None, map(_usual_length, chain([first], columns_of_vectors))), 0)
+    if not dimensions:
+        raise InputError(f"{path}: no row has a vector")
+    return VectorRows(path, files, found, dimensions, dtype, known, language)
 
 
 def refuse_other_space(passages: VectorRows, queries: VectorRows) -> None:
@@ -232,17 +240,16 @@ def _format(path: Path) -> Any:
 
 def _dtype(kind: pa.DataType, where: str) -> np.dtype[Any]:
     kind = kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
-    if not pa.types.is_nested(kind) or not hasattr(kind, "value_type") or not pa.types.is_floating(kind.value_type):
+    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    if not is_list or not pa.types.is_floating(kind.value_type):
         raise InputError(f"{where}: holds {kind}; a vector is a list of numbers, float16 to float64")
     return np.dtype(f"float{kind.value_type.bit_width}")
 
 
-def _usual_length(column: pa.Array, path: Path) -> int:
-    """The length that most of the first vectors have, which is that of all, or some are damaged."""
+def _usual_length(column: pa.Array) -> int:
+    """The length that most of some vectors have, which is that of all, or some are damaged; 0 where there are none."""
     column = column.storage if isinstance(column, pa.ExtensionArray) else column
     lengths, counts = np.unique(
         pc.list_value_length(column).drop_null().to_numpy(zero_copy_only=False), return_counts=True
     )
-    if not len(lengths) or not lengths[counts.argmax()]:
-        raise InputError(f"{path}: none of the first {len(column):,} rows has a vector")
-    return int(lengths[counts.argmax()])
+    return int(lengths[counts.argmax()]) if len(lengths) else 0

@@ -99,7 +99,7 @@ def test_options_reach_the_engine(run: Run, made: list[Any], words: str, given: 
         ("--to de --engine http://e.org --requests-per-minute 0", "requests_per_minute is 0"),
         ("--to de --engine transformers:m --batch-size 0", "--batch-size"),
         ("--to klingonisch --engine apertium", "klingonisch"),
-        ("--to , --engine apertium", "no language to translate to"),
+        ("--to , --engine apertium", '"," is a list of nothing'),
         ("--to de,en --from en --engine apertium", "is the source and a target"),
         ("--to de --from fr --engine apertium", 'no rows in "fr"'),
         ("--to en --engine apertium", "nothing to translate"),

@@ -204,6 +204,8 @@ def test_the_rate_is_kept(server: Server) -> None:
     [
         ({"address": "ftp://example.org"}, "is no server; give an address such as"),
         ({"address": "http://"}, "is no server"),
+        ({"address": "http://[::1"}, "is no server"),
+        ({"address": "http://e.org:port"}, "is no server"),
         ({"address": "http://me:hush@example.org"}, f"put the key into {API_KEY_VARIABLE}"),
         ({"address": "http://example.org?api_key=hush"}, f"put the key into {API_KEY_VARIABLE}"),
         ({"address": "http://e.org", "tries": 0}, "tries is 0; it must be above 0"),

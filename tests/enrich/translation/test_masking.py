@@ -216,3 +216,10 @@ def test_an_engine_that_answers_with_another_number_of_texts_is_refused() -> Non
 def test_what_has_no_words_is_what_masking_leaves_no_letters_of(text: str) -> None:
     bare = re.sub(r"XQ\d+Z", "", mask(text, protected_spans(text)).text)
     assert has_words(text) == any(sign.isalpha() for sign in bare)
+
+
+def test_numbers_and_masks_of_any_length_are_read() -> None:
+    digits = "7" * 5000
+    assert not lost_numbers(f"{digits} and 8", f"8 und 0{digits}")
+    assert sorted(lost_numbers(f"{digits} and 8", "8")) == [digits]
+    assert restore(mask("{a}", [(0, 3)]), f"XQ{digits}Z") is None

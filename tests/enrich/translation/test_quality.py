@@ -134,3 +134,34 @@ def test_human_translations_have_hardly_a_fault(pair: str) -> None:
 def test_names_that_languages_share_are_kept_in_every_script(names: str, language: str, target: str) -> None:
     assert faults(names, names, language, target) == ()
     assert faults(f"{names} {names}", f"{names} {names}", language, target) == ("untranslated",)
+
+
+CHINESE = "我们在图书馆的二楼等待今天下午的演讲"
+JAPANESE = "私たちは図書館の二階で今日の午後の講演を待っています"
+
+
+@pytest.mark.parametrize(
+    ("source", "language", "target", "found"),
+    [
+        (CHINESE, "zh", "ja", ("untranslated",)),
+        (JAPANESE, "ja", "zh", ("untranslated", "script")),
+        ("เราอยู่ที่ห้องสมุดในตอนบ่าย", "th", "lo", ("untranslated", "script")),
+        ("東京タワー", "ja", "zh", ()),  # two and a half words, as a name may have
+        (CHINESE, "zh", "zh-TW", ()),  # of varieties of one language either may write a text like this
+    ],
+)
+def test_text_without_spaces_is_a_copy_too(source: str, language: str, target: str, found: tuple[str, ...]) -> None:
+    assert faults(source, source, language, target) == found
+
+
+def test_a_chinese_text_may_have_some_kana() -> None:
+    assert is_in_script(f"{CHINESE}，优の良品", "zh")
+    assert not is_in_script(JAPANESE, "zh-TW")
+    assert is_in_script(JAPANESE, "ja")
+
+
+@pytest.mark.parametrize(
+    ("translation", "reason"), [("\u200b", "empty"), ("Da\0", "characters"), ("Da \ud800", "characters")]
+)
+def test_what_pairs_cannot_hold_is_a_fault(translation: str, reason: str) -> None:
+    assert faults("There.", translation, "en", "de") == (reason,)

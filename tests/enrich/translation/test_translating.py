@@ -119,6 +119,38 @@ def test_dropped_rows_are_in_the_sidecar_with_the_reason(pairs_path: Path, tmp_p
     assert report.reasons == {"empty": 1, "untranslated": 1}
 
 
+ODD = {"bread": "\u200b", "water": "da\0", "cloud": "da \ud800"}
+
+
+def oddly(text: str) -> str:
+    return next((odd for word, odd in ODD.items() if word in text), backwards(text))
+
+
+@pytest.fixture
+def odd_path(tmp_path: Path) -> Path:
+    rows = [{"id": word, "language": "en", "query": f"Where is {word}?", "passage": "Here it is."} for word in WORDS]
+    return write_rows(tmp_path / "odd.jsonl", rows)
+
+
+def test_an_answer_that_pairs_cannot_hold_is_left_out(odd_path: Path, tmp_path: Path) -> None:
+    report = translate(odd_path, to=["de"], engine=Habit(oddly), out=tmp_path / "all.jsonl")
+    assert (report.kept, report.reasons) == (5, {"characters": 2, "empty": 1})
+    left = [row for row in read_lines(report.sidecar)[1:] if row["reasons"]]
+    assert {row["id"]: row["query"] for row in left} == ODD
+    assert len(read_pairs(report.out)) == 13
+
+
+def test_a_work_file_from_before_that_was_a_fault_is_finished(odd_path: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.delitem(ODD, "cloud")  # could not be written
+    with monkeypatch.context() as patch:
+        patch.setattr(translating, "faults", lambda *_: ())
+        patch.setattr(translating, "_write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            translate(odd_path, to=["de"], engine=Habit(oddly), out=tmp_path / "all.jsonl")
+    report = translate(odd_path, to=["de"], engine=Habit(oddly), out=tmp_path / "all.jsonl")
+    assert (report.kept, report.reasons, report.rows_per_second) == (6, {"empty": 1, "characters": 1}, 0)
+
+
 def test_an_engine_that_does_nothing_gives_no_pairs_but_says_why(pairs_path: Path, tmp_path: Path) -> None:
     report = translate(pairs_path, to=["ru"], engine=Habit(lambda text: text), out=tmp_path / "all.jsonl")
     assert (report.kept, report.dropped) == (0, 10)

@@ -62,8 +62,12 @@ class HttpEngine:
     name = "http"
 
     def __post_init__(self) -> None:  # noqa: D105
-        parts = urllib.parse.urlsplit(self.address)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        try:
+            parts = urllib.parse.urlsplit(self.address)
+            known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:  # of a host or a port that is none
+            known = False
+        if not known:
             raise InputError(f'"{self.address}" is no server; give an address such as http://localhost:5000')
         if parts.username or parts.password or parts.query:
             raise InputError(f"the address of a server holds no secrets; put the key into {API_KEY_VARIABLE}")

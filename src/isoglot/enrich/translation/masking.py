@@ -51,7 +51,7 @@ _DIGITS = regex.compile(r"\d+(?:[.,'’\u00a0\u202f]\d+)*")
 _ROMAN = regex.compile(r"\b[IVX]{1,6}\b")
 _ROMAN_ONES = ("", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX")
 _ROMAN_NUMBERS = {"X" * (n // 10) + _ROMAN_ONES[n % 10]: str(n) for n in range(2, 40)}  # I is a word of English
-_MASK = regex.compile(r"XQ\s?(\d+)\s?Z", regex.IGNORECASE)
+_MASK = regex.compile(r"XQ\s?(\d{1,9})\s?Z", regex.IGNORECASE)  # no text has a mask of more digits
 
 Span = tuple[int, int]
 
@@ -140,7 +140,8 @@ def lost_numbers(source: str, translation: str) -> Counter[str]:
     """
     lost = numbers_in(source) - numbers_in(translation)
     parts, found = (
-        Counter(int(part) for number in _numbers(each) for part in number) for each in (source, translation)
+        Counter(part.lstrip("0") or "0" for number in _numbers(each) for part in number)
+        for each in (source, translation)
     )
     if not lost or not parts - found:
         return Counter()

@@ -21,7 +21,7 @@ from isoglot.common.progress import progress
 from isoglot.enrich.translation.codes import closest
 from isoglot.enrich.translation.engines import Engine, load_engine
 from isoglot.enrich.translation.protecting import Protector
-from isoglot.enrich.translation.quality import faults
+from isoglot.enrich.translation.quality import faults, unfit
 from isoglot.enrich.translation.segments import join_segments, split_text
 from isoglot.enrich.translation.work import Record, WorkFile
 from isoglot.pairs import ParallelPairs
@@ -241,8 +241,12 @@ def _write(pairs: ParallelPairs, work: WorkFile, out: Path) -> Counter[str]:
     kept: list[Record] = []
     for record in work.records():
         counts["repaired"] += record["repaired"]
-        counts.update(dict.fromkeys((reason.partition(": ")[2] for reason in record["reasons"]), 1))
-        if not record["reasons"]:
+        # What pairs cannot hold is looked for once more: a work file may be from before that was a fault.
+        texts = (record[role] for role in ("query", "passage") if record[role] is not None)
+        said = {reason.partition(": ")[2] for reason in record["reasons"]}
+        reasons = said or set(filter(None, map(unfit, texts)))
+        counts.update(dict.fromkeys(reasons, 1))
+        if not reasons:
             counts["kept"] += 1
             kept.append(record)
     ParallelPairs.from_rows(kept)  # checks what an engine made as if it came from a file

@@ -62,7 +62,9 @@ class WorkFile:
         self._file.close()
 
     def _write(self, records: Iterable[Record]) -> int:
-        lines = [json.dumps(record, ensure_ascii=False).encode() + b"\n" for record in records]
+        # Half a character, which a server's JSON may hold, is written as JSON's own escape.
+        said = (json.dumps(record, ensure_ascii=False) for record in records)
+        lines = [line.encode(errors="backslashreplace") + b"\n" for line in said]
         rest = b"".join(lines)
         try:
             while rest:
