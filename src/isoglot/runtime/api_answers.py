@@ -88,20 +88,23 @@ def _vector(values: Any) -> FloatArray | None:
 
 
 def reason_of(content: bytes, key: str = "") -> str:
-    """What a server says is wrong, in one line of at most 200 characters; nothing of a page for people.
+    r"""What a server says is wrong, in one line of at most 200 characters; nothing of a page for people.
 
     The key, which some servers repeat, is taken out, however JSON spells it.
 
     >>> reason_of(b'{"detail": [{"loc": ["body", "x"], "msg": "Extra inputs are not permitted"}]}')
     'body.x: Extra inputs are not permitted'
+    >>> reason_of(b'{"detail": "no \\u001b[31mmodel \\ud800"}')
+    'no [31mmodel'
     """
     text = content.decode("utf-8", "replace")
     try:
         words = _words(json.loads(text))
     except (ValueError, RecursionError):
         words = "" if text.lstrip().startswith(("<", "{", "[")) else text
-    words = words.encode(errors="replace").decode()  # half a character, which JSON can spell, cannot be shown
-    return " ".join((words.replace(key, "...") if key else words).split())[:200]
+    words = words.replace(key, "...") if key else words
+    # What is not printable, such as half a character or a terminal's control, is not shown.
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in words).split())[:200]
 
 
 def _words(found: Any) -> str:
