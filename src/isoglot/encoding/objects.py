@@ -7,14 +7,13 @@ from array import array
 from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
 from isoglot.common.errors import InputError
 from isoglot.common.files import Row, read_cells, read_json_lines, refuse_repeated
 from isoglot.pairs.files import DELIMITERS, suffix_of
-from isoglot.vectors.formats import VectorFile
+from isoglot.vectors.formats import VectorFile, text_column
 
 TEXT = pa.large_string()
 _LARGEST, _LARGEST_EXACT = 1 << 63, 1 << 53  # whole numbers in 64 bits; those that float64 holds to the unit
@@ -65,7 +64,7 @@ class ObjectFile(VectorFile):
         rows = self._numbered()
         while block := [row for _, row in islice(rows, size)]:
             columns = [
-                _texts(row.get(name) for row in block) if name in texts else self._column(name, block)
+                text_column(row.get(name) for row in block) if name in texts else self._column(name, block)
                 for name in chosen
             ]
             yield pa.RecordBatch.from_arrays(columns, chosen)
@@ -74,7 +73,7 @@ class ObjectFile(VectorFile):
         values = [row.get(name) for row in block]
         if self._types[name] != TEXT:
             return pa.array(values, self._types[name])
-        return _texts(
+        return text_column(
             each if each is None or type(each) is str else json.dumps(each, ensure_ascii=False) for each in values
         )
 
@@ -96,24 +95,3 @@ def _kind(value: object) -> type:
     if type(value) is not int or abs(value) <= _LARGEST_EXACT:
         return type(value)
     return _Large if -_LARGEST <= value < _LARGEST else object
-
-
-def _texts(values: Iterator[Any]) -> pa.Array:
-    r"""Texts and whole numbers as text; null for anything else, and for a text with half a character.
-
-    >>> _texts(iter(["a", 7, None, 1.5, "half \ud800"])).to_pylist()
-    ['a', '7', None, None, None]
-    """
-    known = [str(each) if type(each) is int else each if type(each) is str else None for each in values]
-    try:
-        return pa.array(known, TEXT)
-    except UnicodeEncodeError:
-        return pa.array([None if each is None or _is_broken(each) else each for each in known], TEXT)
-
-
-def _is_broken(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return True
-    return False

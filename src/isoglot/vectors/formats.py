@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -168,14 +168,8 @@ class _Npy(VectorFile):
             yield batch if names is None else batch.select(names)
 
     def _column(self, name: str, rows: Sequence[tuple[str, dict[str, Any]]]) -> pa.Array:
-        """One key of the objects; only ids, groups, languages and texts are looked at, which are text or numbers.
-
-        A text with half a character, which JSON can spell, is none.
-        """
-        values = [row.get(name) for _, row in rows]
-        known = [str(each) if type(each) is int else each for each in values]
-        texts = [each if isinstance(each, str) and _is_whole(each) else None for each in known]
-        return pa.array(texts, pa.large_string())
+        """One key of the objects; only ids, groups, languages and texts are looked at, which are text or numbers."""
+        return text_column(row.get(name) for _, row in rows)
 
     @contextmanager
     def writing(self, folder: Path) -> Iterator[Write]:
@@ -247,12 +241,25 @@ def _object(line: str, where: str) -> dict[str, Any]:
     return row
 
 
-def _is_whole(text: str) -> bool:
+def text_column(values: Iterable[Any]) -> pa.Array:
+    r"""Texts and whole numbers as text; null for anything else, and for a text with half a character.
+
+    >>> text_column(["a", 7, None, 1.5, "half \ud800"]).to_pylist()
+    ['a', '7', None, None, None]
+    """
+    known = [str(each) if type(each) is int else each if type(each) is str else None for each in values]
+    try:
+        return pa.array(known, pa.large_string())
+    except UnicodeEncodeError:
+        return pa.array([None if each is None or _is_broken(each) else each for each in known], pa.large_string())
+
+
+def _is_broken(text: str) -> bool:
     try:
         text.encode()
     except UnicodeEncodeError:
-        return False
-    return True
+        return True
+    return False
 
 
 def _storage(kind: pa.DataType) -> pa.DataType:
