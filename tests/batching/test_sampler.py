@@ -190,7 +190,7 @@ def test_a_member_that_it_does_not_know_is_refused_before_training(
     train, held_out = halves
     members = DatasetDict({"a": train.select_columns(TEXTS), "b": held_out.select_columns(TEXTS)})
     trainer = trainer_of(members, language_batch_sampler(train), tiny_encoder, tmp_path)
-    with pytest.raises(InputError, match=f"is given {len(held_out):,} rows without 'query_language', and knows those"):
+    with pytest.raises(InputError, match=f"is given {len(held_out):,} rows without 'query_language'; it knows those"):
         trainer.train()
     assert not trainer.state.global_step
 
@@ -206,6 +206,25 @@ def test_an_evaluation_set_that_it_does_not_know_does_not_end_a_run(
     with pytest.warns(UserWarning, match="they are evaluated in batches of any languages"):
         trainer.train()
     assert trainer.state.global_step == 2
+
+
+def test_an_evaluation_set_that_fills_no_batch_does_not_end_a_run(
+    halves: tuple[Dataset, Dataset], tiny_encoder: SentenceTransformer, tmp_path: Path
+) -> None:
+    train, held_out = halves
+    small = held_out.select(range(4))
+    sampler = language_batch_sampler([train, small])
+    trainer = trainer_of(train, sampler, tiny_encoder, tmp_path, eval_dataset=small.select_columns(TEXTS))
+    with pytest.warns(UserWarning, match=r"needs a batch of .*evaluated in batches of any languages"):
+        trainer.train()
+    assert trainer.state.global_step == 2
+
+
+def test_a_set_of_which_nothing_is_known_but_the_length_is_refused(dataset: Dataset) -> None:
+    make = language_batch_sampler(dataset, "monolingual")
+    renamed = dataset.select_columns(TEXTS).rename_columns({name: f"other_{name}" for name in TEXTS})
+    with pytest.raises(InputError, match="with the text columns called as there"):
+        make(renamed, batch_size=8)
 
 
 def test_languages_of_many_rows_are_read_quickly() -> None:

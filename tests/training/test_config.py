@@ -69,6 +69,10 @@ def test_overrides_reach_nested_keys(tmp_path: Path) -> None:
         (MINIMAL + "batches:\n  size: 8\n  size: 9\n", [], "c.yaml line 6: the key size stands twice, first in line 5"),
         (MINIMAL, ["batches={size: 8, size: 9}"], "--set batches=.*the key size stands twice"),
         ("steps: 10\n  output: o\n", [], "c.yaml line 2: not YAML"),
+        (MINIMAL, ["seed=202611281530"], "seed: Input should be less than 4294967296"),
+        (MINIMAL, ["optimizer.learning_rate=.inf"], "optimizer.learning_rate: Input should be a finite number"),
+        (MINIMAL, ["data=[{source: debian, languages: []}]"], "data.0.languages: .* at least 1 item"),
+        (MINIMAL, ["batches.language_sampling=foo"], "batches.language_sampling: .*'uniform' or 'size', or: .*number"),
     ],
 )
 def test_a_wrong_configuration_is_one_clear_line(tmp_path: Path, text: str, overrides: list[str], message: str) -> None:
@@ -99,6 +103,14 @@ def test_paths_may_begin_at_home_or_hold_variables(tmp_path: Path, monkeypatch: 
     assert config.evaluation_sets[0].data == "/home/someone/beir"
     assert config.debias is not None
     assert config.debias.source == "/scratch/flores"
+
+
+def test_a_section_without_keys_takes_one(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, MINIMAL + "debias:\nlora: {targets: query}\n"), ["debias.directions=4"])
+    assert config.debias is not None
+    assert config.debias.directions == 4
+    assert config.lora is not None
+    assert config.lora.targets == ("query",)
 
 
 def test_a_language_may_stand_alone_and_norwegian_in_quotes(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 import pickle
 from pathlib import Path
@@ -12,6 +13,7 @@ from sentence_transformers import SentenceTransformer
 
 from isoglot.batching.plan import Strategy, plan_batches
 from isoglot.common.errors import InputError
+from isoglot.common.languages import is_language
 from isoglot.models.embed import embed
 from isoglot.models.limits import with_limit
 from isoglot.pairs import ParallelPairs
@@ -25,6 +27,7 @@ from isoglot.training.data import (
     planned_dataset,
     read_sources,
 )
+from isoglot.training.preparation import describe_plan
 
 LIMITS = {"query": 16, "passage": 16}
 
@@ -234,9 +237,18 @@ def test_files_of_one_name_in_two_folders_are_two_data_sets(tmp_path: Path) -> N
         ]
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        text = "".join(json.dumps(row) + "\n" for row in rows).encode()
+        path.write_bytes(gzip.compress(text) if path.suffix == ".gz" else text)
         return DataSource(source=str(path))
 
+    packed = [write("el/train.jsonl.gz", "el"), write("hi/train.jsonl.gz", "hi")]
+    assert read_sources(packed, seed=0).translations().datasets == ("el/train", "hi/train")
+    for name in ("m1/corpus.de-en", "m2/corpus.de-en"):
+        (tmp_path / name).parent.mkdir()
+        for language in ("de", "en"):
+            (tmp_path / f"{name}.{language}").write_text("".join(f"{name} {language} {n}\n" for n in range(3)))
+    moses = [DataSource(source=str(tmp_path / name)) for name in ("m1/corpus.de-en", "m2/corpus.de-en")]
+    assert read_sources(moses, seed=0).example_count == 6
     sources = [write("de/train.jsonl", "de"), write("fr/train.jsonl", "fr"), write("other.jsonl", "en")]
     pairs = read_sources(sources, seed=0)
     assert pairs.example_count == 9
@@ -245,13 +257,9 @@ def test_files_of_one_name_in_two_folders_are_two_data_sets(tmp_path: Path) -> N
 
 
 def test_files_that_differ_in_nothing_but_the_format_are_two_data_sets() -> None:
-    assert names_apart(["a/train.jsonl", "a/train.csv"]) == {
-        "a/train.jsonl": ("train", "train.jsonl"),
-        "a/train.csv": ("train", "train.csv"),
-    }
-    assert (
-        names_apart(["a/x/train.jsonl", "b/x/train.jsonl", "b/x/../x/train.jsonl"])["b/x/train.jsonl"][1] == "b/x/train"
-    )
+    for one, other in (("train.jsonl", "train.csv"), ("train.jsonl", "train.jsonl.gz")):
+        assert names_apart([f"a/{one}", f"a/{other}"]) == {f"a/{one}": one, f"a/{other}": other}
+    assert names_apart(["a/x/train.jsonl", "b/x/train.jsonl", "b/x/../x/train.jsonl"])["b/x/train.jsonl"] == "b/x/train"
     assert names_apart(["a/train.jsonl", "./a/train.jsonl", "debian"]) == {}
 
 
@@ -268,3 +276,18 @@ def test_a_worker_is_handed_the_data_set(pairs: ParallelPairs) -> None:
     plan = plan_batches(pairs.translations(), "cross-lingual", batch_size=4, steps=2)
     rows = planned_dataset(pairs, plan, translated=True)
     assert pickle.loads(pickle.dumps(rows))[:4] == rows[:4]
+
+
+def test_language_pairs_are_named_however_many_languages_there_are() -> None:
+    """The plan holds languages as single bytes, in which a pair of 20 by 20 does not fit."""
+    tags = [f"{one}{other}" for one in "aeh" for other in "abcdefghijklmnopqrstuvwxyz" if is_language(f"{one}{other}")]
+    assert len(tags) > 16
+    rows = [
+        {"id": str(n), "language": tag, "query": f"{tag} q{n}", "passage": f"{tag} p{n}"}
+        for n in range(4)
+        for tag in tags
+    ]
+    plan = plan_batches(ParallelPairs.from_rows(rows).translations(), "monolingual", batch_size=4, steps=80)
+    named = [pair.split(">") for pair in describe_plan(plan)["language_pairs"]]
+    assert len(named) > 16
+    assert all(query == passage for query, passage in named)

@@ -22,7 +22,7 @@ from sentence_transformers import SentenceTransformer
 
 from isoglot.common.errors import InputError, IsoglotError
 from isoglot.models.debiasing import debias
-from isoglot.training import TrainConfig, train, trainer_setup
+from isoglot.training import TrainConfig, run, train, trainer_setup
 from isoglot.training.preparation import OverlapFound, prepare
 
 
@@ -241,8 +241,9 @@ def test_held_out_losses_of_different_objectives_compare(settings: dict[str, Any
     """Where nothing is learnt, the loss on held-out pairs is one and the same."""
     settings |= {"steps": 2, "optimizer": {"learning_rate": 1e-30}, "validation": {"examples": 20, "every": 2}}
     losses = set()
-    for name in ("hu", "mimo", "matryoshka"):
-        loss = {**OBJECTIVES[name], "temperature": 0.02}
+    objectives = {**{name: OBJECTIVES[name] for name in ("hu", "mimo", "matryoshka")}, "both": {"symmetric": True}}
+    for name, objective in objectives.items():
+        loss = {**objective, "temperature": 0.02}
         folder = train(TrainConfig.model_validate(settings | {"output": str(tmp_path / name), "loss": loss}))
         log = [json.loads(line) for line in (folder.parent / "log.jsonl").read_text().splitlines()]
         losses.add(next(entry["held_out_loss"] for entry in log if "held_out_loss" in entry))
@@ -292,6 +293,46 @@ def test_a_run_goes_on_wherever_it_and_its_data_were_moved(
     Path("here/other.jsonl").write_text("".join(lines[:-20]))
     with pytest.raises(InputError, match="the training data is not what the run began with"):
         train(TrainConfig.model_validate(moved | {"data": [{"source": "here/other.jsonl"}]}), resume=True)
+
+
+def test_a_run_that_was_moved_ends_at_its_best_checkpoint_though_that_is_not_the_last(
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings |= {"validation": {"examples": 20, "every": 4}, "optimizer": {"learning_rate": 0.3, "warmup": 0}}
+    whole = train(TrainConfig.model_validate(settings | {"output": str(tmp_path / "whole")}))
+    looks = [json.loads(line) for line in (whole.parent / "log.jsonl").read_text().splitlines()]
+    losses = {entry["step"]: entry["held_out_loss"] for entry in looks if "held_out_loss" in entry}
+    assert min(losses, key=losses.__getitem__) < max(losses), "the best is the last, so nothing is shown"
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(run, "_evaluate_held_out", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train(TrainConfig.model_validate(settings))
+    Path(settings["output"]).rename(tmp_path / "moved")
+    resumed = train(TrainConfig.model_validate(settings | {"output": str(tmp_path / "moved")}), resume=True)
+    a, b = weights(whole), weights(resumed)
+    assert all(np.array_equal(a[name], b[name]) for name in a)
+
+
+def test_resuming_with_other_held_out_pairs_is_refused(
+    settings: dict[str, Any], pairs_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [json.loads(line) for line in pairs_file.read_text().splitlines()]
+    file = tmp_path / "mine.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    settings |= {"data": [{"source": str(file)}], "validation": {"examples": 20, "every": 4}}
+    interrupt_at(6, monkeypatch, settings)
+    held_out = prepare(TrainConfig.model_validate(settings)).held_out
+    assert held_out is not None
+    ids = {identifier.partition("/")[2] or identifier for identifier in held_out.example_ids}
+    changed = [{**row, "passage": f"other {row['passage']}"} if row["id"] in ids else row for row in rows]
+    assert changed != rows
+    file.write_text("".join(json.dumps(row) + "\n" for row in changed))
+    with pytest.raises(InputError, match="the training data is not what the run began with"):
+        train(TrainConfig.model_validate(settings), resume=True)
 
 
 def test_a_remedy_that_is_fitted_anew_is_no_other(

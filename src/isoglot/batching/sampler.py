@@ -73,13 +73,24 @@ def language_batch_sampler(
             rows: Translations | None = _shape(dataset, names)
         else:
             rows = next((shape for one, shape in known if _are_one(one, dataset)), None)
+        begun = any(sampler.begun for sampler in made)
         if rows is not None:
-            made.append(sampler_of(rows, batch_size=batch_size, seed=seed))
-            return made[-1]
-        lengths = " or ".join(f"{len(one):,}" for one in given)
-        wrong = f"the batch sampler is given {len(dataset):,} rows without {names[0]!r}, and knows those of {lengths}"
-        if not any(sampler.begun for sampler in made):
-            raise InputError(f"{wrong}; give language_batch_sampler all data sets that the trainer gets, in a list")
+            try:
+                made.append(sampler_of(rows, batch_size=batch_size, seed=seed))
+            except InputError as error:
+                if not begun:
+                    raise
+                wrong = str(error)
+            else:
+                return made[-1]
+        else:
+            lengths = " or ".join(f"{len(one):,}" for one in given)
+            wrong = (
+                f"the batch sampler is given {len(dataset):,} rows without {names[0]!r}; it knows those of {lengths}"
+            )
+            if not begun:
+                mending = "give language_batch_sampler all data sets that the trainer gets, in a list"
+                raise InputError(f"{wrong}; {mending}, with the text columns called as there")
         from sentence_transformers.base.sampler import NoDuplicatesBatchSampler
 
         warnings.warn(f"{wrong}: they are evaluated in batches of any languages", stacklevel=2)
@@ -117,7 +128,7 @@ def _are_one(known: Dataset, dataset: Dataset) -> bool:
         return False
     shared = [name for name in dataset.column_names if name in known.column_names]
     rows = np.unique(np.linspace(0, len(known) - 1, _COMPARED_ROWS, dtype=np.int64)).tolist() if len(known) else []
-    return all(known.select(rows)[name][:] == dataset.select(rows)[name][:] for name in shared)
+    return bool(shared) and all(known.select(rows)[name][:] == dataset.select(rows)[name][:] for name in shared)
 
 
 class LanguageBatchSampler(BatchSampler):

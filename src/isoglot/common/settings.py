@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import yaml
 from pydantic import ValidationError
 
 from isoglot.common.errors import InputError
+
+_KIND = re.compile(r"(float|int|str|bool|tuple|dict|list|literal|constrained-\w+|function-\w+)(\[.*\])?(\(.*\))?")
 
 
 class _Loader(yaml.SafeLoader):
@@ -54,7 +57,9 @@ def apply_override(content: dict[str, Any], override: str) -> None:
         raise InputError(f"--set {override}: write key=value, for example --set seed=1")
     *parents, last = key.split(".")
     for parent in parents:
-        content = content.setdefault(parent, {})
+        if content.get(parent) is None:
+            content[parent] = {}
+        content = content[parent]
         if not isinstance(content, dict):
             raise InputError(f"--set {override}: {parent} holds a value, not keys")
     try:
@@ -72,13 +77,24 @@ def first_problem(error: ValidationError, whole: str, docs: str, under: str = ""
 
     `docs` is the page that lists the keys, `under` the key that the settings stand under, with a dot behind it.
     """
-    problem = error.errors()[0]
-    where = under + ".".join(str(part) for part in problem["loc"]) if problem["loc"] else whole
+    problem, *others = error.errors()
+    key = _key_of(problem["loc"])
+    where = under + key if key else whole
     if problem["type"] == "extra_forbidden":
         return f"unknown key {where}; {docs} lists the keys"
     given = problem["input"]
     shown = "" if isinstance(given, (dict, list)) or problem["type"] == "missing" else f" (given {given!r})"
-    return f"{where}: {problem['msg'].removeprefix('Value error, ')}{shown}"
+    said = [each["msg"].removeprefix("Value error, ") for each in (problem, *others) if _key_of(each["loc"]) == key]
+    return f"{where}: {', or: '.join(said)}{shown}"
+
+
+def _key_of(location: tuple[int | str, ...]) -> str:
+    """The dotted key of a problem; where a value may be of several kinds, its location names the kind, too.
+
+    >>> _key_of(("batches", "language_sampling", "literal['uniform','size']")), _key_of(("data", 0, "source"))
+    ('batches.language_sampling', 'data.0.source')
+    """
+    return ".".join(str(part) for part in location if not _KIND.fullmatch(str(part)))
 
 
 def _problem_of(error: Exception) -> str:

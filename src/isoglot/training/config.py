@@ -28,7 +28,7 @@ from isoglot.vectors.remedies import DEFAULT_DIRECTIONS
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 def _quoted(names: Any) -> Any:
@@ -56,13 +56,15 @@ Probabilities = Annotated[Alpha, AfterValidator(_probabilities)]
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_quoted)]
 
+Languages = Annotated[Names, Field(min_length=1)]
+
 
 class DataSource(_Section):
     """One source of training pairs."""
 
     source: Place
     """a file, a folder of aligned sentences, `debian` or `hub:NAME`; see [Data](data.md#sources)"""
-    languages: Names | None = None
+    languages: Languages | None = None
     """keep only these languages; all if not given"""
     examples: PositiveInt | None = None
     """keep at most so many examples, drawn with the seed; all if not given"""
@@ -78,7 +80,7 @@ class EvaluationSet(_Section):
     """the name of a [benchmark](benchmarks.md)"""
     data: Place | None = None
     """its files; taken from the hub if not given"""
-    languages: Names | None = None
+    languages: Languages | None = None
     """look for texts in these languages only; all if not given"""
     on_overlap: Literal["refuse", "drop", "keep"] = "refuse"
     """`refuse`: one line that says what was found, and no training. `drop`: leave out the examples concerned, in all
@@ -187,7 +189,7 @@ class Lora(_Section):
     """what an adapter adds is scaled by `alpha` / `rank`"""
     dropout: float = Field(default=0.0, ge=0, lt=1)
     """dropout probability before an adapter; `dropout` does not touch it"""
-    targets: Literal["all-linear"] | tuple[str, ...] = "all-linear"
+    targets: Literal["all-linear"] | Names = "all-linear"
     """names of the linear layers that get one, such as `[query, value]`"""
     merge: bool = True
     """add the adapters to the weights in the finished model; `false` keeps them apart"""
@@ -269,10 +271,10 @@ class TrainConfig(_Section):
     """dropout probability in training; the model's own if not given"""
     average: float = Field(default=1.0, gt=0, le=1)
     """share of the trained weights in the finished model, the rest from the initial one (WiSE-FT, arXiv 2109.01903)"""
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**32)
     """of everything that is drawn"""
     bf16: bool | None = None
-    """train in bfloat16; if not given, where that is measured to be faster"""
+    """train in bfloat16, on a processor that has the arithmetic; if not given, where that is measured to be faster"""
     checkpoint_every: PositiveInt = 100
     """steps between two checkpoints; with held-out pairs `validation.every` takes its place"""
     report_to: Names = ()

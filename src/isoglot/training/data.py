@@ -29,6 +29,7 @@ from isoglot.models.encoders import TASKS, role_prompt
 from isoglot.models.limits import with_limit
 from isoglot.pairs import ParallelPairs
 from isoglot.pairs.duplicates import key_numbers, passage_key
+from isoglot.pairs.files import stem_of
 from isoglot.runtime.store import EmbeddingStore
 from isoglot.sources import load_pairs
 from isoglot.training.config import DataSource, Distillation
@@ -43,7 +44,8 @@ def read_sources(sources: Sequence[DataSource], seed: int) -> ParallelPairs:
     for source in sources:
         pairs = load_pairs(source.source, languages=source.languages)
         if source.source in names:
-            pairs = pairs.with_dataset_renamed(*names[source.source])
+            for own in _own_names(Path(source.source)):
+                pairs = pairs.with_dataset_renamed(own, names[source.source])
         if not source.parallel:
             pairs = pairs.without_translations()
         if source.examples is not None and source.examples < pairs.example_count:
@@ -52,24 +54,29 @@ def read_sources(sources: Sequence[DataSource], seed: int) -> ParallelPairs:
     return ParallelPairs.concatenate(parts)
 
 
-def names_apart(sources: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """For files of one name in different folders, that name, and one with as much of the folder as tells them apart.
+def names_apart(sources: Sequence[str]) -> dict[str, str]:
+    """For files of one name, packed or not, a name with as much of the folder as tells them apart.
 
     Pairs are called like their file, so that ids of two files of one name would seem to be of one data set.
 
     >>> names_apart(["de/train.jsonl", "fr/train.jsonl", "dev.jsonl"])
-    {'de/train.jsonl': ('train', 'de/train'), 'fr/train.jsonl': ('train', 'fr/train')}
+    {'de/train.jsonl': 'de/train', 'fr/train.jsonl': 'fr/train'}
     """
     paths = {source: Path(os.path.abspath(source)) for source in sources}  # noqa: PTH100 (a link keeps its name)
     found = {}
     for source, path in paths.items():
-        name = path.name if path.is_dir() else path.stem
-        others = [other for other in paths.values() if other != path and name in (other.name, other.stem)]
+        own = _own_names(path)
+        others = [other for other in paths.values() if other != path and own & _own_names(other)]
         folders = (path.parts[-n:-1] for n in range(2, 1 + len(path.parts)))
         apart = next((end for end in folders if all(other.parts[-len(end) - 1 : -1] != end for other in others)), None)
         if others:
-            found[source] = (name, path.name if apart is None else "/".join((*apart, name)))
+            found[source] = path.name if apart is None else "/".join((*apart, min(own, key=len)))
     return found
+
+
+def _own_names(path: Path) -> set[str]:
+    """What the data set of a source may be called: a file's, that of a folder, or of Moses' files of one name."""
+    return {path.name} if path.is_dir() else {path.name, stem_of(path)}
 
 
 @dataclass(frozen=True)

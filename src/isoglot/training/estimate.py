@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import tempfile
 import time
@@ -112,7 +113,7 @@ def estimate(config: TrainConfig) -> Estimate:
     counted = slice(1 if timed.steps > 1 else 0, None)
     per_token = sum(step_seconds[counted]) / max(1, sum(_tokens(whole, timed)[counted]))
     per_step = tokens_per_step * per_token
-    looks = plan.steps // config.validation.every
+    looks = math.ceil(plan.steps / config.validation.every)  # the last step is always followed by one
     texts, timed_texts = (  # distinct queries and passages
         sum(len(np.unique(rows)) for rows in some.table_rows(whole.prepared.pairs.translations()))
         for some in (plan, timed)

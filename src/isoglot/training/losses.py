@@ -236,7 +236,7 @@ class Objective(nn.Module):
         negatives = torch.cat(rest) if rest else queries[:0]
         said, also_said = groups[0][: len(queries)], torch.cat([groups[0][:0], *groups[1:]])
         if not self.model.training:
-            return self._info_nce(queries, passages, negatives, _says_the_same(said, also_said))
+            return self._info_nce(queries, passages, negatives, _says_the_same(said, also_said), symmetric=False)
         sides = [queries, passages, negatives, translated, queries[:0] if labels is None else labels]
         sides = [_of_all_processes(side) for side in sides]
         left_out = _says_the_same(_of_all_processes(said), _of_all_processes(also_said))
@@ -253,7 +253,8 @@ class Objective(nn.Module):
     ) -> Tensor:
         terms, three, t = [], (queries, passages, translated), self.temperature
         if self.contrastive_weight:
-            terms.append(self.contrastive_weight * self._info_nce(queries, passages, negatives, left_out))
+            contrastive = self._info_nce(queries, passages, negatives, left_out, symmetric=self.symmetric)
+            terms.append(self.contrastive_weight * contrastive)
         if len(targets):
             terms.append(self.distillation_weight * distillation(torch.stack([queries, passages], 1), targets))
         if self.semantic_weight and len(translated):
@@ -264,9 +265,11 @@ class Objective(nn.Module):
             terms.append(self.jensen_shannon_weight * jensen_shannon(*three, temperature=t))
         return torch.stack(terms).sum()
 
-    def _info_nce(self, queries: Tensor, passages: Tensor, negatives: Tensor, left_out: Tensor) -> Tensor:
+    def _info_nce(
+        self, queries: Tensor, passages: Tensor, negatives: Tensor, left_out: Tensor, *, symmetric: bool
+    ) -> Tensor:
         return info_nce(
-            queries, passages, negatives, temperature=self.temperature, symmetric=self.symmetric, left_out=left_out
+            queries, passages, negatives, temperature=self.temperature, symmetric=symmetric, left_out=left_out
         )
 
     def _encode(self, features: dict[str, Any]) -> Tensor:

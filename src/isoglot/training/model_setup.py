@@ -137,7 +137,7 @@ def set_dropout(model: nn.Module, probability: float) -> None:
         if isinstance(module, nn.Dropout) and "lora_dropout" not in name:
             module.p = probability
         for attribute, value in vars(module).items():
-            if "dropout" in attribute and isinstance(value, float):
+            if "dropout" in attribute and type(value) in (int, float) and 0 <= value <= 1:
                 setattr(module, attribute, probability)
 
 

@@ -124,6 +124,7 @@ def describe_data(prepared: Prepared) -> dict[str, Any]:
         "pairs_by_language": prepared.pairs.describe().languages,
         "datasets": list(prepared.pairs.translations().datasets),
         "held_out_examples": prepared.held_out.example_count if prepared.held_out else 0,
+        "held_out_fingerprint": prepared.held_out.fingerprint if prepared.held_out else None,
         "evaluation_sets": list(prepared.checked),
     }
 
@@ -131,7 +132,9 @@ def describe_data(prepared: Prepared) -> dict[str, Any]:
 def describe_plan(plan: BatchPlan) -> dict[str, Any]:
     """The plan in numbers, with the pairs of every query language and passage language, the most frequent first."""
     languages = len(plan.languages)
-    counts = np.bincount(plan.query_language * languages + plan.passage_language, minlength=languages**2)
+    counts = np.bincount(
+        plan.query_language.astype(np.int64) * languages + plan.passage_language, minlength=languages**2
+    )
     order = [number for number in np.argsort(-counts, kind="stable") if counts[number]]
     names = {n: f"{plan.languages[n // languages]}>{plan.languages[n % languages]}" for n in order}
     return {**plan.describe(), "language_pairs": {names[number]: int(counts[number]) for number in order}}

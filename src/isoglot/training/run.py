@@ -108,6 +108,8 @@ def begin(config: TrainConfig, checked: Sequence[OverlapFound] = ()) -> tuple[Fi
         model = with_remedy(model, config, fitted_on)
     if (other := teacher(config, model)) is not None:
         record["teacher"] = {"fingerprint": fingerprint(other)}
+    if config.bf16 and not record["bf16"]:
+        tell("bf16 is set, but this processor has no arithmetic for it: training is in float32")
     return Fit(config, model, make_trainable(model, config), prepared), record
 
 

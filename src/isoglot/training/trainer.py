@@ -271,6 +271,11 @@ class CompleteCheckpoints(TrainerCallback):
     kill in between could leave the best alone, which may be many steps back.
     """
 
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Find the best checkpoint again where the run lies now: the library forgets one whose path is another."""
+        if state.best_global_step:
+            state.best_model_checkpoint = str(Path(str(args.output_dir), f"checkpoint-{state.best_global_step}"))
+
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Called when a process has written its part of the checkpoint."""
         processes.wait()
