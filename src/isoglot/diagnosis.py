@@ -14,7 +14,8 @@ from pathlib import Path
 
 from isoglot._version import __version__
 from isoglot.common.cache import cache_folder
-from isoglot.common.hub import hub_address, hub_is_reachable
+from isoglot.common.errors import InputError
+from isoglot.common.hub import hub_address, hub_is_off, hub_is_reachable
 from isoglot.common.processor import bf16_is_faster, has_bf16
 from isoglot.common.versions import LIBRARIES, versions
 
@@ -97,10 +98,13 @@ def _arithmetic() -> dict[str, str]:
 
 
 def _hub() -> str:
-    if os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0"):
+    if hub_is_off():
         return "HF_HUB_OFFLINE is set: models are folders, or builtin:..."
-    if hub_is_reachable(seconds=2):
-        return f"{hub_address()} answers"
+    try:
+        if hub_is_reachable(seconds=2):
+            return f"{hub_address()} answers"
+    except InputError as error:
+        return str(error)
     return f"{hub_address()} does not answer: models are folders, or builtin:..."
 
 

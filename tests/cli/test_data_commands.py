@@ -48,6 +48,18 @@ def test_check_reads_every_format(run: Run, capsys: pytest.CaptureFixture[str], 
     assert capsys.readouterr().out.startswith("1 examples, 2 rows, 2 languages")
 
 
+@pytest.mark.parametrize("source", ["", " ", "?limit=3"])
+def test_no_source_is_not_the_current_folder(run: Run, capsys: pytest.CaptureFixture[str], source: str) -> None:
+    Path("de.txt").write_text("Hallo\n")
+    Path("en.txt").write_text("Hello\n")
+    assert run("check", ".") == 0
+    capsys.readouterr()
+    assert run("check", source) == 2
+    assert (
+        f'"{source}" names no source; name a file, a folder (. for this one) or a data set' in capsys.readouterr().err
+    )
+
+
 def test_check_says_that_two_ids_have_one_passage(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [
         {"id": str(n), "language": "en", "query": f"q{n}", "passage": "same\u200b" if n else "Same"} for n in (0, 1)

@@ -70,6 +70,30 @@ def test_doctor_needs_neither_torch_nor_a_network(
 
 
 @pytest.mark.parametrize(
+    ("address", "offline", "said"),
+    [
+        ("", "0", "https://huggingface.co does not answer"),
+        ("", "off", "does not answer"),
+        ("", "true", "HF_HUB_OFFLINE is set"),
+        ("", "1", "HF_HUB_OFFLINE is set"),
+        ("mirror", "", "HF_ENDPOINT=mirror: not an address; write it like https://huggingface.co"),
+    ],
+)
+def test_doctor_reads_of_the_hub_what_its_client_reads(
+    monkeypatch: pytest.MonkeyPatch, address: str, offline: str, said: str
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError
+
+    monkeypatch.setattr("socket.create_connection", refuse)
+    monkeypatch.setenv("HF_ENDPOINT", address)
+    monkeypatch.setenv("HF_HUB_OFFLINE", offline)
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "TRANSFORMERS_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+    assert said in diagnosis.diagnose()["hub"]
+
+
+@pytest.mark.parametrize(
     ("has", "faster", "said"),
     [(False, False, "no instructions"), (True, False, "not faster"), (True, True, "; faster")],
 )

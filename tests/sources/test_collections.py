@@ -74,6 +74,9 @@ def test_what_a_judgement_names_must_be_there(tmp_path: Path, line: str, message
         load_pairs(tmp_path / "own")
 
 
+TRIPLES = "../triples.train.ids.small.tsv"
+
+
 @pytest.fixture
 def release(tmp_path: Path) -> Path:
     folder = tmp_path / "data" / "google"
@@ -120,6 +123,23 @@ def test_without_triples_the_judgements_are_read(release: Path) -> None:
     ]
 
 
+def test_blank_lines_of_mmarco_are_passed_over(release: Path) -> None:
+    before = load_pairs(f"{release}?limit=2")
+    (release / TRIPLES).write_text("\n7\t2\t5\n \n9\t0\t1\n7\t2\t1\n\n")
+    assert load_pairs(f"{release}?limit=2").fingerprint == before.fingerprint
+    (release / TRIPLES).write_text("\n\n")
+    with pytest.raises(InputError, match="holds no pairs"):
+        load_pairs(release)
+
+
+@pytest.mark.parametrize("line", ["7\t2\t1", "7", "7\t0\t2\t1\t1", "7\t0\t-2\t1"])
+def test_a_judgement_of_mmarco_is_two_ids(release: Path, line: str) -> None:
+    (release / TRIPLES).unlink()
+    write(release / "qrels.train.tsv", ["9\t0\t0\t1", "7\t2", line])
+    with pytest.raises(InputError, match=r"qrels\.train\.tsv line 3: .* is not 2 ids"):
+        load_pairs(release)
+
+
 def test_the_hub_gives_the_same_pairs(release: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fetched = []
 
@@ -154,10 +174,16 @@ def test_a_wrong_limit_is_named(release: Path, spec: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("name", "line", "message"),
     [
-        ("../triples.train.ids.small.tsv", "7\ttwo\t1", "line 1: '7.ttwo.t1' holds no ids; they are whole numbers"),
-        ("../triples.train.ids.small.tsv", "7\t99\t1", "line 1: names the id 99, which german does not have"),
+        (TRIPLES, "7\ttwo\t1", "line 1: '7.ttwo.t1' is not 3 ids; they are whole numbers up to 2147483647; correct"),
+        (TRIPLES, "7\t2", r"line 1: '7.t2' is not 3 ids"),
+        (TRIPLES, "7\t2\t5\n7\t2\t5\t9", "line 2: .* is not 3 ids"),
+        (TRIPLES, "7\t-1\t5", "line 1: .* is not 3 ids"),
+        (TRIPLES, "7\t2147483648\t5", "line 1: .* is not 3 ids"),
+        (TRIPLES, "7\t2\t" + "9" * 5000, "line 1: .* is not 3 ids"),
+        (TRIPLES, "7\t99\t1", "line 1: names the id 99, which german does not have"),
+        (TRIPLES, "\n7\t2\t5\n\n7\t99\t1", "line 4: names the id 99, which german does not have"),
         ("collections/german_collection.tsv", "0\ta\tb", "line 1: 3 cells; a line holds an id and a text"),
-        ("../triples.train.ids.small.tsv", None, r"qrels\.train\.tsv: no such file, nor one folder up"),
+        (TRIPLES, None, r"qrels\.train\.tsv: no such file, nor one folder up"),
     ],
 )
 def test_what_is_wrong_with_mmarco_is_said(release: Path, name: str, line: str | None, message: str) -> None:

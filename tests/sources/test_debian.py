@@ -115,6 +115,27 @@ def test_what_apt_did_not_fetch_is_said(
     load_debian(cache_dir=tmp_path / "cache")
     said = " ".join(capsys.readouterr().err.split())
     assert "apt did not fetch everything, so texts may be missing: W: Failed to fetch http://main/InRelease" in said
+    assert (tmp_path / "cache" / "debian" / "pairs.parquet").exists()  # it may be of a source without descriptions
+
+
+def test_what_apt_did_not_fetch_is_fetched_next_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_list(tmp_path, "en", entry("a", "en", "tool", "It does this and that."))
+    write_list(tmp_path, "ja", entry("a", "ja", "道具", "これをします。そして、それもします。いろいろなことをします。"))
+    script = f"""cp {tmp_path}/*Translation-en "$folder/lists/"
+        if [ -e {tmp_path}/mended ]; then cp {tmp_path}/*Translation-ja "$folder/lists/"
+        else echo "W: Failed to fetch http://other/InRelease  Timeout"
+        echo "E: Failed to fetch http://main/dists/stable/main/i18n/Translation-ja.xz  Timeout"; fi"""
+    fake_apt(tmp_path, monkeypatch, script)
+    assert load_debian(cache_dir=tmp_path / "cache").languages == ("en",)
+    said = " ".join(capsys.readouterr().err.split())
+    assert "so texts are missing, and the next call tries again: E: Failed to fetch http://main/dists/stable" in said
+    assert not (tmp_path / "cache").exists()
+    (tmp_path / "mended").touch()
+    assert load_debian(cache_dir=tmp_path / "cache").languages == ("en", "ja")
+    monkeypatch.setenv("PATH", "")
+    assert load_debian(cache_dir=tmp_path / "cache").languages == ("en", "ja")
 
 
 def test_some_languages_are_fetched_without_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

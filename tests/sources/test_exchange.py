@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import struct
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,19 @@ def test_xliff_gives_what_is_translated(tmp_path: Path) -> None:
     assert texts(tmp_path / "two.xliff") == [{"en": "One two", "ja": "一二"}, {"en": "Three", "ja": "三"}]
 
 
+def test_xliff_leaves_out_what_is_not_to_be_translated(tmp_path: Path) -> None:
+    unit, file = '<unit id="1"', '<file id="f"'
+    (tmp_path / "unit.xliff").write_text(XLIFF_2.replace(unit, f'{unit} translate="no"'), encoding="utf-8")
+    with pytest.raises(InputError, match="holds no pairs"):
+        load_pairs(tmp_path / "unit.xliff")
+    nearer = XLIFF_2.replace(file, f'{file} translate="no"').replace(unit, f'{unit} translate="yes"')
+    (tmp_path / "nearer.xliff").write_text(nearer, encoding="utf-8")
+    assert len(texts(tmp_path / "nearer.xliff")) == 2
+    group = XLIFF_1.replace("<group>", '<group translate="no">')
+    (tmp_path / "group.xlf").write_text(group, encoding="utf-8")
+    assert texts(tmp_path / "group.xlf") == [{"en": "Hello", "es": "Hola"}]
+
+
 def test_po_gives_contexts_and_plurals_and_no_guesses(tmp_path: Path) -> None:
     (tmp_path / "app.po").write_text(PO, encoding="utf-8-sig")
     assert texts(tmp_path / "app.po") == [
@@ -117,6 +131,47 @@ def test_po_and_mo_files_of_a_folder_are_translations_of_each_other(tmp_path: Pa
     path = tmp_path / "pt_BR.po"
     path.write_text('msgid "Open"\nmsgstr "Abrir"\n')
     assert texts(path) == [{"en": "Open", "pt-BR": "Abrir"}]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Plural-Forms: nplurals=INTEGER; plural=EXPRESSION;",
+        "PO-Revision-Date: 2020-01-01",
+        "PO-Revision-Date: ",
+        "POT-Creation-Date: 2020-01-01 10:20:30+0100",
+        "POT-Creation-Date: 2020-01-01 10:20+9999",
+        "Language: xx_invalid_zz",
+        "Language: ",
+    ],
+)
+def test_headers_that_are_not_needed_may_say_anything(tmp_path: Path, line: str) -> None:
+    header = {"": f"{line}\nContent-Type: text/plain; charset=UTF-8\n"}
+    messages = {**header, "Open": "Öffnen", "menu\x04Open": "Auf", "%d file\0%d files": "%d Datei\0%d Dateien"}
+    (tmp_path / "de.mo").write_bytes(mo(messages))
+    escaped = header[""].replace("\n", "\\n")
+    po = (
+        f'msgid ""\nmsgstr "{escaped}"\n\nmsgid "Open"\nmsgstr "Öffnen"\n\nmsgctxt "menu"\nmsgid "Open"\nmsgstr "Auf"\n'
+    )
+    po += '\nmsgid "%d file"\nmsgid_plural "%d files"\nmsgstr[0] "%d Datei"\nmsgstr[1] "%d Dateien"\n'
+    (tmp_path / "de.po").write_text(po, encoding="utf-8")
+    for name in ("de.po", "de.mo"):
+        assert texts(tmp_path / name) == [
+            {"en": "Open", "de": "Öffnen"},
+            {"en": "Open", "de": "Auf"},
+            {"en": "%d file", "de": "%d Datei"},
+            {"en": "%d files", "de": "%d Dateien"},
+        ]
+
+
+def mo(messages: dict[str, str]) -> bytes:
+    """A MO file of the other byte order than most are in."""
+    sides = [[text.encode() for text in side] for side in (messages, messages.values())]
+    tables, data, start = b"", b"", 28 + 16 * len(messages)
+    for text in (*sides[0], *sides[1]):
+        tables += struct.pack(">2I", len(text), start + len(data))
+        data += text + b"\0"
+    return struct.pack(">7I", 0x950412DE, 0, len(messages), 28, 28 + 8 * len(messages), 0, 0) + tables + data
 
 
 # What XML can hold, parsers give back but for the line ends, which they make line feeds.
@@ -167,13 +222,17 @@ def test_nothing_outside_a_file_is_read_and_entities_are_refused(tmp_path: Path)
         ("de.po", 'msgid "x"\nmsgstr "y" z"\n', r"de\.po line 2: a quote is left open, or stands within"),
         ("de.po", 'msgid "x"\nnonsense\nmsgstr "y"\n', r"de\.po line 2: not PO \(Unknown or misformatted keyword"),
         ("b.a.po", 'msgid "x"\nmsgstr "y"\n', "does not say its language; add Language to the header"),
-        ("a.mo", "no", r"a\.mo: not readable"),
+        ("de.po", 'msgid "x"\nmsgid_plural "y"\nmsgstr[a] "z"\n', r"de\.po: not readable \(invalid literal"),
+        ("de.po", 'msgid ""\nmsgid_plural "y"\nmsgstr[0] "z"\n', r"de\.po: holds no pairs"),
+        ("a.mo", "no", r"a\.mo: not readable \(does not begin as MO files do\)"),
+        ("a.mo", mo({"a": "b"})[:-4], r"a\.mo: not readable \(cut short\)"),
+        ("a.mo", mo({"a": "b"})[:12], r"a\.mo: not readable"),
         ("a.tmx.gz", "no", r"a\.tmx\.gz: cannot be unpacked"),
         ("a.tmx", "<tmx></tmx>", "holds no pairs"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, name: str, content: str, message: str) -> None:
-    (tmp_path / name).write_text(content, encoding="utf-8")
+def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, name: str, content: str | bytes, message: str) -> None:
+    (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(InputError, match=message) as caught:
         load_pairs(tmp_path / name)
     assert "\n" not in str(caught.value)

@@ -144,11 +144,13 @@ def test_a_limit_streams_the_first_rows(hub_folder: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("query", "message"),
     [
-        ("query=q&passage=a", "say what its columns hold: owner/name"),
+        ("query=q&passage=a", "name a data set and say what its columns hold: owner/name"),
         ("query=nope&passage=a&config.de=qa-de", 'no column "nope"; it has key, q, a'),
         ("query=q&passage=a&config.de=qa-sv", "cannot be read"),
         ("query=q&passage=a&config.de=qa-de&split=nope", "cannot be read"),
         ("query=q&passage=a&config.de=qa-de&limit=some", 'limit must be a number of rows from 1, got "some"'),
+        ("query=q&passage=a&language=l&de=x&en=y", 'says "query" beside "de"; say either owner/name'),
+        ("de=x&en=y&answer=z", 'says "answer" beside "de"; say either owner/name'),
         ("quary=q", 'unknown key "quary"; keys are id, language, query'),
     ],
 )
@@ -157,6 +159,11 @@ def test_what_is_wrong_is_said_in_one_line(hub_folder: Path, tmp_path: Path, que
         rows_of(f"hub:{hub_folder}?{query}", tmp_path)
     assert "\n" not in str(caught.value)
     assert str(caught.value).count("cannot be read") == (message == "cannot be read")
+
+
+def test_a_data_set_without_a_name_is_not_the_current_folder() -> None:
+    with pytest.raises(InputError, match="name a data set and say what its columns hold"):
+        parse_hub_spec("?query=q&passage=a&config.en=")
 
 
 def test_a_registered_name_brings_its_columns() -> None:

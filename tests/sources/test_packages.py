@@ -247,6 +247,20 @@ def test_packages_are_fetched_once_and_kept_with_their_licence(tmp_path: Path, m
     assert again.languages == ("de",)
 
 
+@needs_dpkg
+def test_packages_are_not_kept_where_a_list_of_them_did_not_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    help_package(tmp_path, "de", "Tabelle einfügen", GERMAN)
+    help_package(tmp_path, "en-US", "Insert a table", ENGLISH)
+    failed = "E: Failed to fetch http://main/dists/stable/main/binary-all/Packages.xz  Timeout"
+    script = f"cp $(ls {tmp_path}/*.deb | grep -i /$4_) .\nelse echo '{failed}'"
+    fake_apt(tmp_path, monkeypatch, "libreoffice-help-de libreoffice-help-en-us", script)
+    assert load_packaged("libreoffice-help", cache_dir=tmp_path / "cache").languages == ("de", "en")
+    assert f"the next call tries again: {failed}" in " ".join(capsys.readouterr().err.split()).replace("xz T", "xz  T")
+    assert not (tmp_path / "cache").exists()
+
+
 @pytest.mark.parametrize(
     ("names", "script", "message"),
     [

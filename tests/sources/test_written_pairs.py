@@ -106,6 +106,13 @@ def test_what_a_format_cannot_hold_is_refused(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_id_that_xml_cannot_hold_is_refused(tmp_path: Path) -> None:
+    rows = ({"id": "a\x01", "language": tag, "query": "x", "passage": "x"} for tag in LANGUAGES)
+    with pytest.raises(InputError, match=r"id 'a\\x01' has the character '\\x01', which XML cannot hold; take it out"):
+        export_pairs(ParallelPairs.from_rows(rows), tmp_path / "x.tmx")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_table_without_rows_is_written_to_tmx_too(tmp_path: Path) -> None:
     path = export_pairs(ParallelPairs.from_rows([]), tmp_path / "none.tmx")
     assert '"*all*"' in path.read_text()

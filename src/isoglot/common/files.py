@@ -129,23 +129,20 @@ def refuse_repeated(columns: Sequence[str], where: str) -> None:
 
 def read_parquet_rows(path: Path, *columns: str) -> Iterator[tuple[int, Row]]:
     """The rows of a Parquet file as mappings, each after its number from 1."""
+    number = 0
     try:
-        file = pq.ParquetFile(path)
+        with pq.ParquetFile(path) as file:
+            names = file.schema_arrow.names
+            if missing := [column for column in columns if column not in names]:
+                raise InputError(f'{path}: no column "{missing[0]}"; it has {", ".join(names)}')
+            for batch in file.iter_batches(batch_size=1 << 12):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield number, row
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: a text behind row {number:,} is not UTF-8; write the file anew") from None
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path}: not a readable Parquet file ({str(error).splitlines()[0]})") from None
-    with file:
-        names = file.schema_arrow.names
-        if missing := [column for column in columns if column not in names]:
-            raise InputError(f'{path}: no column "{missing[0]}"; it has {", ".join(names)}')
-        number = 0
-        for batch in file.iter_batches(batch_size=1 << 12):
-            try:
-                rows = batch.to_pylist()
-            except UnicodeDecodeError:
-                raise InputError(f"{path}: a text behind row {number:,} is not UTF-8; write the file anew") from None
-            for row in rows:
-                number += 1
-                yield number, row
 
 
 def file_digest(path: Path) -> str:

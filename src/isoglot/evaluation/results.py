@@ -127,18 +127,17 @@ def load_results(path: str | Path) -> Results:
     """
     given = expanded_path(path)
     folder = given.parent if given.name == RESULTS_FILE else given
+    if missing := [name for name in (RESULTS_FILE, PER_QUERY_FILE) if not (folder / name).is_file()]:
+        raise InputError(
+            f"{folder}: no results here ({missing[0]} is missing); isoglot audit and evaluate write them with --out"
+        )
     try:
-        missing = [name for name in (RESULTS_FILE, PER_QUERY_FILE) if not (folder / name).is_file()]
-        if missing:
-            raise InputError(
-                f"{folder}: no results here ({missing[0]} is missing); isoglot audit and evaluate write them with --out"
-            )
         # Not a number is no JSON: what was not measured is null.
         summary = json.loads((folder / RESULTS_FILE).read_text(encoding="utf-8"), parse_constant=lambda _: None)
-        per_query = pq.read_table(folder / PER_QUERY_FILE)
-        top = pq.read_table(folder / TOP_FILE) if (folder / TOP_FILE).is_file() else None
-    except (json.JSONDecodeError, UnicodeDecodeError, pa.ArrowInvalid) as error:
-        raise InputError(f"{folder}: the results cannot be read: {error}") from error
+    except (json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
+        raise InputError(f"{folder / RESULTS_FILE}: cannot be read ({error}); evaluate again") from error
+    per_query = _read_table(folder / PER_QUERY_FILE)
+    top = _read_table(folder / TOP_FILE) if (folder / TOP_FILE).is_file() else None
     schema = summary.get("schema") if isinstance(summary, dict) else None
     if schema != SCHEMA:
         raise InputError(f"{folder}: results of schema {schema!r}; this version reads schema {SCHEMA}")
@@ -146,6 +145,14 @@ def load_results(path: str | Path) -> Results:
     # Older runs lack some.
     whole = {"alignment": {}, "seconds": {}, **summary, "model": {**NO_MODEL, **summary["model"]}}
     return Results(whole, per_query, top)
+
+
+def _read_table(path: Path) -> pa.Table:
+    try:
+        return pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path}: not a readable Parquet file ({reason}); evaluate again") from error
 
 
 def _check_content(folder: Path, summary: Mapping[str, Any], per_query: pa.Table, top: pa.Table | None) -> None:

@@ -41,6 +41,8 @@ def load_pairs(
         InputError: if there is no such source, or what it holds is wrong; the message says where.
     """
     spec = str(spec)
+    if not spec.partition(_LIMIT)[0].strip():  # which would be the current folder
+        raise InputError(f'"{spec}" names no source; name a file, a folder (. for this one) or a data set')
     wanted = None if languages is None else list(languages)
     pairs = _load(spec, wanted, cache_dir)
     if not len(pairs):

@@ -53,8 +53,8 @@ class Apt:
     folder: Path
     timeout: float
 
-    def descriptions(self, languages: tuple[str, ...]) -> Path:
-        """Fetch the lists of package descriptions in these languages; the folder they are in.
+    def descriptions(self, languages: tuple[str, ...]) -> tuple[Path, bool]:
+        """Fetch the lists of package descriptions in these languages; the folder they are in, and whether all came.
 
         Raises:
             InputError: if there is no apt, or none came.
@@ -63,12 +63,10 @@ class Apt:
         # Another source of this machine may have failed while Debian's lists arrived: what counts is what is there.
         if not any((self.folder / "lists").glob("*_i18n_Translation-*")):
             raise self._failed(said, "no package source has descriptions")
-        if missing := next((line for line in said.splitlines() if "Failed to fetch" in line), None):
-            tell(f"{self.source}: apt did not fetch everything, so texts may be missing: {missing.strip()}")
-        return self.folder / "lists"
+        return self.folder / "lists", self._has_all("i18n", said)
 
-    def packages(self, names: re.Pattern[str]) -> list[Path]:
-        """Fetch all packages that are named so; their archives, by name.
+    def packages(self, names: re.Pattern[str]) -> tuple[list[Path], bool]:
+        """Fetch all packages that are named so; their archives, by name, and whether every list of names came.
 
         Raises:
             InputError: if there is no apt, no such package, or one did not come.
@@ -77,7 +75,7 @@ class Apt:
         wanted = sorted(filter(names.fullmatch, self._run("apt-cache", "pkgnames").split()))
         if not wanted:
             raise self._failed(said, f"no package source has packages named {names.pattern}")
-        said = ""
+        has_all, said = self._has_all("binary-", said), ""
         with progress(f"{self.source}: fetching packages", len(wanted)) as advance:
             advance(0)
             for name in wanted:
@@ -86,7 +84,16 @@ class Apt:
         archives = sorted(self.folder.glob("*.deb"))
         if len(archives) < len(wanted):
             raise self._failed(said, f"{len(archives)} of {len(wanted)} packages came")
-        return archives
+        return archives, has_all
+
+    def _has_all(self, lists: str, said: str) -> bool:
+        """Whether every list whose address has that came, by what apt said; what did not come is told."""
+        failed = [line.strip() for line in said.splitlines() if "Failed to fetch" in line]
+        missing = [line for line in failed if lists in line]
+        if failed:
+            lack = "texts are missing, and the next call tries again" if missing else "texts may be missing"
+            tell(f"{self.source}: apt did not fetch everything, so {lack}: {[*missing, *failed][0]}")
+        return not missing
 
     def _update(self, languages: str, packages: bool) -> str:
         (self.folder / "lists" / "partial").mkdir(parents=True)

@@ -13,13 +13,17 @@ from isoglot.sources.registry import find_source
 
 
 def cached_pairs(
-    name: str, make: Callable[[], ParallelPairs], cache_dir: str | Path | None, refresh: bool = False, part: str = ""
+    name: str,
+    make: Callable[[], tuple[ParallelPairs, bool]],
+    cache_dir: str | Path | None,
+    refresh: bool = False,
+    part: str = "",
 ) -> ParallelPairs:
-    """The pairs of a named source: those that are kept, else those that `make` fetches, which are kept then.
+    """The pairs of a named source: those that are kept, else those that `make` fetches, which are kept if all came.
 
     Args:
         name: of the source, in the registry.
-        make: fetches.
+        make: fetches; gives the pairs, and whether nothing is missing. What is incomplete is fetched anew next time.
         cache_dir: holds a folder for each source; `isoglot.common.cache.cache_folder()` if None.
         refresh: fetch even if some are kept.
         part: names what is kept of the source, where that is not all of it.
@@ -31,7 +35,8 @@ def cached_pairs(
             return read_pairs(kept)
         except InputError:  # half a file from elsewhere or an older layout: fetching mends it
             pass
-    pairs = make()
-    write_text(folder / "LICENCE.txt", find_source(name).licence + "\n")
-    write_pairs(pairs, kept)
+    pairs, whole = make()
+    if whole:
+        write_text(folder / "LICENCE.txt", find_source(name).licence + "\n")
+        write_pairs(pairs, kept)
     return pairs

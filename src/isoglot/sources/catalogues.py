@@ -63,16 +63,31 @@ def _language(code: str) -> str | None:
     return normalize_language(language) if usual and language != "en" and is_language(language) else None
 
 
-def _messages(content: bytes) -> Iterator[tuple[str, str]]:
-    """Source and translation of a catalogue's longer messages, without those in singular and plural.
+def mo_entries(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Source and translation of each message of a MO file, which is two tables of lengths and places.
 
-    A MO file is two tables of lengths and places. Its header may hold anything, so only UTF-8 is believed in.
+    Raises:
+        ValueError: if it is no MO file, or cut short.
+        struct.error: likewise.
     """
-    order = "<" if content.startswith(b"\xde\x12\x04\x95") else ">"
+    order = {b"\xde\x12\x04\x95": "<", b"\x95\x04\x12\xde": ">"}.get(content[:4])
+    if order is None:
+        raise ValueError("does not begin as MO files do")
     count, *tables = struct.unpack_from(f"{order}3I", content, 8)
     for number in range(count):
         places = [struct.unpack_from(f"{order}2I", content, table + 8 * number) for table in tables]
+        if any(start + length > len(content) for length, start in places):
+            raise ValueError("cut short")
         source, translation = (content[start : start + length] for length, start in places)
+        yield source, translation
+
+
+def _messages(content: bytes) -> Iterator[tuple[str, str]]:
+    """Source and translation of a catalogue's longer messages, without those in singular and plural.
+
+    Its header may hold anything, so only UTF-8 is believed in.
+    """
+    for source, translation in mo_entries(content):
         if len(source) < MIN_TEXT or b"\0" in source:
             continue
         try:

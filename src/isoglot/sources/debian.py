@@ -121,9 +121,9 @@ def _rows(entries: dict[str, dict[str, tuple[str, str]]]) -> Iterator[dict[str, 
 
 def _fetch(
     languages: tuple[str, ...], timeout: float, choose: Callable[[ParallelPairs], ParallelPairs] = lambda pairs: pairs
-) -> ParallelPairs:
+) -> tuple[ParallelPairs, bool]:
     with tempfile.TemporaryDirectory(prefix="isoglot-debian-") as private:
         with progress(f"debian: apt fetches package descriptions in {len(languages)} languages"):
-            lists = Apt("debian", Path(private), timeout).descriptions(languages)
+            lists, whole = Apt("debian", Path(private), timeout).descriptions(languages)
         with progress("debian: joining and deduplicating"):
-            return choose(pairs_of_lists(lists)).deduplicate()[0]
+            return choose(pairs_of_lists(lists)).deduplicate()[0], whole

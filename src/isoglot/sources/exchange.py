@@ -10,7 +10,8 @@ import io
 import re
 import struct
 from codecs import BOM_UTF8
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from io import BytesIO
 from itertools import count
 from pathlib import Path
@@ -24,10 +25,12 @@ from isoglot.common.files import Row
 from isoglot.common.languages import is_language, language_at, normalize_language
 from isoglot.pairs import ParallelPairs
 from isoglot.pairs.files import stem_of, suffix_of
+from isoglot.sources.catalogues import mo_entries
 
 _UNITS = ("tu", "trans-unit", "segment")  # of TMX, XLIFF 1.2 and XLIFF 2
 _MARKUP = frozenset({"bpt", "ept", "ph", "it", "ut", "x", "bx", "ex", "sc", "ec", "cp", "sub"})  # hold no text of it
 _UNTRANSLATED = frozenset({"new", "needs-translation", "initial"})  # states whose target is a copy or a guess
+_HEADERS = frozenset({"content-type", "language", "plural-forms"})  # what is read of a PO or MO file's header
 _PO_STRING = re.compile(rb'[^"]*"(?:[^"\\]|\\.)*"\s*')
 _XML_LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 
@@ -130,9 +133,10 @@ def _source_and_target(unit: Any, where: str) -> list[tuple[str, str]]:
     """Language code and text of an XLIFF unit's source and target."""
     source, target = unit.find("{*}source"), unit.find("{*}target")
     state = (unit.get("state") or target.get("state") or "") if target is not None else ""
-    if source is None or target is None or state in _UNTRANSLATED or unit.get("translate") == "no":
+    above = reversed([unit, *unit.iterancestors()])  # the nearest that says something decides
+    said = {name: value for element in above for name, value in element.attrib.items()}
+    if source is None or target is None or state in _UNTRANSLATED or said.get("translate") == "no":
         return []
-    said = {name: value for above in reversed([*unit.iterancestors()]) for name, value in above.attrib.items()}
     codes = [said.get("source-language") or said.get("srcLang"), said.get("target-language") or said.get("trgLang")]
     if not all(codes):
         raise InputError(f"{where}: the file does not say its two languages; add source-language and target-language")
@@ -161,17 +165,20 @@ def _name(element: Any) -> str:
 
 def _gettext_units(path: Path) -> Iterator[Unit]:
     """Messages of a PO or MO file and their translations; the source text of gettext is English."""
-    pofile, mofile = _extra("babel.messages.pofile"), _extra("babel.messages.mofile")
-    is_mo = suffix_of(path) == ".mo"
+    pofile, catalog = _extra("babel.messages.pofile"), _catalog()
     try:
         with _opened(path) as file:
             content = file.read().removeprefix(BOM_UTF8)
-        if not is_mo:
+        if suffix_of(path) == ".mo":
+            _read_mo(content, catalog)
+        else:
             _refuse_open_quotes(content, path)
-        catalog = mofile.read_mo(BytesIO(content)) if is_mo else pofile.read_po(BytesIO(content), abort_invalid=True)
+            pofile.PoFileParser(catalog, abort_invalid=True).parse(BytesIO(content))
     except pofile.PoFileError as error:
         raise InputError(f"{path} line {error.lineno + 1}: not PO ({error.args[0]}); correct the line") from None
-    except (UnicodeDecodeError, LookupError, OSError, EOFError, struct.error) as error:
+    except InputError:
+        raise
+    except (ValueError, LookupError, OSError, EOFError, struct.error) as error:
         raise InputError(f"{path}: not readable ({error}); save it again, with its charset in the header") from None
     folder = path.parent.parent.name if path.parent.name == "LC_MESSAGES" else ""
     codes = (catalog.locale_identifier or "", folder, *reversed(stem_of(path).split(".")))
@@ -181,6 +188,28 @@ def _gettext_units(path: Path) -> Iterator[Unit]:
     for message in catalog:
         for source, target in _versions(message):
             yield f"{message.context or ''}\x04{source}", {"en": source, language: target}
+
+
+def _catalog() -> Any:
+    """An empty catalogue of babel's, which passes over headers that are not needed, and those that it cannot read."""
+    base = _extra("babel.messages.catalog").Catalog
+
+    def read(catalog: Any, headers: Iterable[tuple[str, str]]) -> None:
+        for name, value in headers:
+            if name.lower() in _HEADERS:
+                with suppress(ValueError):  # as of the "nplurals=INTEGER" that a template has
+                    base.mime_headers.fset(catalog, [(name, value)])
+
+    return type("Catalog", (base,), {"mime_headers": property(base.mime_headers.fget, read)})()
+
+
+def _read_mo(content: bytes, catalog: Any) -> None:
+    """Put the messages of a MO file into a catalogue; babel's own reader makes a catalogue itself."""
+    for entry in mo_entries(content):
+        source, said = (text.decode(catalog.charset) for text in entry)  # as the first entry, the header, says
+        context, _, text = source.rpartition("\x04")
+        both = [tuple(side.split("\0")) if "\0" in text else side for side in (text, said)]
+        catalog.add(*both, context=context or None)
 
 
 def _refuse_open_quotes(content: bytes, path: Path) -> None:

@@ -104,10 +104,12 @@ def _tmx(pairs: ParallelPairs) -> Iterator[str]:
     yield f'<header creationtool="isoglot" creationtoolversion="{__version__}" segtype="sentence" adminlang="en" '
     yield f'srclang="{source}" o-tmf="isoglot" datatype="plaintext"/>\n<body>\n'
     for name, texts in _units(pairs):
+        for where, text in (("", name), *((f" in {tag}", text) for tag, text in texts.items())):
+            if sign := _NOT_IN_XML.search(text):
+                wrong = f"id {name!r} has the character {sign[0]!r}{where}, which XML cannot hold"
+                raise InputError(f"{wrong}; take it out, or write .jsonl")
         yield f"<tu tuid={quoteattr(name)}>\n"
         for tag, text in texts.items():
-            if sign := _NOT_IN_XML.search(text):
-                raise InputError(f"id {name!r} has the character {sign[0]!r} in {tag}, which XML cannot hold")
             yield f'<tuv xml:lang="{tag}"><seg>{escape(text, {chr(13): "&#13;"})}</seg></tuv>\n'
         yield "</tu>\n"
     yield "</body>\n</tmx>\n"

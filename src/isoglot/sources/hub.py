@@ -69,7 +69,8 @@ def parse_hub_spec(spec: str) -> tuple[HubLayout, int | None]:
     names the column of its sentence (for Indonesian `ind`).
 
     Raises:
-        InputError: if a key is no language either, the number is none, or it remains unsaid what a row holds.
+        InputError: if a key is no language either, the number is none, or it remains unsaid what a row holds, or is
+            said twice.
 
     >>> layout, limit = parse_hub_spec("owner/name?de=translation.de&en=translation.en&config=de-en&limit=100")
     >>> layout.texts["de"], layout.configs, limit
@@ -104,10 +105,12 @@ def parse_hub_spec(spec: str) -> tuple[HubLayout, int | None]:
             texts[_language_of_key(key, spec)] = value
     if own is not None:
         return replace(own, split=split), limit
+    if texts and (other := next((key for key in columns if key != "id"), None)):
+        raise InputError(f'hub:{spec}: says "{other}" beside "{next(iter(texts))}"; say either {_HOW}')
     speaks = "language" in columns or (configs and "*" not in configs)
-    if not texts and not ({"query", "passage"} <= columns.keys() and speaks):
+    if not name or (not texts and not ({"query", "passage"} <= columns.keys() and speaks)):
         names = ", ".join(name for name, source in SOURCES.items() if source.hub)
-        raise InputError(f"hub:{spec}: say what its columns hold: {_HOW}; or name one of {names}")
+        raise InputError(f"hub:{spec}: name a data set and say what its columns hold: {_HOW}; or name one of {names}")
     return HubLayout(str(expanded_path(name)), columns, texts, configs or {"*": None}, split=split, keep=keep), limit
 
 

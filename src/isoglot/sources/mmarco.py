@@ -28,6 +28,7 @@ from isoglot.sources.registry import find_source
 TRIPLES, QRELS = "triples.train.ids.small.tsv", "qrels.train.tsv"
 
 _NOT_THERE, _BLANK = -2, -1
+_LAST_ID = (1 << 31) - 1  # of those that 32 bits hold
 _ROWS_AT_A_TIME = 1 << 20
 
 Find = Callable[[str], Path]
@@ -102,7 +103,7 @@ def load_mmarco_pairs(
         judged = find(QRELS)
     width = 3 if judged.name == TRIPLES else 2
     flat = array("i")
-    for row in islice(_judged(judged, width), limit):
+    for _, row in islice(_judged(judged, width), limit):
         flat.extend(row)
     numbers = np.frombuffer(flat, np.int32).reshape(-1, width)
     columns, negative, listed = RowColumns(len(parts), 1), Column(np.int32), 0
@@ -115,9 +116,10 @@ def load_mmarco_pairs(
             texts = numbers[first : first + _ROWS_AT_A_TIME]
             places = np.column_stack([query_place[texts[:, 0]], passage_place[texts[:, 1:]]])
             if (places == _NOT_THERE).any():
-                line, cell = np.argwhere(places == _NOT_THERE)[0].tolist()
-                wrong = f"names the id {texts[line, cell]}, which {name} does not have"
-                raise InputError(f"{judged} line {first + line + 1}: {wrong}")
+                row, cell = np.argwhere(places == _NOT_THERE)[0].tolist()
+                line = next(islice((number for number, _ in _judged(judged, width)), first + row, None))
+                wrong = f"names the id {texts[row, cell]}, which {name} does not have"
+                raise InputError(f"{judged} line {line}: {wrong}")
             told = np.flatnonzero((places >= 0).all(1))  # no text is blank in this language
             places = places[told] + begin + np.array([0, *[len(queries)] * (width - 1)])
             columns.append(_rows(first + told, language, places, listed))
@@ -147,16 +149,18 @@ def _rows(example: IntArray, language: int, places: IntArray, listed: int) -> Ro
     )
 
 
-def _judged(path: Path, width: int) -> Iterator[list[int]]:
-    """Query and right passage, and in triples a wrong one, of each line."""
+def _judged(path: Path, width: int) -> Iterator[tuple[int, list[int]]]:
+    """Query and right passage, and in triples a wrong one, of each line that is not blank, after its number."""
     for number, line in enumerate(read_lines(path), start=1):
         cells = line.split()
-        try:
-            # Judgements in TREC's form have an unused second cell and the grade, always 1, in the last.
-            yield [int(cell) for cell in (cells if width == 3 or len(cells) < 4 else cells[::2])][:width]
-        except ValueError:
-            wrong = f"{line.strip()!r:.60} holds no ids; they are whole numbers"
-            raise InputError(f"{path} line {number}: {wrong}") from None
+        if width == 2 and len(cells) == 4:
+            cells = cells[::2]  # judgements in TREC's form: an unused second cell, the grade, always 1, in the last
+        ids = [int(cell) for cell in cells if cell.isdecimal() and len(cell) <= len(str(_LAST_ID))]
+        if len(cells) == len(ids) == width and max(ids) <= _LAST_ID:
+            yield number, ids
+        elif cells:
+            wrong = f"{line.strip()!r:.60} is not {width} ids; they are whole numbers up to {_LAST_ID}"
+            raise InputError(f"{path} line {number}: {wrong}; correct the line, or fetch the file again")
 
 
 def _texts(path: Path, wanted: IntArray) -> tuple[ArrowTexts, IntArray]:

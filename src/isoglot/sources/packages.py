@@ -95,16 +95,16 @@ def pairs_of_archives(name: str, archives: list[Path]) -> ParallelPairs:
     return ParallelPairs.from_rows(packages.rows(name, manuals), dataset=name)
 
 
-def _fetch(name: str, timeout: float) -> ParallelPairs:
+def _fetch(name: str, timeout: float) -> tuple[ParallelPairs, bool]:
     packages = PACKAGED[name]
     if packages.read is not read_catalogues:
         lxml("html")  # before megabytes are fetched in vain
     with tempfile.TemporaryDirectory(prefix=f"isoglot-{name}-") as private:
         with progress(f"{name}: apt fetches packages, about {packages.megabytes:,} MB"):
-            archives = Apt(name, Path(private), timeout).packages(packages.names)
+            archives, whole = Apt(name, Path(private), timeout).packages(packages.names)
         pairs = pairs_of_archives(name, archives)
     with progress(f"{name}: deduplicating"):
-        return pairs.deduplicate()[0]
+        return pairs.deduplicate()[0], whole
 
 
 def _read_each(archives: list[Path], read: Callable[[Path], dict[str, Manual]]) -> Iterator[dict[str, Manual]]:
