@@ -10,6 +10,7 @@ import pytest
 from sentence_transformers import SentenceTransformer
 
 from command import run
+from isoglot.cli.shared import say
 
 
 def test_from_a_corpus_to_an_audit_of_its_shards(
@@ -70,6 +71,7 @@ def test_ids_to_delete_beside_a_corpus_are_told_of(
     assert run(monkeypatch, *command) == 0
     assert run(monkeypatch, *command, "--delete", "typo") == 0
     assert "1 of the ids to delete are not in the index: typo." in capsys.readouterr().out
+    assert run(monkeypatch, "index", "--out", tmp_path / "index", "--delete", "x" * 300) == 0
     (tmp_path / "ids").write_bytes(b"\xff\n")
     assert run(monkeypatch, "index", "--out", tmp_path / "index", "--delete", tmp_path / "ids") == 2
     assert "ids line 1" in capsys.readouterr().err
@@ -98,3 +100,26 @@ def test_options_that_cannot_be_are_refused(
     assert run(monkeypatch, *command, *words) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "v").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--delete", "a", "--model", "m"], "--model goes with a CORPUS"),
+        (["--delete", "a", "--text-column", "t"], "--text-column goes with a CORPUS"),
+        (["--delete", "a", "--skip-bad", "f"], "--skip-bad goes with a CORPUS"),
+        (["c.jsonl", "--model", "m", "--query-prompt", "q"], "--query-prompt is for questions"),
+        ([], "name a CORPUS to index"),
+    ],
+)
+def test_what_an_index_has_no_use_for_is_refused(
+    words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "index", *words, "--out", tmp_path / "index") == 2
+    assert message in capsys.readouterr().err
+
+
+def test_what_a_terminal_obeys_is_not_said(capsys: pytest.CaptureFixture[str]) -> None:
+    say("red \x1b[31m \x9b31m title \x1b]0;t\x07 \u200cok\n")
+    assert not {"\x1b", "\x9b", "\x07"} & set(said := capsys.readouterr().out)
+    assert "\u200cok\n" in said

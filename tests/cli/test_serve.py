@@ -59,9 +59,9 @@ def test_an_index_is_served_with_its_own_model_until_interrupted(tiny_encoder_fo
     corpus, keys = tmp_path / "corpus.jsonl", tmp_path / "keys"
     corpus.write_text('{"id": "a", "language": "de", "text": "rotes haus"}\n', encoding="utf-8")
     isoglot.build_index(corpus, isoglot.load_text_encoder(tiny_encoder_folder), tmp_path / "index")
-    keys.write_text("secret\n")
+    keys.write_text("a-secret-of-letters\n")
     with started(tmp_path / "index", "--key-file", keys, "--name", "mine") as (process, address):
-        found = ask(f"{address}search", {"query": "red house"}, Authorization="Bearer secret")
+        found = ask(f"{address}search", {"query": "red house"}, Authorization="Bearer a-secret-of-letters")
         assert [hit["text"] for hit in found["hits"]] == ["rotes haus"]
         assert "1 of 10 hits" in found["note"]
         process.send_signal(signal.SIGINT)

@@ -7,6 +7,7 @@ import pytest
 
 from isoglot.common.atomic import write_json, write_text, write_whole, write_whole_folder
 from isoglot.common.cache import cache_folder
+from isoglot.common.errors import InputError
 
 
 def names(folder: Path) -> list[str]:
@@ -43,6 +44,14 @@ def test_an_error_leaves_the_old_content_and_nothing_else(
         fail()
     assert names(tmp_path) == ["kept"]
     assert target.read_text() == "old" if target.is_file() else names(target) == ["old"]
+
+
+def test_a_folder_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for target in (tmp_path, Path()):
+        with pytest.raises(InputError, match="is a folder; name a file in it"), write_whole(target):
+            pass
+    assert names(tmp_path) == []
 
 
 def test_a_folder_replaces_the_old_one_whole(tmp_path: Path) -> None:

@@ -69,14 +69,15 @@ def test_a_file_with_one_id_for_all_translations_keeps_them_all_and_so_do_files_
     assert len(texts(apart)) == 3
 
 
-def test_a_row_that_is_relabelled_replaces_what_it_was(tmp_path, corpus):
+def test_a_translation_of_the_same_text_stays_and_what_is_relabelled_goes_with_sync(tmp_path, corpus):
     index = tmp_path / "index"
     build_index(corpus, ToyEncoder(), index)
-    build_index(write(tmp_path / "other.jsonl", [row("a", "nl", "black tree")]), ToyEncoder(), index)
-    assert set(texts(index)) == {("a", "nl"), ("b", "de"), ("c", "en")}
-    both = [row("a", "nl", "black tree"), row("a", "fi", "black tree")]
-    build_index(write(tmp_path / "both.jsonl", both), ToyEncoder(), index)  # two languages that come together both stay
-    assert set(texts(index)) == {("a", "nl"), ("a", "fi"), ("b", "de"), ("c", "en")}
+    done = build_index(write(tmp_path / "other.jsonl", [row("a", "nl", "black tree")]), ToyEncoder(), index)
+    assert (done.added, done.replaced, done.deleted) == (1, 0, 0)
+    assert set(texts(index)) == {("a", "en"), ("a", "nl"), ("b", "de"), ("c", "en")}
+    done = build_index(tmp_path / "other.jsonl", ToyEncoder(), index, sync=True)
+    assert (done.added, done.replaced, done.deleted) == (0, 0, 3)
+    assert set(texts(index)) == {("a", "nl")}
 
 
 def test_ids_are_kept_to_the_byte(tmp_path):

@@ -114,6 +114,28 @@ def test_killed_before_any_change_to_the_disk(tmp_path: Path, every: int) -> Non
     assert number > 10
 
 
+@pytest.mark.parametrize("every", [5, pytest.param(1, marks=pytest.mark.slow)])
+def test_killed_while_it_is_first_made(tmp_path: Path, every: int) -> None:
+    states = expected(tmp_path, 1, 30)
+    for number in range(1, 1000, every):
+        shutil.rmtree(tmp_path / "index", ignore_errors=True)
+        if run(tmp_path, 1, "exact", kill_at=number) == 0:
+            break
+        assert held(tmp_path) in states
+        assert run(tmp_path, 1, "exact") == 0
+        check_whole(tmp_path, "exact", states[1])
+    assert number > 10
+
+
+def test_what_a_killed_writer_left_is_no_index_and_nothing_of_others(tmp_path: Path) -> None:
+    path = corpus(tmp_path, 1, 30)
+    (tmp_path / "index").mkdir()
+    for name in (".manifest.0123456789abcdef.writing.json", ".map.0123456789abcdef.writing.npz"):
+        (tmp_path / "index" / name).touch()
+    build_index(path, ToyEncoder(), tmp_path / "index")
+    assert not list((tmp_path / "index").glob(".*writing*"))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", ["exact", "edge"])
 def test_killed_at_any_time(tmp_path: Path, engine: str) -> None:

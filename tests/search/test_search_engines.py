@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ from test_searcher import MIXES, WORDS, rows
 from toy_index import ToyEncoder, keys, row, write
 
 from isoglot import InputError, MissingExtraError, build_index, delete_rows, open_index
+from isoglot.common.errors import UnavailableError
 from isoglot.search import committing, opening
 from isoglot.search.edge import EdgeIndex
 from isoglot.search.qdrant import QdrantIndex
@@ -33,7 +35,7 @@ def client(monkeypatch):
     client = qdrant_client.QdrantClient(url=server) if server else qdrant_client.QdrantClient(":memory:")
     monkeypatch.setattr(client, "close", lambda: None)
     for module in (committing, opening):
-        monkeypatch.setattr(module, "QdrantIndex", lambda url: QdrantIndex(url, client=client))
+        monkeypatch.setattr(module, "QdrantIndex", lambda url, **options: QdrantIndex(url, client=client, **options))
     yield client
     for collection in client.get_collections().collections:
         client.delete_collection(collection.name)
@@ -92,7 +94,7 @@ def test_an_engine_that_is_behind_is_not_asked_and_the_next_call_brings_it_up(tm
         index = tmp_path / engine
         build_index(corpus, encoder, index, engine=engine, url=url)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("isoglot.search.building.follow", lambda store: None)  # as a kill behind the swap
+            patch.setattr("isoglot.search.building.follow", lambda store, named: None)  # as a kill behind the swap
             build_index(more, encoder, index)
         searcher = open_index(index, encoder)
         assert "searched without it" in str(searcher.note)
@@ -114,6 +116,53 @@ def test_a_row_that_goes_while_a_collection_is_asked_is_said(tmp_path, corpus, c
     for look in (lambda: searcher._rows.rows(found, ["id"]), lambda: searcher._rows.vectors(found)):
         with pytest.raises(InputError, match="is being changed; ask again"):
             look()
+
+
+@pytest.mark.filterwarnings("ignore:Payload indexes", "ignore:Local mode", "ignore:Api key")
+def test_the_key_goes_to_a_server_that_somebody_named(tmp_path, corpus, client, monkeypatch):
+    index, encoder = tmp_path / "index", ToyEncoder()
+    monkeypatch.setenv("QDRANT_API_KEY", "secret")
+    build_index(corpus, encoder, index, engine="qdrant", url=URL)
+    assert open_index(URL, encoder).note is None
+    before = (index / "manifest.json").read_bytes()
+    for call in (open_index, delete_rows):
+        with pytest.raises(InputError, match=r"if you trust it, set QDRANT_URL=http://localhost:6333$"):
+            call(index)
+    assert (index / "manifest.json").read_bytes() == before
+    assert build_index(corpus, encoder, index, url=URL).added == 0
+    monkeypatch.setenv("QDRANT_URL", "http://localhost:6333/")
+    assert open_index(index, encoder).note is None
+
+
+@pytest.mark.filterwarnings("ignore:Payload indexes", "ignore:Local mode")
+def test_a_collection_of_a_copy_that_was_changed_is_not_asked_and_is_sent_anew(tmp_path, corpus, client):
+    encoder = ToyEncoder()
+    one, other = tmp_path / "one", tmp_path / "other"
+    build_index(corpus, encoder, one, engine="qdrant", url=URL)
+    shutil.copytree(one, other)
+    build_index(write(tmp_path / "a.jsonl", [row("a", "en", "stone")]), encoder, one)
+    build_index(write(tmp_path / "b.jsonl", [row("b", "en", "river river")]), encoder, other)
+    for index, text, key in ((other, "river river", "b"), (one, "stone", "a")):
+        exact = Store.open(index)
+        if index == one:
+            assert "searched without it" in str(open_index(index, encoder).note)
+            build_index(tmp_path / "a.jsonl", encoder, index)
+        searcher = open_index(index, encoder)
+        assert searcher.note is None
+        found = searcher.search(text, limit=1).hits[0]
+        assert (found.id, round(found.score, 3)) == (key, 1.0)
+        assert client.count("passages").count == len(exact.numbers)
+    client.delete_collection("passages")
+    build_index(corpus, encoder, tmp_path / "third", engine="qdrant", url=URL)
+    assert "searched without it" in str(open_index(one, encoder).note)
+
+
+def test_rows_that_came_since_an_index_was_opened_are_not_mistaken(tmp_path, corpus):
+    build_index(corpus, ToyEncoder(), tmp_path / "index")
+    store = Store.open(tmp_path / "index")
+    for number in (-1, int(store.numbers[-1]) + 1):
+        with pytest.raises(UnavailableError, match="was changed since it was opened; open it again"):
+            store.rows([number], ["id"])
 
 
 def test_a_second_process_is_told_that_edge_is_for_one(tmp_path, corpus):
@@ -159,6 +208,13 @@ def test_extras_that_are_missing_are_named(tmp_path, corpus, monkeypatch):
 def test_a_server_that_is_not_there_and_an_address_that_is_none_are_named():
     with pytest.raises(InputError, match=r"http://localhost:1/passages: "):
         open_index("http://localhost:1/passages")
-    for url in ("http://localhost:6333", "http://key@localhost:6333/passages", "http:///passages"):
+    for url in (
+        "http://localhost:6333",
+        "http://key@localhost:6333/passages",
+        "http:///passages",
+        "http://localhost:63x33/passages",
+        "http://localhost:99999/passages",
+        "http://[::1/passages",
+    ):
         with pytest.raises(InputError, match="is named like http"):
             open_index(url)

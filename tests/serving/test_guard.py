@@ -14,7 +14,7 @@ from isoglot.runtime.encoder import TextEncoder
 from isoglot.serving.guard import LOOPBACK, Guard, host_of, read_keys
 from isoglot.serving.limits import Limits
 from isoglot.serving.refusals import RefusalError
-from isoglot.serving.server import serve
+from isoglot.serving.server import listen, serve
 
 BODY = {"input": "a"}
 
@@ -94,9 +94,11 @@ def test_any_of_the_keys_opens(locked: Client) -> None:
 
 def test_keys_are_lines_of_a_file(tmp_path: Path) -> None:
     file = tmp_path / "keys"
-    file.write_text("\n one \r\ntwo\n\n")
-    assert read_keys(file) == [b"one", b"two"]
-    for content, reason in (("\n \n", "no key in it"), ("fine\nclé\n", "key 2"), ("a\tb\n", "key 1")):
+    one, two = "one-key-of-letters", "another-key-of-letters"
+    file.write_text(f"\n {one} \r\n{two}\n\n")
+    assert read_keys(file) == [one.encode(), two.encode()]
+    wrong = (("\n \n", "no key in it"), (f"{one}\n{two}é\n", "key 2"), (f"{one}\t{two}\n", "key 1"), ("short\n", "16"))
+    for content, reason in wrong:
         file.write_text(content, encoding="utf-8")
         with pytest.raises(InputError, match=reason):
             read_keys(file)
@@ -113,6 +115,16 @@ def test_an_address_that_is_taken_is_named(encoder: TextEncoder, client: Client)
         serve(encoder, port=client.port)
     with pytest.raises(InputError, match="port 70000"):
         serve(encoder, port=70000)
+
+
+def test_a_name_may_have_a_port_and_is_no_address(encoder: TextEncoder) -> None:
+    guard = Guard(["Search.example:8443", "::1"], [], Limits())
+    for host in ("search.example:8443", "search.example", "[::1]:80"):
+        guard.check("GET", "/health", Headers({"host": host}))
+    with pytest.raises(InputError, match="give the name alone"):
+        serve(encoder, allow_hosts=["https://search.example"])
+    with pytest.raises(InputError, match="--host"):
+        listen("é" * 70, 0)
 
 
 @pytest.mark.parametrize("authority", ["", ":", "[", "[]", "a:b:c", "localhost.", "\xedlocalhost", "127.0.0.1\t"])

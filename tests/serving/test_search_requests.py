@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from service import TEXTS, Client, serving
 
+from isoglot.common.errors import UnavailableError
 from isoglot.search.building import build_index
 from isoglot.search.hits import Hit, Hits
 from isoglot.search.opening import open_index
@@ -81,6 +82,25 @@ def test_what_the_searcher_refuses_is_refused_in_its_words(client: Client, field
     assert words in answer.json()["error"]["message"]
 
 
+def test_an_index_that_cannot_be_asked_is_no_fault_of_the_question(
+    encoder, searcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_, **__):
+        raise UnavailableError("http://inside:6333/p: connection refused")
+
+    monkeypatch.setattr(searcher, "search_vectors", gone)
+    with serving(encoder, searcher) as client:
+        answer = client.search("red")
+    assert answer.status == 503
+    assert int(answer.headers["Retry-After"]) >= 1
+    assert "inside" not in answer.body.decode()
+
+
+def test_the_first_of_many_unknown_fields_is_named(client: Client) -> None:
+    answer = client.send("POST", "/search", {"query": "a", **{f"f{n}": 0 for n in range(100_000)}})
+    assert (answer.status, answer.json()["error"]["message"]) == (400, "f0: there is no such field")
+
+
 def test_without_an_index_there_is_no_search(encoder) -> None:
     with serving(encoder) as client:
         assert client.search("a").status == 404
@@ -124,9 +144,10 @@ def test_the_languages_shown_are_counted_by_mix(encoder, searcher) -> None:
         assert before["corpus"]["und"] == pytest.approx(1 / rows)
         for _ in range(3):
             client.search("red", limit=4)
-        client.search("red", limit=4, mix="cap:1")
+        client.search("red", limit=4, mix="cap:01")
         client.search("red", languages=["de"])  # the reader chose the language
         client.search("red", collapse=True, language="de")
+        client.search("red", prefer_own_language=9.0, language="de")
         mixes = client.get("/languages").json()["mixes"]
     assert {mix: figures["questions"] for mix, figures in mixes.items()} == {"none": 3, "cap:1": 1}
     assert sum(mixes["none"]["shown"].values()) == pytest.approx(1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
@@ -92,9 +92,13 @@ def index(
     vector_column: Annotated[str | None, typer.Option(help="For vectors: name of their column")] = None,
 ) -> None:
     """Make an index of a corpus or of vectors, or change one: rows are added, and replaced by id and language."""
+    refuse("is for questions; give it when you search", query_prompt=encoding.query_prompt)
     if corpus is None:
-        refuse("goes with a CORPUS", model=model, map=map_file, sync=sync, vector_column=vector_column)
-        if delete is None and engine is None:
+        if model is not None:
+            raise InputError("--model goes with a CORPUS")
+        more = {"map": map_file, "sync": sync, "vector_column": vector_column}
+        refuse("goes with a CORPUS", **asdict(encoding), **asdict(files), **more)
+        if delete is None and engine is None and url is None:
             raise InputError("name a CORPUS to index, or --delete ID")
     if delete is not None or corpus is None:
         done = isoglot.delete_rows(out, _lines(delete or ()), engine=engine, url=url)
@@ -140,14 +144,15 @@ def search(
         prefer_own_language=prefer_own_language,
         collapse=collapse,
     )
+    notes = list(filter(None, (searcher.note, found.note)))
     if as_json:
-        print(json.dumps(found.as_dict(), ensure_ascii=False))
+        print(json.dumps({**found.as_dict(), "note": " ".join(notes) or None}, ensure_ascii=False))
         return
     for place, hit in enumerate(found.hits, start=1):
         say(f"{place:>3}  {_in_words(hit)}")
         for other in hit.translations:
             say(f"       {_in_words(other)}")
-    for note in filter(None, (searcher.note, found.note)):
+    for note in notes:
         say(note)
 
 
@@ -166,7 +171,14 @@ def _lines(given: Sequence[str]) -> Iterator[str]:
     from isoglot.common.files import read_lines
 
     for each in given:
-        if Path(each).is_file():
+        if _is_file(each):
             yield from filter(None, (line.rstrip("\r\n") for line in read_lines(Path(each))))
         else:
             yield each
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except OSError:  # an id may be longer than any file's name
+        return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from isoglot.runtime.encoder import TextEncoder
     from isoglot.vectors.columns import Columns
 
+
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and line feed
 
 Model = Annotated[
     str, typer.Argument(help="Hub id, folder, or builtin:multilingual-e5-small", show_default=False, metavar="MODEL")
@@ -50,11 +53,18 @@ Strength = Annotated[
 ]
 
 
-def check_fit(remedy: str | None, strength: float | None) -> None:
-    """Refuse what is no remedy or no strength before anything is read, which takes seconds."""
+def check_fit(
+    remedy: str | None, strength: float | None, directions: int | None = None, source_language: str | None = None
+) -> None:
+    """Refuse what is no remedy or no strength, and what the remedy has not, before anything is read."""
     from isoglot.vectors.remedies import DEFAULT_REMEDY, check_remedy
 
-    check_remedy(DEFAULT_REMEDY if remedy is None else remedy, 1.0 if strength is None else strength)
+    fitted = DEFAULT_REMEDY if remedy is None else remedy
+    check_remedy(fitted, 1.0 if strength is None else strength)
+    if fitted not in ("lir", "linear-lir"):
+        refuse(f"is for lir and linear-lir; {fitted} has none", directions=directions)
+    if fitted != "shift":
+        refuse("is for --remedy shift", source_language=source_language)
 
 
 @dataclass(frozen=True)
@@ -197,7 +207,8 @@ def refuse(reason: str, **options: Any) -> None:
 
 
 def say(line: str) -> None:
-    """Print a line as it is: paths may hold square brackets, and must not be broken."""
+    """Print a line as it is but for what a terminal obeys: paths may hold square brackets, and must not be broken."""
+    line = _CONTROLS.sub(" ", line)
     out.print(line, highlight=False, markup=False, soft_wrap=True)
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
+from isoglot.common.errors import InputError
 from isoglot.common.paths import expanded_path
 
 try:
@@ -43,6 +44,8 @@ def write_whole(path: str | Path) -> Iterator[Path]:
             system is why another error was raised, the disk being full most of all, it is made one that says so.
     """
     target = expanded_path(path)
+    if target.is_dir():
+        raise InputError(f"{target}: is a folder; name a file in it")
     with _sibling(target, Path.touch) as temporary:
         yield temporary
         _sync(temporary)
@@ -155,10 +158,15 @@ def _sibling(target: Path, make: Callable[[Path], None]) -> Iterator[Path]:
         _close(held)
 
 
+def is_unfinished(path: Path) -> bool:
+    """Whether something is called as what a writer makes, which a kill may have left."""
+    return bool(_SIBLING.fullmatch(path.name))
+
+
 def sweep(folder: Path) -> None:
     """Take away what killed writers left in a folder."""
     for entry in folder.iterdir():
-        if not _SIBLING.fullmatch(entry.name) or (held := _open(entry)) is None:
+        if not is_unfinished(entry) or (held := _open(entry)) is None:
             continue
         try:
             if lock(held):

@@ -13,6 +13,10 @@ class InputError(IsoglotError, ValueError):
     """Data, a setting or an argument that cannot be used; the message says what would be."""
 
 
+class UnavailableError(InputError):
+    """What is asked for cannot be had just now; nothing is wrong with the call, and the same one may succeed later."""
+
+
 class TextsError(InputError):
     """Texts that a model gives no vector for; others have theirs.
 

@@ -133,7 +133,7 @@ def build_index(
             new = numbered(vectors, wanted, state.following, mapping if unmapped else None, unit) if added else ()
             dead = gone if store is None else np.union1d(store.dead, gone)
             store = commit(folder, replace(state, following=state.following + added), new, added, dead)
-        follow(store)
+        follow(store, url is not None)
         shutil.rmtree(folder / STAGED, ignore_errors=True)
         kept = 0 if sync else len(change.absent)
         name = given.rows.path.name
@@ -224,7 +224,7 @@ def delete_rows(
         gone, missing = store.numbers[deleted], wanted.to_pylist()
         if len(gone) or base != store.state:
             store = commit(folder, base, (), 0, np.union1d(store.dead, gone))
-        follow(store)
+        follow(store, url is not None)
         few = ", ".join(missing[:5])
         notes = (f"{len(missing):,} of the ids to delete are not in the index: {few}.",) if missing else ()
         return Indexed(folder, store.state.rows, dict(store.state.languages), deleted=len(gone), notes=notes)
@@ -237,9 +237,10 @@ def _opened(folder: Path, engine: str | None, url: str | None) -> tuple[Store | 
     engine = engine or base.engine
     if engine not in ENGINES:
         raise InputError(f"no engine {engine!r}; there are {', '.join(ENGINES)}")
+    named = url is not None
     url = url or base.url if engine == "qdrant" else url
     if (engine == "qdrant") != (url is not None):
         raise InputError("the engine qdrant and a URL go together: --engine qdrant --url http://localhost:6333/NAME")
     base = replace(base, engine=engine, url=url)
-    refuse_engine(folder, base)
+    refuse_engine(folder, base, named)
     return None if state is None else Store(folder, state), base

@@ -47,35 +47,42 @@ def commit(folder: Path, state: State, new: Iterable[pa.RecordBatch], rows: int,
         segments = (*segments, name := new_name())
         write_segment(folder / "segments" / name, (each for each in new if each.num_rows), state.dimensions)
     changed = replace(state, segments=segments, dead=write_dead(folder, dead), generation=state.generation + 1)
+    changed = replace(changed, token=new_name(), parent=state.token)
     changed = _counted(Store(folder, changed))
     changed.write(folder)
     return Store(folder, changed)
 
 
-def refuse_engine(folder: Path, state: State) -> None:
+def refuse_engine(folder: Path, state: State, named: bool) -> None:
     """Refuse an engine that could not follow, before any work is done.
+
+    Args:
+        folder: of the index.
+        state: which names the engine, and its URL.
+        named: whether the caller gave that URL.
 
     Raises:
         MissingExtraError: if its package is not installed.
-        InputError: if another process has it open, a server cannot be reached, or its collection holds something else.
+        InputError: if another process has it open, a server cannot be reached or is nobody's choice, or its collection
+            holds something else.
     """
     if state.engine == "edge":
         edge_library()
         EdgeIndex.refuse_in_use(folder)
     if state.engine == "qdrant":
-        collection = QdrantIndex(str(state.url))
+        collection = QdrantIndex(str(state.url), named=named)
         collection.refuse_other(state)
         collection.close()
 
 
-def follow(store: Store) -> None:
-    """Make the engine hold the rows as they stand; another one's files are taken away."""
+def follow(store: Store, named: bool) -> None:
+    """Make the engine hold the rows as they stand; another one's files are taken away. See `refuse_engine`."""
     engine, folder = store.state.engine, store.folder
     if engine == "edge" and not EdgeIndex.holds(store):
         EdgeIndex(store, change=True).close()
     if engine == "qdrant":
-        collection = QdrantIndex(str(store.state.url))
-        if collection.state is None or collection.state.generation != store.state.generation:
+        collection = QdrantIndex(str(store.state.url), named=named)
+        if collection.state is None or not collection.state.has_rows_of(store.state):
             collection.hold(store)
         collection.close()
     if engine != "edge" and (folder / EDGE).exists():

@@ -86,8 +86,8 @@ class Change:
 def compare(store: Store | None, incoming: Incoming) -> Change:
     """Compare rows that come with those of an index, by key: id and language.
 
-    A row replaces that of its key. It also replaces a row of its id that is equal but for the language, unless that
-    language comes, too: it was relabelled. Rows of one id in different languages are else translations, and stay.
+    A row replaces that of its key. Rows of one id in different languages are translations, and stay, were their texts
+    equal, too: names and short labels often are.
     """
     ids, digest = incoming.column("id"), incoming.column("digest").to_numpy()
     if store is None:
@@ -97,24 +97,10 @@ def compare(store: Store | None, incoming: Incoming) -> Change:
     there = np.flatnonzero(place >= 0)
     wanted = np.ones(len(ids), bool)
     wanted[there] = store.column("digest").to_numpy()[place[there]] != digest[there]
-    comes = _flags(pc.is_in(known, value_set=keys))
-    new = incoming.known.filter(pa.array(place < 0))
-    equal = pc.is_in(
-        _contents(store.column("id"), store.column("digest")), value_set=_contents(new["id"], new["digest"])
-    )
-    relabelled = _flags(equal) & ~comes & _flags(store.column("text").is_valid())
+    comes = pc.is_in(known, value_set=keys).to_numpy(zero_copy_only=False)
     replaced = np.zeros(len(known), bool)
     replaced[place[there[wanted[there]]]] = True
-    return Change(wanted, store.numbers[replaced | relabelled], store.numbers[~comes & ~relabelled])
-
-
-def _contents(ids: pa.Array, digest: pa.Array) -> pa.Array:
-    return pc.binary_join_element_wise(digest.cast(TEXT), ids, pa.scalar(" ", TEXT))
-
-
-def _flags(values: pa.Array) -> BoolArray:
-    flags: BoolArray = values.to_numpy(zero_copy_only=False)
-    return flags
+    return Change(wanted, store.numbers[replaced], store.numbers[~comes])
 
 
 def _without_language(keys: pa.Array, language: pa.Array) -> pa.Array:

@@ -28,7 +28,7 @@ class Mix:
     """A way to share the places of a list among languages.
 
     Attributes:
-        name: as it is asked for, `cap:3`.
+        name: as it may be asked for, `cap:3`; one name, however the number is written.
         order: takes the candidates' languages, best first, and what share of the corpus each language has.
         by_language: whether it needs the best candidates of each language; else the best of all are enough.
     """
@@ -56,9 +56,9 @@ def load_mix(name: str) -> Mix:
     try:
         if kind == "cap" and int(number) >= 1:
             most = int(number)
-            return Mix(name, lambda languages, _: cap(languages, most))
+            return Mix(f"cap:{most}", lambda languages, _: cap(languages, most))
         if kind == "floor" and 0 < float(number) <= 1:
-            return Mix(name, partial(floor, part=float(number)))
+            return Mix(f"floor:{float(number):g}", partial(floor, part=float(number)))
     except ValueError:
         pass
     raise InputError(
@@ -91,13 +91,13 @@ def cap(languages: Sequence[Language], most: int, places: int = PLACES) -> Itera
 
 
 def floor(languages: Sequence[Language], shares: Mapping[Language, float], part: float) -> Iterator[int]:
-    """At least a part of its share of the corpus to every language, in every beginning of the list.
+    """At least a part of its share of the corpus to every language, in the beginnings of the list, as far as they go.
 
     At the k-th place a language has too few of the places so far if they are fewer than `floor(part * share * k)`; the
     best candidate of those languages is shown, and where there is none the best of all. The bound on every beginning
     is that of FA*IR (Zehlike et al., arXiv 1706.06368), taken for several groups at once and without its test of
     chance, as DetGreedy does (Geyik, Ambler and Kenthapadi, arXiv 1905.01989), so that lists are the same at each call.
-    Two languages that fall short at one place are shown one after the other, the second a place late.
+    Languages that fall short at one place are shown one after the other, so that of n the last is n - 1 places late.
 
     German has half of the corpus, so it must have one of two places and two of four:
 

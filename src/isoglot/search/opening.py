@@ -77,8 +77,8 @@ def open_engine(store: Store) -> tuple[Index, str | None]:
     if engine == "edge" and EdgeIndex.holds(store):
         return EdgeIndex(store), None
     if engine == "qdrant":
-        collection = QdrantIndex(str(store.state.url))
-        if collection.state is not None and collection.state.generation == store.state.generation:
+        collection = QdrantIndex(str(store.state.url), named=False)
+        if collection.state is not None and collection.state.has_rows_of(store.state):
             return collection, None
     if engine == "exact":
         return ExactIndex(store), None

@@ -12,14 +12,15 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from isoglot.common.arrays import FloatArray, IntArray
-from isoglot.common.errors import InputError
+from isoglot.common.errors import InputError, UnavailableError
 from isoglot.common.extras import library
 from isoglot.common.progress import progress
 from isoglot.search.index import LEAST_LOOKED_AT, Nearest, Wanted, with_equals
-from isoglot.search.store import NO_ROWS, State, Store, group_of
+from isoglot.search.store import NO_ROWS, State, Store, group_of, new_name
 
 _DISTANCES = {"cosine": "COSINE", "dot": "DOT", "euclidean": "EUCLID", "manhattan": "MANHATTAN"}
 _POINTS = 1 << 8  # rows per request: a few megabytes
+_UNFINISHED = -1  # a generation that no index has
 _SHOWN = ("id", "group", "language", "text", "fields")
 
 
@@ -30,18 +31,22 @@ class QdrantIndex:
 
     Args:
         url: `http://host:6333/COLLECTION`.
+        named: whether the caller gave that URL. One that stands in an index folder may be anybody's, so that while
+            there is a key in the environment `QDRANT_URL` must name its server, too.
         client: a `qdrant_client.QdrantClient`, in place of one for that URL.
 
     Raises:
-        InputError: if the server cannot be reached.
+        InputError: if nobody named the server and there is a key.
+        UnavailableError: if the server cannot be reached.
 
     Attributes:
         state: what is known of the rows, as `State` has it; None while there is no collection.
     """
 
-    def __init__(self, url: str, *, client: Any = None) -> None:
+    def __init__(self, url: str, *, named: bool = True, client: Any = None) -> None:
         self.url, (server, self._name) = url, _parts(url)
-        self._library, self._client = _library(server, client)
+        key = _key_for(server, named)
+        self._library, self._client = _library(server, key, client)
         with self._told():
             self.state = self._state() if self._client.collection_exists(self._name) else None
 
@@ -106,9 +111,10 @@ class QdrantIndex:
             if self.state is None:
                 self._create(state)
             there = self._numbers(None)
-            advance(len(np.intersect1d(store.numbers, there)))
+            kept = there if self._is_earlier(state) else NO_ROWS
+            advance(len(np.intersect1d(store.numbers, kept)))
             for block in store.blocks:
-                new = np.flatnonzero(block.live & ~np.isin(block.numbers, there))
+                new = np.flatnonzero(block.live & ~np.isin(block.numbers, kept))
                 for start in range(0, len(new), _POINTS):
                     some = new[start : start + _POINTS]
                     batch = block.batch.take(some)
@@ -127,13 +133,25 @@ class QdrantIndex:
             self._client.update_collection(self._name, metadata={"isoglot": asdict(state)})
             self.state = self._state()
 
+    def _is_earlier(self, state: State) -> bool:
+        """Whether the rows are those before the last change; else, as of a copy of the folder, all are sent anew.
+
+        What is half sent anew is no state of any index, and is called so before it begins.
+        """
+        assert self.state is not None
+        if self.state.token in (state.token, state.parent):
+            return True
+        mixed = replace(self.state, generation=_UNFINISHED, token=new_name())
+        self._client.update_collection(self._name, metadata={"isoglot": asdict(mixed)})
+        return False
+
     def _create(self, state: State) -> None:
         models = self._library.models
         distance = getattr(models.Distance, _DISTANCES[state.provenance.similarity or "cosine"])
         vectors = models.VectorParams(size=state.dimensions, distance=distance)
-        self._client.create_collection(
-            self._name, vectors, metadata={"isoglot": asdict(replace(state, rows=0, languages={}))}
-        )
+        empty = replace(state, rows=0, languages={}, generation=_UNFINISHED)
+        self._client.create_collection(self._name, vectors, metadata={"isoglot": asdict(empty)})
+        self.state = self._state()
         for field in ("language", "document"):
             self._client.create_payload_index(self._name, field, models.PayloadSchemaType.KEYWORD)
 
@@ -175,7 +193,7 @@ class QdrantIndex:
 
     def _of(self, found: Mapping[Any, Any], number: int | np.int64) -> Any:
         if int(number) not in found:
-            raise InputError(
+            raise UnavailableError(
                 f"{self.url}: a row that was found is gone, for the collection is being changed; ask again"
             )
         return found[int(number)]
@@ -188,7 +206,8 @@ class QdrantIndex:
         try:
             yield
         except (ApiException, OSError) as error:
-            raise InputError(f"{self.url}: {' '.join(str(error).split())[:300] or 'cannot be reached'}") from None
+            said = " ".join(str(error).split())[:300]
+            raise UnavailableError(f"{self.url}: {said or 'cannot be reached'}") from None
 
 
 def is_url(target: object) -> bool:
@@ -202,17 +221,35 @@ def is_url(target: object) -> bool:
 
 def _parts(url: str) -> tuple[str, str]:
     """Server and collection."""
-    parts = urlsplit(url)
-    path, _, name = parts.path.rstrip("/").rpartition("/")
-    if not is_url(url) or not parts.hostname or not name or parts.username:
+    try:
+        parts = urlsplit(url)
+        path, _, name = parts.path.rstrip("/").rpartition("/")
+        usable = is_url(url) and parts.hostname and name and not parts.username and parts.port != 0
+    except ValueError:  # of a port that is none, or a bracket left open
+        usable = False
+    if not usable:
         raise InputError(f"{url}: an index on a server is named like http://localhost:6333/COLLECTION")
     return f"{parts.scheme}://{parts.netloc}{path}", name
 
 
-def _library(server: str, client: Any) -> tuple[Any, Any]:
+def _key_for(server: str, named: bool) -> str | None:
+    """The key that the environment has for a server.
+
+    Raises:
+        InputError: if there is one, and nobody said that it is for this server.
+    """
+    key = os.environ.get("QDRANT_API_KEY")
+    if key and not named and os.environ.get("QDRANT_URL", "").rstrip("/") != server:
+        raise InputError(
+            f"{server}: only the index folder names this server, which would be sent your QDRANT_API_KEY; if you trust "
+            f"it, set QDRANT_URL={server}"
+        )
+    return key
+
+
+def _library(server: str, key: str | None, client: Any) -> tuple[Any, Any]:
     qdrant_client = library("qdrant_client", "qdrant", "a Qdrant server")
     if client is None:
         port = urlsplit(server).port or (443 if server.startswith("https") else 80)
-        key = os.environ.get("QDRANT_API_KEY")
         client = qdrant_client.QdrantClient(url=server, port=port, api_key=key, check_compatibility=False)
     return qdrant_client, client

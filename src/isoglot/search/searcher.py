@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -126,8 +127,9 @@ class Searcher:
     ) -> Hits:
         """Find what answers a question.
 
-        Shorter lists are beginnings of longer ones; rows of one score come in the order of their keys. Filters, mixes
-        and collapsing come before the list is cut.
+        Shorter lists are beginnings of longer ones, but where `prefer_own_language` goes with a mix, for which are
+        equals hangs on what was found; rows of one score come in the order of their keys. Filters, mixes and collapsing
+        come before the list is cut.
 
         Args:
             question: in any language that the encoder knows.
@@ -344,7 +346,7 @@ def _wish(
     if tags is not None and not tags:
         raise InputError("languages: none is named; leave it out for all")
     reader = None if language is None else shortest_language(language)
-    return _Wish(limit, tags, reader, load_mix(mix), epsilon, collapse)
+    return _Wish(min(limit, sys.maxsize), tags, reader, load_mix(mix), epsilon, collapse)
 
 
 def _document(row: Mapping[str, Any]) -> str:

@@ -27,8 +27,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from isoglot.common.arrays import FloatArray, IntArray
-from isoglot.common.atomic import held, write_whole
-from isoglot.common.errors import InputError
+from isoglot.common.atomic import held, is_unfinished, write_whole
+from isoglot.common.errors import InputError, UnavailableError
 from isoglot.pairs.texts import hashes
 from isoglot.search.segments import Block, read_segment, schema
 from isoglot.vectors.columns import row_keys
@@ -55,6 +55,8 @@ class State:
         languages: rows of each language.
         following: the number that the next row gets.
         generation: changes so far.
+        token: of the last change; copies of an index that were changed apart have others.
+        parent: the token before it.
     """
 
     identity: str
@@ -68,6 +70,13 @@ class State:
     languages: Mapping[str, int] = field(default_factory=dict)
     following: int = 0
     generation: int = 0
+    token: str = ""
+    parent: str = ""
+
+    def has_rows_of(self, other: State) -> bool:
+        """Whether both are of one index, after the same change."""
+        mine, others = ((each.identity, each.generation, each.token) for each in (self, other))
+        return mine == others
 
     @classmethod
     def read(cls, folder: Path) -> State | None:
@@ -177,8 +186,11 @@ class Store:
 
     def _places(self, numbers: Sequence[int] | IntArray) -> Iterator[tuple[Block, int]]:
         for number, at in zip(numbers, np.searchsorted(self._first, numbers, "right") - 1, strict=True):
-            block = self.blocks[at]
-            yield block, int(np.searchsorted(block.numbers, number))
+            block = self.blocks[at] if at >= 0 else None
+            place = 0 if block is None else int(np.searchsorted(block.numbers, number))
+            if block is None or place == len(block.numbers) or block.numbers[place] != number:
+                raise UnavailableError(f"{self.folder}: the index was changed since it was opened; open it again")
+            yield block, place
 
 
 def group_of(group: pa.Array, ident: pa.Array) -> pa.Array:
@@ -237,7 +249,8 @@ def _sweep(folder: Path, state: State) -> None:
 
 
 def _not_ours(folder: Path) -> Iterator[Path]:
-    return (each for each in folder.iterdir() if each.name not in ("segments", "dead", "encoding", MAP_FILE, "edge"))
+    ours = ("segments", "dead", "encoding", MAP_FILE, "edge")
+    return (each for each in folder.iterdir() if each.name not in ours and not is_unfinished(each))
 
 
 def _live(block: Block, column: pa.Array) -> pa.Array:

@@ -21,6 +21,7 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _WITHOUT_KEY = frozenset({"/", "/health"})  # the bare page, and what probes ask
 _WITH_BODY = frozenset({"/v1/embeddings", "/search"})
 _JSON = "application/json"
+_SHORTEST_KEY = 16
 
 
 def host_of(authority: str) -> str:
@@ -45,6 +46,8 @@ def read_keys(file: Path) -> list[bytes]:
     if not keys:
         raise InputError(f"{file}: no key in it; write one to a line, of 16 letters and digits or more")
     for number, key in enumerate(keys, 1):
+        if len(key) < _SHORTEST_KEY:
+            raise InputError(f"{file}: key {number} has {len(key)} characters, which can be guessed; write 16 or more")
         if not all(0x20 < byte < 0x7F for byte in key):
             raise InputError(f"{file}: key {number} has characters other than ASCII letters, digits and signs")
     return keys
@@ -60,7 +63,7 @@ class Guard:
     """
 
     def __init__(self, hosts: Iterable[str], keys: Sequence[bytes], limits: Limits) -> None:
-        self.hosts = frozenset(map(str.lower, hosts))
+        self.hosts = frozenset(each.lower() if each.count(":") > 1 else host_of(each) for each in hosts)
         self.keys, self.limits = keys, limits
 
     def check(self, method: str, path: str, headers: Headers) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING
 from starlette.requests import Request
 from starlette.responses import Response
 
-from isoglot.common.errors import InputError
+from isoglot.common.errors import InputError, UnavailableError
+from isoglot.search.mixing import load_mix
 from isoglot.serving.embeddings import as_json
 from isoglot.serving.encoding_queue import EncodingQueue
 from isoglot.serving.language_mix import LanguageMix
@@ -21,6 +23,8 @@ from isoglot.serving.requests import Bodies, SearchRequest, check_length, while_
 if TYPE_CHECKING:
     from isoglot.search.hits import Hits
     from isoglot.search.searcher import Searcher
+
+_log = logging.getLogger("uvicorn.error")
 
 
 class Searching:
@@ -57,13 +61,18 @@ class Searching:
         self._searches += 1
         try:
             hits, truncated = await while_connected(request, self._find(asked))
+        except UnavailableError as error:
+            _log.warning("%s", error)  # where the index is need not be known to clients
+            message = "the index cannot be asked just now; come again in 5 s"
+            raise RefusalError(503, message, code="unavailable", retry_after=5) from None
         except InputError as error:
             raise RefusalError(400, str(error), code="invalid_value") from None
         finally:
             self._searches -= 1
-        if not asked.languages and not asked.collapse:  # else the reader chose the languages
-            self._mix.add(asked.mix, [hit.language for hit in hits.hits])
-        return as_json({**hits.as_dict(), "query_truncated": truncated})
+        if not asked.languages and not asked.collapse and asked.prefer_own_language is None:  # else the reader chose
+            self._mix.add(load_mix(asked.mix).name, [hit.language for hit in hits.hits])
+        note = " ".join(filter(None, (self._searcher.note, hits.note))) or None
+        return as_json({**hits.as_dict(), "note": note, "query_truncated": truncated})
 
     async def _find(self, asked: SearchRequest) -> tuple[Hits, bool]:
         encoded = await self._queue.encode([asked.query], "query")

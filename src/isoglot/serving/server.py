@@ -60,6 +60,8 @@ def serve(
     limits = limits or Limits()
     if key_file is None and not _is_loopback(host):
         raise InputError(f"--host {host}: others can reach it, so it wants a key; write one to a file for --key-file")
+    if wrong := next((each for each in allow_hosts if "/" in each), None):
+        raise InputError(f"--allow-host {wrong}: give the name alone, such as search.example.org")
     keys = read_keys(expanded_path(key_file)) if key_file else []
     app = build_app(encoder, searcher, name=name, keys=keys, hosts={host, *allow_hosts}, limits=limits)
     with listen(host, port) as listening:
@@ -85,7 +87,7 @@ def listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=2048)
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, TypeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{host} port {port}: {reason}; choose another with --host and --port") from None
 

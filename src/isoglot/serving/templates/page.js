@@ -42,8 +42,10 @@ async function ask(path, body, signal) {
   const answer = await fetch(path, options);
   const content = await answer.json();
   if (answer.status === 401) {
-    byId("key-row").hidden = false;
-    byId("key").focus();
+    if (byId("key-row").hidden) {
+      byId("key-row").hidden = false;
+      byId("key").focus();
+    }
   }
   if (!answer.ok) throw new Error(content.error.message);
   return content;
