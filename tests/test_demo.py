@@ -72,7 +72,11 @@ def test_the_demo_leaves_four_systems_a_summary_and_a_report(
     assert (folder / "mine.txt").exists()
 
 
-def test_the_demo_does_not_write_among_other_things(tmp_path: Path, pairs_file: Path) -> None:
+def test_the_demo_does_not_write_among_other_things(
+    tmp_path: Path, pairs_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "mine.txt").write_text("kept")
-    with pytest.raises(InputError, match="something else"):
-        demo.run_demo(tmp_path, str(pairs_file), force=True)
+    monkeypatch.setenv("DEMOS", str(tmp_path))
+    for folder in (tmp_path, Path("$DEMOS")):
+        with pytest.raises(InputError, match="something else"):
+            demo.run_demo(folder, str(pairs_file), force=True)

@@ -20,6 +20,7 @@ from sentence_transformers import SentenceTransformer
 from isoglot.benchmarks import RetrievalSet, retrieval_set_of
 from isoglot.common.atomic import write_json
 from isoglot.common.errors import InputError
+from isoglot.common.paths import expanded_path
 from isoglot.common.progress import out, show_table, span, tell
 from isoglot.common.settings import read_settings
 from isoglot.evaluation.audit import verdict
@@ -55,6 +56,7 @@ def run_demo(folder: Path, source: str | None = None, *, force: bool = False) ->
     Raises:
         InputError: if the folder holds something else, or the pairs are too few or cannot be had.
     """
+    folder = expanded_path(folder)
     begun = _begun(folder, source or "debian", force)
     plot_library()  # the report at the end needs it: better to miss it now than after minutes
     took: dict[str, float] = {}

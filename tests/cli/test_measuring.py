@@ -89,6 +89,50 @@ def test_compare_takes_what_it_is_asked_to_test(
     assert {row["measure"] for row in contrasts} == {*asked.split(","), *always}
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["evaluate", "MODEL", "--benchmark", "parallel", "--data", "PAIRS", "--out", "PAIRS"],
+            "is a file; name a folder",
+        ),
+        (["audit", "MODEL", "--pairs", "PAIRS", "--out", "PAIRS"], "is a file; name a folder"),
+        (["audit", "MODEL", "--pairs", "PAIRS", "--require", "map>=0", "--junit", "."], "is a folder; name a file"),
+        (["compare", "a", "b", "--out", "."], "is a folder; name a file"),
+        (["debias", "MODEL", "--remedy", "leace", "--directions", "2"], "--directions is for lir and linear-lir"),
+        (["debias", "MODEL", "--source-language", "de"], "--source-language is for --remedy shift"),
+        (["audit", "MODEL", "--corpus", "PAIRS", "--group-column", "id"], "--group-column does not go with --corpus"),
+    ],
+)
+def test_what_could_not_be_used_is_refused_before_anything_is_read(
+    pairs_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    new = ["--pairs", pairs_file, "--out", "new"] if words[0] == "debias" else []
+    stand_for = {"MODEL": "no-such-model", "PAIRS": str(pairs_file)}
+    assert run(monkeypatch, *(stand_for.get(word, word) for word in words), *new) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_run_of_another_system_does_not_stay_beside_its_results(
+    model: str, pairs_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = ["evaluate", model, "--benchmark", "parallel", "--data", pairs_file, "--out", tmp_path]
+    (tmp_path / "qrels.trec").write_text("mine")
+    assert run(monkeypatch, *call) == 0
+    assert (tmp_path / "qrels.trec").read_text() == "mine"  # of no evaluation
+    assert run(monkeypatch, *call, "--trec-depth", "5") == 0
+    assert (tmp_path / "run.trec").exists()
+    assert run(monkeypatch, *call, "--remedy", "leace", "--fit-on", "benchmark") == 0
+    assert not (tmp_path / "run.trec").exists()
+    assert not (tmp_path / "qrels.trec").exists()
+
+
 def test_passages_that_stand_in_shards_are_not_encoded_again(
     model: str, pairs_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

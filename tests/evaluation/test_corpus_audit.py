@@ -78,6 +78,9 @@ def test_each_language_asks_as_often_and_headings_ask_nothing(
     results = audit_corpus(tiny_encoder, written(tmp_path, rows))
     assert {tag: row["queries"] for tag, row in results.summary["by_query_language"].items()} == {"de": 10, "en": 10}
     assert not any(text.startswith("Allgemeine") for text in results.top["query_text"].to_pylist())
+    strays = [{"id": f"s{tag}", "language": tag, "text": f"{tag} stray."} for tag in ("fi", "fr", "it", "ja", "pl")]
+    with_strays = audit_corpus(tiny_encoder, written(tmp_path, rows + strays)).summary["by_query_language"]
+    assert {tag: row["queries"] for tag, row in with_strays.items()} == {"de": 10, "en": 10}
 
 
 def test_missing_languages_are_found_out(

@@ -72,6 +72,15 @@ def test_a_trainer_keeps_the_best_checkpoint_by_it(
     assert trainer.state.best_metric == (max if greater else min)(looks)
 
 
+@pytest.mark.parametrize(
+    "metric",
+    ["same_language_share@1", "preference_rate", "right_other_language@1", "fair_share@1", "mixed_own_fair_share@10"],
+)
+def test_what_is_best_neither_high_nor_low_chooses_no_checkpoint(pairs: ParallelPairs, metric: str) -> None:
+    with pytest.raises(InputError, match="neither high nor low is good"):
+        MultilingualRetrievalEvaluator(retrieval_set_of(pairs, "x"), primary_metric=metric)
+
+
 def test_an_unknown_primary_metric_is_refused_with_those_there_are(
     pairs: ParallelPairs, tiny_encoder: SentenceTransformer
 ) -> None:

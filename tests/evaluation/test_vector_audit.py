@@ -210,6 +210,10 @@ def test_rows_left_out_are_in_no_figure(tmp_path: Path) -> None:
     expected = audit_vectors(save(tmp_path / "good.npy", rows["p"][good], **whole), queries)
     assert without_vectors(results) == without_vectors(expected)
     assert "2 of 30 rows left out" in results.summary["notes"][1]
+    qrels = tmp_path / "qrels.tsv"
+    qrels.write_text("".join(f"{one} 0 {one} 1\n" for one in dict.fromkeys(rows["id"])) + "e0 0 misspelt 1\n")
+    judged = audit_vectors(holed, queries, qrels=qrels, skip_bad=tmp_path / "bad.jsonl")
+    assert any("1 of 11 judgements are left out" in note for note in judged.summary["notes"])
 
 
 def test_figures_are_those_of_plain_numpy(tmp_path: Path) -> None:

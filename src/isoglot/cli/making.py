@@ -110,7 +110,7 @@ def debias(
     Of a model nearly all the time goes into encoding the examples: for a small one, and text in 30 languages, about a
     minute on two cores.
     """
-    shared.check_fit(remedy, strength)
+    shared.check_fit(remedy, strength, directions, source_language)
     fit = given(remedy=remedy, directions=directions, strength=strength, source_language=source_language)
     if vectors is not None:
         refuse("does not go with --vectors", model=model, pairs=pairs, languages=languages, **asdict(encoding))
@@ -179,7 +179,7 @@ def merge(
     """Average models of one origin, by weights that are given or chosen on development sets."""
     if development and (weights or last_weights):
         raise InputError("--development chooses the weights; leave --weights and --last-weights out")
-    if not development and (step or tolerance is not None):
+    if not development and (step is not None or tolerance is not None):
         raise InputError("--step and --tolerance go with --development FILE")
     if remedy_of is not None:
         refuse("is for a new remedy; --remedy-of takes one that is there", fit_on=fit_on, directions=directions)

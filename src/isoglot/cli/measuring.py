@@ -27,6 +27,7 @@ from isoglot.cli.shared import (
     show,
 )
 from isoglot.common.errors import InputError
+from isoglot.common.paths import file_to_write, results_folder
 from isoglot.common.progress import out, show_table
 
 
@@ -41,7 +42,9 @@ def evaluate(
         ),
     ],
     benchmark: Annotated[str, typer.Option(help="A name that isoglot data list gives")],
-    folder: Annotated[Path, typer.Option("--out", help="Folder for results.json and its tables")],
+    folder: Annotated[
+        Path, typer.Option("--out", help="Folder for results.json and its tables", callback=results_folder)
+    ],
     encoding: Encoding,
     data: Annotated[
         Path | None, typer.Option(help="The benchmark's files; isoglot data show NAME says which, and where not needed")
@@ -68,7 +71,7 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Measure retrieval in four settings, and language bias, on a benchmark."""
-    from isoglot.evaluation.trec import RUN_PREFIX, evaluate_run, run_depth, write_trec
+    from isoglot.evaluation.trec import RUN_PREFIX, evaluate_run, remove_trec, run_depth, write_trec
 
     if candidate not in ("sentence", "sentence+context"):
         raise InputError(f"candidate {candidate!r}: use 'sentence' or 'sentence+context'")
@@ -77,7 +80,7 @@ def evaluate(
     fit = {"directions": directions, "strength": strength}
     if remedy is None:
         refuse("goes with --remedy lir", **fit)
-    shared.check_fit(remedy, strength)
+    shared.check_fit(remedy, strength, directions)
     if without_debias:
         refuse("does not go with --without-debias: shards hold what the remedy made", vectors=vectors)
     if model.startswith(RUN_PREFIX):
@@ -110,6 +113,8 @@ def evaluate(
         if over is not None:
             weights = over.provenance(over.role).fingerprint
             results.summary["model"]["shards"] = {"folder": str(vectors), "weights": weights, "taken": over.taken}
+    if keep is None:
+        remove_trec(folder)
     results.save(folder)
     show(results, as_json, folder)
 
@@ -121,7 +126,9 @@ def compare(
     ] = False,
     measures: Annotated[str, typer.Option(help="Columns of per_query.parquet, comma-separated")] = "map",
     by_language: Annotated[bool, typer.Option(help="Test every query language too")] = True,
-    folder: Annotated[Path | None, typer.Option("--out", help="Also write the comparison to this JSON file")] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--out", help="Also write the comparison to this JSON file", callback=file_to_write)
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Test whether systems differ: intervals, paired tests by question, Holm's correction, effect sizes."""
@@ -178,12 +185,16 @@ def audit(
     similarity: Annotated[
         str | None, typer.Option(help="With --vectors: cosine, dot, euclidean or manhattan", show_default="cosine")
     ] = None,
-    folder: Annotated[Path | None, typer.Option("--out", help="Keep the results in this folder")] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--out", help="Keep the results in this folder", callback=results_folder)
+    ] = None,
     languages: Languages = None,
     require: Annotated[
         list[str] | None, typer.Option(help="A bound, such as multilingual_map>=0.6; exit code 1 where one is not met")
     ] = None,
-    junit: Annotated[Path | None, typer.Option(help="Write the bounds as JUnit's XML to this file")] = None,
+    junit: Annotated[
+        Path | None, typer.Option(help="Write the bounds as JUnit's XML to this file", callback=file_to_write)
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Say in plain words how far a model, or a search over vectors, ranks by language on your own texts."""
@@ -223,7 +234,7 @@ def _audit_texts(
     """The audit of a model on a corpus, on pairs, or on a sample that is fetched."""
     settings: dict[str, Any] = {"name": model, "store": shared.store(), "bf16": encoding.bf16}
     if corpus is not None:
-        refuse("does not go with --corpus", pairs=pairs, languages=languages)
+        refuse("does not go with --corpus", pairs=pairs, languages=languages, group_column=files.group_column)
         more = given(documents=documents)
         return isoglot.audit_corpus(encoding.load(model), corpus, **more, **files.settings(), **settings)
     refuse("goes with --vectors or --corpus", **asdict(files))

@@ -23,6 +23,30 @@ def new_folder(path: str | Path) -> Path:
     return folder
 
 
+def results_folder(path: str | Path | None) -> Path | None:
+    """A folder that results go into, there or not, so that nothing is measured in vain; `~` and variables filled in.
+
+    Raises:
+        InputError: if there is a file of that name.
+    """
+    folder = None if path is None else expanded_path(path)
+    if folder is not None and folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: is a file; name a folder")
+    return folder
+
+
+def file_to_write(path: str | Path | None) -> Path | None:
+    """A file that is written at the end of long work, looked at before it begins; `~` and variables filled in.
+
+    Raises:
+        InputError: if there is a folder of that name.
+    """
+    file = None if path is None else expanded_path(path)
+    if file is not None and file.is_dir():
+        raise InputError(f"{file}: is a folder; name a file in it")
+    return file
+
+
 def expanded_path(path: str | Path) -> Path:
     """A path with `~` and environment variables filled in; a shell leaves them as they are in quotes and in files.
 

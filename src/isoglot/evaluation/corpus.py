@@ -121,12 +121,8 @@ def _known_items(documents: Sequence[_Document], name: str) -> RetrievalSet:
     for number in np.random.default_rng(_SEED).permutation(len(documents)).tolist():
         if (each := documents[number]).first and times[each.first.strip()] == 1:
             asking[each.language].append(each)
-    asked = [
-        each
-        for some in asking.values()
-        if len(some) >= _FEWEST_QUERIES
-        for each in some[: max(_FEWEST_QUERIES, QUERIES // len(tags))]
-    ]
+    enough = [some for some in asking.values() if len(some) >= _FEWEST_QUERIES]
+    asked = [each for some in enough for each in some[: max(_FEWEST_QUERIES, QUERIES // len(enough))]]
     if not asked:
         raise InputError(
             f"{name}: of no language {_FEWEST_QUERIES} of {len(documents):,} documents have a second sentence, so none "

@@ -9,8 +9,11 @@ from sentence_transformers.sentence_transformer.evaluation import SentenceEvalua
 
 from isoglot.benchmarks import RetrievalSet
 from isoglot.common.errors import InputError
-from isoglot.evaluation.averages import BY_DISTANCE, LOWER_IS_BETTER, SECTIONS
+from isoglot.evaluation.averages import BY_DISTANCE, LOWER_IS_BETTER, MATTERS_OF_TASTE, SECTIONS
 from isoglot.evaluation.evaluate import evaluate
+
+_SHARES = ("same_language_share@", "same_language_bias@", "fair_share@")
+"""In names of measures that say what there is, or what would be fair, also of mixed corpora."""
 
 
 class MultilingualRetrievalEvaluator(SentenceEvaluator):
@@ -44,6 +47,8 @@ class MultilingualRetrievalEvaluator(SentenceEvaluator):
         if primary_metric in BY_DISTANCE:
             better = f"its distance from the fair share, 'fair_share_distance@{primary_metric.partition('@')[2]}'"
             raise InputError(f"primary_metric {primary_metric!r}: neither high nor low is good; use {better}")
+        if primary_metric in MATTERS_OF_TASTE or any(share in primary_metric for share in _SHARES):
+            raise InputError(f"primary_metric {primary_metric!r}: neither high nor low is good; use another")
         self.greater_is_better = primary_metric not in LOWER_IS_BETTER
 
     def __call__(

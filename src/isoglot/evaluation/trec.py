@@ -27,10 +27,11 @@ from isoglot.evaluation.agreement import Scores
 from isoglot.evaluation.averages import depth_needed, look_up_pairs, summarise
 from isoglot.evaluation.evaluate import assembled, ranked_pairs, without_ignored
 from isoglot.evaluation.ranking import UNRANKED, Ranks
-from isoglot.evaluation.results import NO_MODEL, Results
+from isoglot.evaluation.results import NO_MODEL, RESULTS_FILE, Results
 
 RUN_PREFIX = "run:"
 RUN_BYTES = 4 << 30  # memory that the first passages of all queries may take while they are ranked for a run
+_FILES = ("run.trec", "qrels.trec")
 _BYTES_A_PLACE = 32  # of a ranking kept so deep: place and score, and both again while they are merged
 
 
@@ -58,9 +59,16 @@ def write_trec(folder: str | Path, data: RetrievalSet, ranks: Ranks, *, depth: i
     )
     judged = (data.judgement_query.tolist(), data.judgement_passage.tolist(), data.judgement_grade.tolist())
     qrels = (f"{query_ids[q]} 0 {passage_ids[p]} {grade}\n" for q, p, grade in zip(*judged, strict=True))
-    for name, lines in (("run.trec", run), ("qrels.trec", qrels)):
+    for name, lines in zip(_FILES, (run, qrels), strict=True):
         with write_whole(Path(folder) / name) as temporary, temporary.open("w", encoding="utf-8") as file:
             file.writelines(lines)
+
+
+def remove_trec(folder: str | Path) -> None:
+    """Take away the run of an earlier evaluation, which would stand beside another system's results."""
+    if (Path(folder) / RESULTS_FILE).exists():
+        for name in _FILES:
+            (Path(folder) / name).unlink(missing_ok=True)
 
 
 def run_depth(data: RetrievalSet, depth: int) -> int:

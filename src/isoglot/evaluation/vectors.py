@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from isoglot.benchmarks.retrieval_set import RetrievalSet
 from isoglot.common.arrays import FloatArray, IntArray
 from isoglot.common.errors import InputError
+from isoglot.common.paths import expanded_path
 from isoglot.common.threads import one_thread
 from isoglot.evaluation.averages import summarise
 from isoglot.evaluation.evaluate import (
@@ -41,6 +42,8 @@ from isoglot.vectors.remedies import Vectors, lengths_of
 from isoglot.vectors.rows import open_vectors, refuse_other_space
 
 HELD_BYTES = 1 << 30  # vectors of passages that are kept in memory, in float32
+_Relevant = tuple[IntArray, IntArray, IntArray]
+"""Query, passage and grade of each pair."""
 _TEXTS = ("id", "key", "example", "text")
 _SCHEMA = pa.schema([(name, pa.large_string()) for name in _TEXTS])
 
@@ -104,7 +107,8 @@ def audit_vectors(
         tags = sorted({tag for side in surveys for tag in side.tags})
         there, asked = (_side(each, tags) for each in surveys)
         vectors = np.concatenate([part for part, _ in _parts(asked, score)])
-        data = _retrieval_set(there, asked, vectors, tags, score, qrels)
+        relevant, lost = (_of_one_group(there, asked), []) if qrels is None else _judged(qrels, there, asked)
+        data = _retrieval_set(there, asked, vectors, tags, score, relevant)
         read = time.perf_counter()
         ranks, encoded = _rank(data, there, vectors, score)
         with one_thread():
@@ -124,7 +128,7 @@ def audit_vectors(
     results = assembled(
         data, ranks, measured, model, (read - start, scored - read, time.perf_counter() - scored), alignment
     )
-    results.summary["notes"] = [said, *dict.fromkeys(note for each in surveys for note in each.notes)]
+    results.summary["notes"] = [said, *lost, *dict.fromkeys(note for each in surveys for note in each.notes)]
     return results
 
 
@@ -170,13 +174,9 @@ def _retrieval_set(
     vectors: FloatArray,
     tags: list[str],
     similarity: Similarity,
-    qrels: str | Path | None,
+    relevant: _Relevant,
 ) -> RetrievalSet:
-    if qrels is None:
-        query, passage = _pairs_of(asked.example.hashes(), there.example.hashes())
-        grade = np.ones(len(query), np.int64)
-    else:
-        query, passage, grade = _judged(Path(qrels), there, asked)
+    query, passage, grade = relevant
     itself = _same_rows(there, asked, vectors, similarity)
     size = len(there.key)
     kept_pairs = ~np.isin(query * size + passage, itself[0] * size + itself[1])
@@ -205,14 +205,21 @@ def _retrieval_set(
     )
 
 
-def _judged(path: Path, there: _Side, asked: _Side) -> tuple[IntArray, IntArray, IntArray]:
-    """Query, passage and grade of each judged pair, each once, with the best grade where judged twice."""
-    judgements = list(read_judgements(path))
+def _of_one_group(there: _Side, asked: _Side) -> _Relevant:
+    query, passage = _pairs_of(asked.example.hashes(), there.example.hashes())
+    return query, passage, np.ones(len(query), np.int64)
+
+
+def _judged(qrels: str | Path, there: _Side, asked: _Side) -> tuple[_Relevant, list[str]]:
+    """Each judged pair once, with the best grade where judged twice; and what to say of judgements left out."""
+    judgements = list(read_judgements(expanded_path(qrels)))
     of_query = _named(there=asked, names=[each.query for each in judgements])
     of_passage = _named(there=there, names=[each.passage for each in judgements])
+    lost: set[int] = set()
     for what, found, side in (("query", of_query, asked), ("passage", of_passage, there)):
         if missing := set(range(len(judgements))) - set(found[0].tolist()):
             _refuse_unknown(judgements[min(missing)], what, side)
+        lost |= missing
     first, second = _pairs_of(of_query[0].astype(np.uint64), of_passage[0].astype(np.uint64))
     query, passage = of_query[1][first], of_passage[1][second]
     grade = np.array([each.grade for each in judgements], np.int64)[of_query[0][first]]
@@ -220,7 +227,8 @@ def _judged(path: Path, there: _Side, asked: _Side) -> tuple[IntArray, IntArray,
     order = order[grade[order] > 0]
     again = (np.diff(query[order], prepend=-1) == 0) & (np.diff(passage[order], prepend=-1) == 0)
     order = order[~again]
-    return query[order], passage[order], grade[order]
+    said = f"{len(lost):,} of {len(judgements):,} judgements are left out: what they name is not among the good rows."
+    return (query[order], passage[order], grade[order]), [said] if lost else []
 
 
 def _named(there: _Side, names: list[str]) -> tuple[IntArray, IntArray]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from isoglot.benchmarks import RetrievalSet
+from isoglot.common.paths import expanded_path
 from isoglot.models.embed import embed
 from isoglot.studies.arms import Arm, arms_of, config_of, loaded, missing_results, with_own_text
 from isoglot.studies.material import digest, load_set
@@ -75,6 +76,7 @@ def forecast(study: Study, folder: Path) -> Forecast:
     Raises:
         InputError: if the recipe or the data cannot be used.
     """
+    folder = expanded_path(folder)
     study, notes = with_data_at_hand(study)
     sets = {name: load_set(name, spec) for name, spec in study.benchmarks.items()}
     arms = arms_of(study)

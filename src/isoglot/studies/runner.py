@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from isoglot.common.errors import InputError
+from isoglot.common.paths import expanded_path
 from isoglot.common.progress import progress, tell
 from isoglot.evaluation.results import Results
 from isoglot.report.page import plot_library
@@ -67,6 +68,7 @@ def run_study(study: Study, folder: Path) -> dict[str, Any]:
     """
     if study.answer not in ANSWERS:
         raise InputError(f"study {study.name}: answer {study.answer!r} is unknown; use one of {', '.join(ANSWERS)}")
+    folder = expanded_path(folder)
     plot_library()
     study, notes = with_data_at_hand(study)
     for arm in arms_of(study):

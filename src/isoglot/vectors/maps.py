@@ -23,6 +23,7 @@ import numpy.typing as npt
 from isoglot.common.atomic import write_whole
 from isoglot.common.errors import InputError
 from isoglot.common.languages import LanguageCodes
+from isoglot.common.paths import expanded_path
 from isoglot.vectors.provenance import UNKNOWN, Provenance
 from isoglot.vectors.remedies import AffineMap, Remedy, Vectors, lengths_of
 
@@ -154,7 +155,7 @@ def load_map(path: str | Path) -> VectorMap:
     Raises:
         InputError: if the file is not there or none.
     """
-    path = Path(path)
+    path = expanded_path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file; name the map.npz that isoglot debias wrote")
     try:

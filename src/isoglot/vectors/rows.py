@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from isoglot.common.arrays import BoolArray
 from isoglot.common.errors import InputError
 from isoglot.common.languages import language_at
+from isoglot.common.paths import expanded_path
 from isoglot.vectors.columns import USUAL, Columns, as_text, find_columns
 from isoglot.vectors.formats import FORMATS, VectorFile
 from isoglot.vectors.provenance import UNKNOWN, Provenance, read_manifest, refuse_mixing
@@ -142,7 +143,7 @@ def open_vectors(
         InputError: if a file is missing or not readable, a column is missing or could be several, the language is none,
             or no row has a vector.
     """
-    path = Path(path)
+    path = expanded_path(path)
     files = tuple(_format(each)(each) for each in _files(path))
     found = find_columns(files[0].path, files[0].names, columns, {"vector", *required})
     for file in files[1:]:
