@@ -93,6 +93,9 @@ def test_split_and_convert_write_what_they_say(run: Run, capsys: pytest.CaptureF
     lines = capsys.readouterr().out.splitlines()
     assert [line.partition(" examples")[0] + " examples" for line in lines[:2]] == said
     assert lines[-1].endswith(" translations in de, en")
+    for words in (["--out", "x.doc"], ["--out", "new", "--format", "csv"], ["--out", "beir", "--format", "beir"]):
+        assert run("convert", "no-such-source", *words) == 2  # before the source is looked at
+        assert "no-such-source" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", SOURCES)

@@ -21,6 +21,9 @@ def convert(
     languages: Languages = None,
 ) -> None:
     """Convert parallel pairs or aligned sentences to another format."""
+    from isoglot.sources.exporting import export_target
+
+    export_target(to, form)
     pairs = isoglot.load_pairs(source, languages=listed(languages))
     say(shared.counts(isoglot.export_pairs(pairs, to, form), pairs))
 

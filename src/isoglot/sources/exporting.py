@@ -15,9 +15,9 @@ import numpy as np
 from isoglot._version import __version__
 from isoglot.common.atomic import write_whole, write_whole_folder
 from isoglot.common.errors import InputError
-from isoglot.common.paths import expanded_path
+from isoglot.common.paths import expanded_path, new_folder
 from isoglot.pairs import ParallelPairs, write_pairs
-from isoglot.pairs.files import FORMATS
+from isoglot.pairs.files import FORMATS, target_file
 
 Lines = dict[str, list[str]]
 """What stands in the files of a folder, line by line."""
@@ -38,12 +38,8 @@ def export_pairs(pairs: ParallelPairs, target: str | Path, form: str | None = No
         InputError: if the format is unknown, or cannot hold the pairs: TMX and `sentences` hold texts that are their
             own query and passage, `sentences` those that are in all languages.
     """
-    target = expanded_path(target)
+    target = export_target(target, form)
     if form is not None:
-        if form not in _FOLDERS:
-            raise InputError(f"format {form!r} is unknown; use one of {', '.join(_FOLDERS)}, or name a {FORMATS} file")
-        if target.exists():
-            raise InputError(f"{target}: exists already; choose another folder")
         files = _FOLDERS[form](pairs)
         with write_whole_folder(target) as folder:
             for name, lines in files.items():
@@ -56,6 +52,20 @@ def export_pairs(pairs: ParallelPairs, target: str | Path, form: str | None = No
     else:
         write_pairs(pairs, target)
     return target
+
+
+def export_target(target: str | Path, form: str | None = None) -> Path:
+    """Where `export_pairs` would write, so that a wrong name is found before the work is done.
+
+    Raises:
+        InputError: if the format is unknown, the ending says none, or the folder exists.
+    """
+    if form is None:
+        file = expanded_path(target)
+        return file if file.suffix.lower() == ".tmx" else target_file(file)
+    if form not in _FOLDERS:
+        raise InputError(f"format {form!r} is unknown; use one of {', '.join(_FOLDERS)}, or name a {FORMATS} file")
+    return new_folder(target)
 
 
 def _beir(pairs: ParallelPairs) -> Lines:
