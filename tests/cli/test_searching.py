@@ -11,6 +11,7 @@ from sentence_transformers import SentenceTransformer
 
 from command import run
 from isoglot.cli.shared import say
+from isoglot.search.exact import ExactIndex
 
 
 def test_from_a_corpus_to_an_audit_of_its_shards(
@@ -117,6 +118,22 @@ def test_what_an_index_has_no_use_for_is_refused(
 ) -> None:
     assert run(monkeypatch, "index", *words, "--out", tmp_path / "index") == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_hit_is_a_line_and_all_that_is_to_be_said_is_in_the_json(
+    tiny_encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    corpus, index = tmp_path / "c.jsonl", tmp_path / "index"
+    corpus.write_text('{"id": "a\\n  1  fake", "language": "de", "text": "rotes\\u001b[31m haus"}\n')
+    assert run(monkeypatch, "index", corpus, "--model", tiny_encoder_folder, "--out", index) == 0
+    monkeypatch.setattr("isoglot.search.opening.open_engine", lambda store: (ExactIndex(store), "It is behind."))
+    capsys.readouterr()
+    assert run(monkeypatch, "search", index, "red house") == 0
+    hit, *notes = capsys.readouterr().out.splitlines()
+    assert hit.endswith("de  a   1  fake  rotes [31m haus")
+    assert notes == ["It is behind.", "1 of 10 hits: the index has no more rows."]
+    assert run(monkeypatch, "search", index, "red house", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["note"] == " ".join(notes)
 
 
 def test_what_a_terminal_obeys_is_not_said(capsys: pytest.CaptureFixture[str]) -> None:

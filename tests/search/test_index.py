@@ -174,6 +174,15 @@ def test_sync_takes_away_what_is_gone_from_the_corpus(tmp_path, corpus):
     assert set(texts(index)) == {("b", "de"), ("c", "en")}
 
 
+def test_sync_takes_away_what_is_left_out_of_the_corpus(tmp_path, corpus):
+    index = tmp_path / "index"
+    build_index(corpus, ToyEncoder(), index)
+    write(corpus, [*FIRST[1:], row("a", "en", " ")])
+    assert build_index(corpus, ToyEncoder(), index, skip_bad=tmp_path / "bad").deleted == 0
+    assert build_index(corpus, ToyEncoder(), index, skip_bad=tmp_path / "bad", sync=True).deleted == 1
+    assert set(texts(index)) == {("b", "de"), ("c", "en")}
+
+
 def test_many_changes_end_in_few_segments_and_the_rows_that_one_change_gives(tmp_path):
     index, encoder = tmp_path / "index", ToyEncoder()
     rows = {}

@@ -110,6 +110,14 @@ def test_own_language_is_lifted_among_equals_only(pairs, epsilon, limit):
     assert [kept[n] for n in some][:limit] == order[:limit]
 
 
+@pytest.mark.parametrize(
+    ("asked", "name"),
+    [("cap:03", "cap:3"), ("cap: 3", "cap:3"), ("floor:1", "floor:1.0"), ("floor:.50000001", "floor:0.50000001")],
+)
+def test_a_mix_has_one_name_however_it_is_asked_for(asked, name):
+    assert load_mix(asked).name == load_mix(name).name == name
+
+
 @pytest.mark.parametrize("name", ["cap", "cap:0", "cap:x", "floor:0", "floor:1.1", "floor:nan", "best", ""])
 def test_a_mix_that_is_none_is_refused(name):
     with pytest.raises(InputError, match=r"there are none, cap:N .* floor:P .* round-robin"):

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from test_searcher import MIXES, WORDS, rows
 from toy_index import ToyEncoder, keys, row, write
@@ -157,6 +158,22 @@ def test_a_collection_of_a_copy_that_was_changed_is_not_asked_and_is_sent_anew(t
     assert "searched without it" in str(open_index(one, encoder).note)
 
 
+@pytest.mark.filterwarnings("ignore:Payload indexes", "ignore:Local mode")
+def test_a_collection_whose_rows_are_not_known_is_sent_anew(tmp_path, corpus, client):
+    encoder, index = ToyEncoder(), tmp_path / "index"
+    build_index(corpus, encoder, index, engine="qdrant", url=URL)
+    said = client.get_collection("passages").config.metadata["isoglot"]
+    client.update_collection("passages", metadata={"isoglot": {**said, "token": ""}})
+    manifest = index / "manifest.json"
+    manifest.write_text(manifest.read_text().replace(said["token"], ""))
+    store = Store.open(index)
+    of_a_copy = qdrant_client.models.PointVectors(id=0, vector=[1.0] * 12)
+    client.update_vectors("passages", [of_a_copy])
+    delete_rows(index, [each["id"] for each in store.rows(store.numbers[-1:], ["id"])])
+    (vector,) = QdrantIndex(URL, client=client).vectors([0])
+    assert np.allclose(vector, store.vectors([0])[0], atol=1e-6)
+
+
 def test_rows_that_came_since_an_index_was_opened_are_not_mistaken(tmp_path, corpus):
     build_index(corpus, ToyEncoder(), tmp_path / "index")
     store = Store.open(tmp_path / "index")
@@ -211,6 +228,7 @@ def test_a_server_that_is_not_there_and_an_address_that_is_none_are_named():
     for url in (
         "http://localhost:6333",
         "http://key@localhost:6333/passages",
+        "http://:key@localhost:6333/passages",
         "http:///passages",
         "http://localhost:63x33/passages",
         "http://localhost:99999/passages",

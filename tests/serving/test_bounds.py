@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import numpy as np
 import pytest
@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from service import Client, serving
 
+from isoglot.common.errors import TextsError, UnavailableError
 from isoglot.serving.encoding_queue import EncodingQueue
 from isoglot.serving.limits import Limits
 from isoglot.serving.refusals import RefusalError
@@ -171,6 +172,21 @@ def test_health_answers_and_others_are_told_to_wait_while_much_is_done() -> None
     assert refused.json()["error"]["code"] == "busy"
 
 
+def test_what_a_model_behind_an_api_says_is_not_told() -> None:
+    class Behind(Slow):
+        def encode(self, texts, role):
+            if "bad" in texts:
+                raise TextsError("http://inside:1 gives no vector for the text 'bad'", ["bad"])
+            raise UnavailableError("http://inside:1: connection refused")
+
+    with serving(Behind()) as client:
+        down, bad = client.embed(["a"]), client.embed(["a", "bad"])
+    assert (down.status, int(down.headers["Retry-After"])) == (503, 5)
+    assert (bad.status, bad.json()["error"]["code"]) == (400, "no_vector")
+    assert "input 1" in bad.json()["error"]["message"]
+    assert b"inside" not in down.body + bad.body
+
+
 def test_searches_are_bounded_as_well(encoder, searcher) -> None:
     with serving(encoder, searcher, limits=Limits(searches=0)) as client:
         answer = client.search("red")
@@ -295,24 +311,49 @@ def test_work_may_take_longer_than_a_request_may(encoder) -> None:
         assert answer.result().status == 200
 
 
+class Wide(Slow):
+    dimensions = 3_000
+
+    def encode(self, texts, role):
+        return np.ones((len(texts), self.dimensions), np.float32)
+
+
+def ask_without_reading(client: Client, connection: socket.socket) -> None:
+    """Wait until an answer of 24 MB is written, of which little fits on the way."""
+    body = json.dumps({"input": ["a"] * 2000}).encode()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.settimeout(10)
+    connection.connect(("127.0.0.1", client.port))
+    served = 'isoglot_requests_total{path="/v1/embeddings",status="200"}'
+    before = client.metric(served) if served in client.get("/metrics").body.decode() else 0
+    connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+    until(lambda: served in client.get("/metrics").body.decode() and client.metric(served) > before)
+
+
+def rest_of(connection: socket.socket) -> int:
+    """Bytes that still come."""
+    received = 0
+    with suppress(ConnectionResetError):
+        while received < 24_000_000 and (part := connection.recv(65536)):
+            received += len(part)
+    return received
+
+
 def test_a_client_that_does_not_take_its_answer_is_left() -> None:
-    class Wide(Slow):
-        dimensions = 3_000
-
-        def encode(self, texts, role):
-            return np.ones((len(texts), self.dimensions), np.float32)
-
-    body = json.dumps({"input": ["a"] * 2000}).encode()  # 24 MB come back
     with serving(Wide(), limits=Limits(answer_seconds=0.5)) as client, socket.socket() as connection:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        connection.settimeout(10)
-        connection.connect(("127.0.0.1", client.port))
-        connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body)
-        until(lambda: client.metric("isoglot_requests_in_progress") > 1)
-        until(lambda: client.metric("isoglot_requests_in_progress") == 1)
+        ask_without_reading(client, connection)
         time.sleep(1)
-        received = 0
-        with suppress(ConnectionResetError):
-            while part := connection.recv(65536):
-                received += len(part)
-        assert received < 15_000_000
+        assert rest_of(connection) < 15_000_000
+
+
+def test_answers_that_nobody_takes_are_bounded_together_and_the_oldest_go() -> None:
+    with serving(Wide(), limits=Limits(untaken_bytes=40_000_000)) as client, ExitStack() as stack:
+        connections = [stack.enter_context(socket.socket()) for _ in range(4)]
+        for connection in connections:
+            ask_without_reading(client, connection)
+        received = [rest_of(connection) for connection in connections]
+        assert max(received[:3]) < 15_000_000
+        assert received[3] >= 24_000_000
+    with serving(Wide(), limits=Limits(untaken_bytes=0)) as client, socket.socket() as connection:
+        ask_without_reading(client, connection)
+        assert rest_of(connection) >= 24_000_000  # one alone may be as large as it is

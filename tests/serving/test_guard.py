@@ -118,11 +118,14 @@ def test_an_address_that_is_taken_is_named(encoder: TextEncoder, client: Client)
 
 
 def test_a_name_may_have_a_port_and_is_no_address(encoder: TextEncoder) -> None:
-    guard = Guard(["Search.example:8443", "::1"], [], Limits())
-    for host in ("search.example:8443", "search.example", "[::1]:80"):
+    guard = Guard(["Search.example:8443", "::1", "[fd00::2]:8443", ""], [], Limits())
+    for host in ("search.example:8443", "search.example", "[::1]:80", "[fd00::2]"):
         guard.check("GET", "/health", Headers({"host": host}))
-    with pytest.raises(InputError, match="give the name alone"):
-        serve(encoder, allow_hosts=["https://search.example"])
+    with pytest.raises(RefusalError):
+        guard.check("GET", "/health", Headers({"host": ""}))
+    for wrong in ("https://search.example", "", ":8443", "*.example", "büro.example", "a b"):
+        with pytest.raises(InputError, match="give the name alone"):
+            serve(encoder, allow_hosts=iter(["search.example", wrong]))
     with pytest.raises(InputError, match="--host"):
         listen("é" * 70, 0)
 

@@ -10,6 +10,7 @@ import pytest
 from service import Client, serving
 
 from browser import BROWSER, NAMES, Page, open_browser
+from isoglot.search.mixing import load_mix
 
 in_browser = pytest.mark.skipif(BROWSER is None, reason=f"needs a browser on the path: {', '.join(NAMES)}")
 HITS = "document.querySelectorAll('#results .hit').length"
@@ -24,6 +25,13 @@ def test_the_page_runs_nothing_but_its_own_and_loads_nothing(client: Client) -> 
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert re.findall(r"(?:src|href)=\"(?!#|data:)", page) == []
     assert re.findall(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function", page) == []
+
+
+def test_the_panel_knows_the_mixes_that_the_page_offers(client: Client) -> None:
+    _, _, mixes = client.get("/").body.decode().partition('id="mixes"')
+    offered = re.findall(r'type="checkbox" value="([^"]+)"', mixes)
+    assert len(offered) == 4
+    assert [load_mix(name).name for name in offered] == offered
 
 
 @pytest.fixture(scope="module")

@@ -33,9 +33,13 @@ def test_hits_are_the_searchers_own(client: Client, searcher) -> None:
     assert found["query_truncated"] is False
 
 
-def test_notes_and_cut_questions_are_said(client: Client) -> None:
+def test_notes_and_cut_questions_are_said(client: Client, searcher) -> None:
     assert "8 of 50" in client.search("red", limit=50).json()["note"]
     assert client.search("river " * 500).json()["query_truncated"] is True
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(searcher, "note", "The engine is behind.")
+        assert client.search("red", limit=3).json()["note"] == "The engine is behind."
+        assert client.search("red", limit=50).json()["note"].startswith("The engine is behind. 8 of 50 hits")
 
 
 @pytest.mark.parametrize(
@@ -90,15 +94,17 @@ def test_an_index_that_cannot_be_asked_is_no_fault_of_the_question(
 
     monkeypatch.setattr(searcher, "search_vectors", gone)
     with serving(encoder, searcher) as client:
-        answer = client.search("red")
+        answer, document = client.search("red"), client.get("/openapi.json").json()
     assert answer.status == 503
     assert int(answer.headers["Retry-After"]) >= 1
     assert "inside" not in answer.body.decode()
+    assert "503" in document["paths"]["/search"]["post"]["responses"]
 
 
 def test_the_first_of_many_unknown_fields_is_named(client: Client) -> None:
-    answer = client.send("POST", "/search", {"query": "a", **{f"f{n}": 0 for n in range(100_000)}})
-    assert (answer.status, answer.json()["error"]["message"]) == (400, "f0: there is no such field")
+    for first in ("f", ""):
+        answer = client.send("POST", "/search", {"query": "a", first: 0, **{f"f{n}": 0 for n in range(100_000)}})
+        assert (answer.status, answer.json()["error"]["message"]) == (400, f"{first}: there is no such field")
 
 
 def test_without_an_index_there_is_no_search(encoder) -> None:

@@ -163,7 +163,7 @@ def _tell(done: isoglot.Indexed) -> None:
 
 def _in_words(hit: isoglot.Hit) -> str:
     text = " ".join((hit.text or "").split())
-    return f"{hit.score:.3f}  {hit.language or '-'}  {hit.id}  {text}"
+    return " ".join(f"{hit.score:.3f}  {hit.language or '-'}  {hit.id}  {text}".splitlines())  # an id may hold breaks
 
 
 def _lines(given: Sequence[str]) -> Iterator[str]:

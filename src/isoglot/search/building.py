@@ -99,7 +99,7 @@ def build_index(
         language: the language of all rows; only where no column says.
         identify_languages: find out the languages that are missing; needs the extra `identify`.
         mapping: the map that vectors go through on both sides, or went through already if their manifest says so.
-        sync: delete rows whose keys the source has not.
+        sync: delete rows whose keys the source has not, or has in rows that are left out alone.
         skip_bad: a file that bad rows are left out into; None to refuse them.
 
     Raises:

@@ -58,7 +58,7 @@ def load_mix(name: str) -> Mix:
             most = int(number)
             return Mix(f"cap:{most}", lambda languages, _: cap(languages, most))
         if kind == "floor" and 0 < float(number) <= 1:
-            return Mix(f"floor:{float(number):g}", partial(floor, part=float(number)))
+            return Mix(f"floor:{float(number)}", partial(floor, part=float(number)))
     except ValueError:
         pass
     raise InputError(
@@ -91,13 +91,14 @@ def cap(languages: Sequence[Language], most: int, places: int = PLACES) -> Itera
 
 
 def floor(languages: Sequence[Language], shares: Mapping[Language, float], part: float) -> Iterator[int]:
-    """At least a part of its share of the corpus to every language, in the beginnings of the list, as far as they go.
+    """At least a part of its share of the corpus to every language, in the beginnings of the list, or soon after.
 
     At the k-th place a language has too few of the places so far if they are fewer than `floor(part * share * k)`; the
     best candidate of those languages is shown, and where there is none the best of all. The bound on every beginning
     is that of FA*IR (Zehlike et al., arXiv 1706.06368), taken for several groups at once and without its test of
     chance, as DetGreedy does (Geyik, Ambler and Kenthapadi, arXiv 1905.01989), so that lists are the same at each call.
-    Languages that fall short at one place are shown one after the other, so that of n the last is n - 1 places late.
+    Languages that fall short at one place are shown one after the other, the best candidate first, whatever was due
+    longest: a language of small share whose candidates are worst may be dozens of places late among many.
 
     German has half of the corpus, so it must have one of two places and two of four:
 

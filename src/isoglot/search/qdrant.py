@@ -134,12 +134,12 @@ class QdrantIndex:
             self.state = self._state()
 
     def _is_earlier(self, state: State) -> bool:
-        """Whether the rows are those before the last change; else, as of a copy of the folder, all are sent anew.
+        """Whether the rows are known to be those before the last change; else, as of a copy, all are sent anew.
 
         What is half sent anew is no state of any index, and is called so before it begins.
         """
         assert self.state is not None
-        if self.state.token in (state.token, state.parent):
+        if self.state.token and self.state.token in (state.token, state.parent):
             return True
         mixed = replace(self.state, generation=_UNFINISHED, token=new_name())
         self._client.update_collection(self._name, metadata={"isoglot": asdict(mixed)})
@@ -224,7 +224,7 @@ def _parts(url: str) -> tuple[str, str]:
     try:
         parts = urlsplit(url)
         path, _, name = parts.path.rstrip("/").rpartition("/")
-        usable = is_url(url) and parts.hostname and name and not parts.username and parts.port != 0
+        usable = is_url(url) and parts.hostname and name and "@" not in parts.netloc and parts.port != 0
     except ValueError:  # of a port that is none, or a bracket left open
         usable = False
     if not usable:

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from isoglot.common.arrays import FloatArray
-from isoglot.common.errors import InputError
+from isoglot.common.errors import InputError, TextsError, UnavailableError
 from isoglot.common.roles import Role
 from isoglot.runtime.encoder import TextEncoder
-from isoglot.serving.refusals import RefusalError
+from isoglot.serving.refusals import RefusalError, unavailable
 
 _BYTES_OF_A_TOKEN = 3
 _PROMPT_TOKENS = 4
@@ -85,7 +85,7 @@ class EncodingQueue:
         """Vectors of texts in a role. If the caller is cancelled, what was not begun is not done.
 
         Raises:
-            RefusalError: with 429 if too much waits.
+            RefusalError: with 429 if too much waits, with 503 if what the model stands on cannot be had just now.
             InputError: if the encoder has no vector for a text, by its number.
         """
         job = _Job(texts, role, [self._estimate(text) for text in texts], asyncio.get_running_loop().create_future())
@@ -160,7 +160,7 @@ class EncodingQueue:
             tokens, vectors = await loop.run_in_executor(self._thread, self._work, texts, batch[0].job.role)
         except Exception as error:
             if len(batch) == 1:
-                self._fail(batch[0].job, error)
+                self._fail(batch[0].job, _of_the_model(error, batch[0].job))
                 return
             for piece in batch:
                 await self._encode([piece])
@@ -183,7 +183,7 @@ class EncodingQueue:
         wrong = np.flatnonzero(~(np.isfinite(vectors).all(axis=1) & vectors.any(axis=1)))
         if len(wrong):
             at = len(job.tokens) + int(wrong[0])
-            self._fail(job, InputError(f"the model has no vector for input {at}; is it empty?"))
+            self._fail(job, _no_vector(at))
             return
         job.tokens += tokens
         job.vectors.append(vectors)
@@ -192,3 +192,14 @@ class EncodingQueue:
             truncated = [at for at, count in enumerate(job.tokens) if limit is not None and count > limit]
             read = sum(count if limit is None else min(count, limit) for count in job.tokens)
             job.done.set_result(Encoded(np.concatenate(job.vectors), read, truncated))
+
+
+def _no_vector(at: int) -> InputError:
+    return InputError(f"the model has no vector for input {at}; is it empty?")
+
+
+def _of_the_model(error: Exception, job: _Job) -> Exception:
+    """A model's error as clients may know it: what a model behind an API says names the address."""
+    if isinstance(error, TextsError):
+        return _no_vector(job.texts.index(error.texts[0]))
+    return unavailable("the model", error) if isinstance(error, UnavailableError) else error

@@ -8,6 +8,7 @@ sends, or declare JSON without the browser's asking first.
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -22,6 +23,7 @@ _WITHOUT_KEY = frozenset({"/", "/health"})  # the bare page, and what probes ask
 _WITH_BODY = frozenset({"/v1/embeddings", "/search"})
 _JSON = "application/json"
 _SHORTEST_KEY = 16
+_NAME = re.compile(r"[a-z0-9._:-]+")
 
 
 def host_of(authority: str) -> str:
@@ -34,6 +36,25 @@ def host_of(authority: str) -> str:
     if name.startswith("["):
         return name[1:].partition("]")[0]
     return name.partition(":")[0]
+
+
+def name_of(host: str) -> str:
+    """The name that somebody allows a server to be called by: as `host_of`; an IPv6 address may lack its brackets.
+
+    >>> [name_of(each) for each in ["Search.example:8443", "::1", "[::1]:8443"]]
+    ['search.example', '::1', '::1']
+    """
+    return host.lower() if host.count(":") > 1 and not host.startswith("[") else host_of(host)
+
+
+def refuse_no_names(hosts: Iterable[str]) -> None:
+    """Refuse what no client calls a server, so that nobody waits for requests which all are refused.
+
+    Raises:
+        InputError: naming the first that is no name.
+    """
+    if wrong := [each for each in hosts if "/" in each or not _NAME.fullmatch(name_of(each))]:
+        raise InputError(f"--allow-host {wrong[0]}: give the name alone, in ASCII, such as search.example.org")
 
 
 def read_keys(file: Path) -> list[bytes]:
@@ -63,7 +84,7 @@ class Guard:
     """
 
     def __init__(self, hosts: Iterable[str], keys: Sequence[bytes], limits: Limits) -> None:
-        self.hosts = frozenset(each.lower() if each.count(":") > 1 else host_of(each) for each in hosts)
+        self.hosts = frozenset(filter(None, map(name_of, hosts)))
         self.keys, self.limits = keys, limits
 
     def check(self, method: str, path: str, headers: Headers) -> None:

@@ -20,6 +20,7 @@ class Limits:
         queue_tokens: waiting to be encoded, about; what comes then is told when to come again.
         searches: at a time, waiting ones included.
         buffered_bytes: of all bodies that are being read.
+        untaken_bytes: of all answers that clients have not taken yet; past it the slowest are left, but for one alone.
     """
 
     body_bytes: int = 2_000_000
@@ -32,3 +33,4 @@ class Limits:
     queue_tokens: int = 1_000_000
     searches: int = 256
     buffered_bytes: int = 200_000_000
+    untaken_bytes: int = 200_000_000

@@ -70,7 +70,10 @@ _HITS = {
     "required": ["hits", "note", "query_truncated"],
     "properties": {
         "hits": {"type": "array", "items": {"$ref": "#/components/schemas/Hit"}},
-        "note": {"type": ["string", "null"], "description": "Why there are fewer hits than asked for"},
+        "note": {
+            "type": ["string", "null"],
+            "description": "Why there are fewer hits than asked for, or how they were found",
+        },
         "query_truncated": {"type": "boolean", "description": "Whether the model did not read the question to its end"},
     },
 }
@@ -83,6 +86,7 @@ _REFUSALS = {
     "415": "not JSON",
     "421": "by another name than the server's",
     "429": "too much waits; Retry-After says when to come again",
+    "503": "the index or the model cannot be asked just now; Retry-After says when to come again",
 }
 
 

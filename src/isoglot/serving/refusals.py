@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import logging
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
 _TYPES = {401: "authentication_error", 404: "not_found_error", 429: "rate_limit_error", 503: "rate_limit_error"}
+_AGAIN = 5  # seconds after which what could not be reached may be
 _SENTENCES = {404: "there is nothing at this path", 405: "this path takes another method"}
+_log = logging.getLogger("uvicorn.error")
 
 
 class RefusalError(Exception):
@@ -44,6 +47,13 @@ class RefusalError(Exception):
         error = {"message": self.message, "type": kind, "param": None, "code": self.code}
         # ASCII, for a message may repeat half a character that a client sent.
         return Response(json.dumps({"error": error}), self.status, self.headers, "application/json")
+
+
+def unavailable(what: str, error: Exception) -> RefusalError:
+    """The refusal where something behind the server fails; where that is, the log says and clients need not know."""
+    _log.warning("%s", error)
+    message = f"{what} cannot be asked just now; come again in {_AGAIN} s"
+    return RefusalError(503, message, code="unavailable", retry_after=_AGAIN)
 
 
 async def refused(_request: Request, error: Exception) -> Response:

@@ -168,8 +168,9 @@ def parse(body: bytes, kind: type[Parsed]) -> Parsed:
         raise RefusalError(400, f"the body is not JSON in UTF-8: {reason}", code="not_json") from None
     if not isinstance(content, dict):
         raise RefusalError(400, "the body is not a JSON object", code="not_an_object")
-    if kind.model_config.get("extra") == "forbid" and (
-        unknown := next((name for name in content if name not in kind.model_fields), None)
+    if (
+        kind.model_config.get("extra") == "forbid"
+        and (unknown := next((name for name in content if name not in kind.model_fields), None)) is not None
     ):
         # Left to the validator, each of thousands would become an error of its own.
         raise RefusalError(400, f"{unknown[:100]}: there is no such field", code="invalid_value")

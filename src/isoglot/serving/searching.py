@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING
@@ -17,14 +16,12 @@ from isoglot.serving.embeddings import as_json
 from isoglot.serving.encoding_queue import EncodingQueue
 from isoglot.serving.language_mix import LanguageMix
 from isoglot.serving.measuring import Metrics
-from isoglot.serving.refusals import RefusalError
+from isoglot.serving.refusals import RefusalError, unavailable
 from isoglot.serving.requests import Bodies, SearchRequest, check_length, while_connected
 
 if TYPE_CHECKING:
     from isoglot.search.hits import Hits
     from isoglot.search.searcher import Searcher
-
-_log = logging.getLogger("uvicorn.error")
 
 
 class Searching:
@@ -62,9 +59,7 @@ class Searching:
         try:
             hits, truncated = await while_connected(request, self._find(asked))
         except UnavailableError as error:
-            _log.warning("%s", error)  # where the index is need not be known to clients
-            message = "the index cannot be asked just now; come again in 5 s"
-            raise RefusalError(503, message, code="unavailable", retry_after=5) from None
+            raise unavailable("the index", error) from None
         except InputError as error:
             raise RefusalError(400, str(error), code="invalid_value") from None
         finally:

@@ -8,7 +8,7 @@ import logging
 import socket
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import h11
 import uvicorn
@@ -19,7 +19,7 @@ from isoglot.common.errors import InputError
 from isoglot.common.paths import expanded_path
 from isoglot.runtime.encoder import TextEncoder
 from isoglot.serving.app import build_app
-from isoglot.serving.guard import read_keys
+from isoglot.serving.guard import read_keys, refuse_no_names
 from isoglot.serving.limits import Limits
 
 if TYPE_CHECKING:
@@ -60,10 +60,9 @@ def serve(
     limits = limits or Limits()
     if key_file is None and not _is_loopback(host):
         raise InputError(f"--host {host}: others can reach it, so it wants a key; write one to a file for --key-file")
-    if wrong := next((each for each in allow_hosts if "/" in each), None):
-        raise InputError(f"--allow-host {wrong}: give the name alone, such as search.example.org")
+    refuse_no_names(names := tuple(allow_hosts))
     keys = read_keys(expanded_path(key_file)) if key_file else []
-    app = build_app(encoder, searcher, name=name, keys=keys, hosts={host, *allow_hosts}, limits=limits)
+    app = build_app(encoder, searcher, name=name, keys=keys, hosts={host, *names}, limits=limits)
     with listen(host, port) as listening:
         bound, port = listening.getsockname()[:2]
         if on_start:
@@ -96,7 +95,7 @@ def server_of(app: Starlette, limits: Limits) -> uvicorn.Server:
     """The server of an application, with the limits that are the server's to keep."""
     config = uvicorn.Config(
         app,
-        http=type("Protocol", (TimedProtocol,), {"limits": limits}),
+        http=type("Protocol", (TimedProtocol,), {"limits": limits, "untaken": {}}),
         ws="none",
         lifespan="on",
         log_level=logging.WARNING,
@@ -113,10 +112,16 @@ class TimedProtocol(H11Protocol):
     """Ends a connection whose request is not there whole in time, or whose client does not take the answer.
 
     uvicorn bounds neither: a client that sends a byte a second is served for ever, and an application never sees
-    headers that do not end. The time runs from the connection, or from the first byte of a later request on it.
+    headers that do not end. The time runs from the connection, or from the first byte of a later request on it. An
+    answer lies in memory until it is taken, so all of them together are bounded as well.
+
+    Attributes:
+        limits: of the server.
+        untaken: its connections whose clients have not taken an answer, the longest first; a dict for its order.
     """
 
     limits = Limits()
+    untaken: ClassVar[dict[TimedProtocol, None]] = {}
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a request."""
@@ -128,6 +133,7 @@ class TimedProtocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing more."""
         self._stop("_arriving", "_leaving")
+        self.untaken.pop(self, None)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -146,11 +152,14 @@ class TimedProtocol(H11Protocol):
         super().pause_writing()
         if self._leaving is None:
             self._leaving = self.loop.call_later(self.limits.answer_seconds, self.transport.abort)
+            self.untaken[self] = None
+            self._leave_the_slowest()
 
     def resume_writing(self) -> None:
         """The client took it."""
         super().resume_writing()
         self._stop("_leaving")
+        self.untaken.pop(self, None)
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is not HTTP; where an answer is under way already, the connection's end must do."""
@@ -158,6 +167,15 @@ class TimedProtocol(H11Protocol):
             super().send_400_response(msg)
         else:
             self.transport.close()
+
+    def _leave_the_slowest(self) -> None:
+        """Make room for this answer; it is itself sent, however large."""
+        held = {each: each.transport.get_write_buffer_size() for each in self.untaken}
+        for slowest in [each for each in held if each is not self]:
+            if sum(held.values()) <= self.limits.untaken_bytes:
+                break
+            del held[slowest], self.untaken[slowest]
+            slowest.transport.abort()
 
     def _await_request(self) -> None:
         if self._arriving is None:
