@@ -221,6 +221,7 @@ def test_nothing_outside_a_file_is_read_and_entities_are_refused(tmp_path: Path)
         ("de.po", 'msgid "x"\nmsgstr "y\n', r"de\.po line 2: a quote is left open"),
         ("de.po", 'msgid "x"\nmsgstr "y" z"\n', r"de\.po line 2: a quote is left open, or stands within"),
         ("de.po", 'msgid "x"\nnonsense\nmsgstr "y"\n', r"de\.po line 2: not PO \(Unknown or misformatted keyword"),
+        ("de.po", 'msgid "x\\ny"\n', r"de\.po line 1: not PO \(missing msgstr for msgid 'x y'"),
         ("b.a.po", 'msgid "x"\nmsgstr "y"\n', "does not say its language; add Language to the header"),
         ("de.po", 'msgid "x"\nmsgid_plural "y"\nmsgstr[a] "z"\n', r"de\.po: not readable \(invalid literal"),
         ("de.po", 'msgid ""\nmsgid_plural "y"\nmsgstr[0] "z"\n', r"de\.po: holds no pairs"),

@@ -175,7 +175,8 @@ def _gettext_units(path: Path) -> Iterator[Unit]:
             _refuse_open_quotes(content, path)
             pofile.PoFileParser(catalog, abort_invalid=True).parse(BytesIO(content))
     except pofile.PoFileError as error:
-        raise InputError(f"{path} line {error.lineno + 1}: not PO ({error.args[0]}); correct the line") from None
+        reason = " ".join(error.args[0].split())  # it may quote a message of several lines
+        raise InputError(f"{path} line {error.lineno + 1}: not PO ({reason}); correct the line") from None
     except InputError:
         raise
     except (ValueError, LookupError, OSError, EOFError, struct.error) as error:
