@@ -199,6 +199,21 @@ def test_the_parts_of_the_seed_effect_are_those_of_an_analysis_of_variance() -> 
     assert found.from_examples == pytest.approx((a.mean(0) - b.mean(0)).var(ddof=1) / 20)
 
 
+@given(st.integers(0, 2**32 - 1), st.integers(2, 5), st.floats(0.001, 0.2))
+def test_runs_that_differ_less_than_chance_leave_their_degrees_of_freedom(seed: int, count: int, noise: float) -> None:
+    """Every run has the same score, so that between runs there is less variance than what is left of each predicts."""
+    random = np.random.default_rng(seed)
+    examples = np.concatenate([np.zeros(38), [1.0, 1.0]])
+
+    def runs() -> list[np.ndarray]:
+        moved = random.normal(0, noise, (count, 40))
+        return [(examples + some - some.mean())[:, None] for some in moved]
+
+    found = seed_effect(runs(), runs())
+    assert found.degrees_of_freedom >= count - 1
+    assert found.high - found.low < 26 * found.from_examples**0.5  # t of one degree at .975, on either side
+
+
 def test_equal_runs_differ_by_nothing() -> None:
     values = np.random.default_rng(6).random((10, 2))
     found = seed_effect([values, values], [values])

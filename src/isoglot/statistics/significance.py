@@ -285,9 +285,10 @@ def seed_effect(a_runs: Sequence[Values], b_runs: Sequence[Values], *, confidenc
 
     where S2 is the sample variance and MS_s the mean square of what neither run nor example explains, which would
     count twice. The difference over the root of Var is compared with t of `Var^2 / sum of part^2 / its own degrees`
-    degrees of freedom (Satterthwaite, Biometrics Bulletin 1946; the design is that of Clark's quasi-F, Journal of
-    Verbal Learning and Verbal Behavior 1973, runs for subjects and examples for items). Runs of a and b are not
-    paired. A system of one run shows no variance between runs: its part is 0, which is right only without training.
+    degrees of freedom, at least the fewest of a part (Satterthwaite, Biometrics Bulletin 1946; the design is that of
+    Clark's quasi-F, Journal of Verbal Learning and Verbal Behavior 1973, runs for subjects and examples for items; the
+    bound is isoglot's own). Runs of a and b are not paired. A system of one run shows no variance between runs: its
+    part is 0, which is right only without training.
     A run is a matrix `(examples, cells)`; only queries that all runs of both systems answered count.
 
     Raises:
@@ -308,7 +309,8 @@ def seed_effect(a_runs: Sequence[Values], b_runs: Sequence[Values], *, confidenc
     if variance <= TIE**2:
         p_value = 1.0 if abs(difference) < TIE else 0.0
         return SeedEffect(difference, difference, difference, p_value, float(examples - 1), 0.0, 0.0)
-    freedom = variance**2 / sum(part**2 / own for part, own in parts)
+    # Parts below 0 take from the variance and not from the sum of squares, which without a bound leaves no freedom.
+    freedom = max(variance**2 / sum(part**2 / own for part, own in parts), min(own for _, own in parts))
     error = variance**0.5
     half = float(stdtrit(freedom, (1 + confidence) / 2)) * error
     p_value = 2 * float(stdtr(freedom, -abs(difference) / error))
