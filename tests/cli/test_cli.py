@@ -250,7 +250,7 @@ def test_results_that_cannot_be_read_are_one_line(
         refused(said)
     (results / "results.json").write_text(summary)
     (results / "per_query.parquet").write_bytes(b"PAR1")
-    refused("cannot be read")
+    refused("not a readable Parquet file")
     (results / "per_query.parquet").unlink()
     refused("per_query.parquet is missing")
 

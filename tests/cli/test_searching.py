@@ -140,3 +140,10 @@ def test_what_a_terminal_obeys_is_not_said(capsys: pytest.CaptureFixture[str]) -
     say("red \x1b[31m \x9b31m title \x1b]0;t\x07 \u200cok\n")
     assert not {"\x1b", "\x9b", "\x07"} & set(said := capsys.readouterr().out)
     assert "\u200cok\n" in said
+
+
+def test_nor_is_it_in_what_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "search", tmp_path / "no\x1b[31mindex", "question") == 2
+    assert "\x1b" not in capsys.readouterr().err

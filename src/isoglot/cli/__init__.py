@@ -18,7 +18,7 @@ from isoglot.cli.making import debias, demo, export, merge, train, trim
 from isoglot.cli.measuring import audit, compare, evaluate, report
 from isoglot.cli.searching import encode, index, search
 from isoglot.cli.serving import serve
-from isoglot.cli.shared import say
+from isoglot.cli.shared import say, without_controls
 from isoglot.cli.studying import study
 from isoglot.common.errors import IsoglotError
 from isoglot.common.extras import naming_extra
@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def _fail(message: str) -> None:
-    print(f"isoglot: {' '.join(message.split())}", file=sys.stderr)
+    print(f"isoglot: {' '.join(without_controls(message).split())}", file=sys.stderr)
     sys.exit(2)
 
 

@@ -206,10 +206,14 @@ def refuse(reason: str, **options: Any) -> None:
         raise InputError(f"{option} {reason}")
 
 
+def without_controls(line: str) -> str:
+    """A line without what a terminal obeys, which texts, ids and files of others may hold."""
+    return _CONTROLS.sub(" ", line)
+
+
 def say(line: str) -> None:
     """Print a line as it is but for what a terminal obeys: paths may hold square brackets, and must not be broken."""
-    line = _CONTROLS.sub(" ", line)
-    out.print(line, highlight=False, markup=False, soft_wrap=True)
+    out.print(without_controls(line), highlight=False, markup=False, soft_wrap=True)
 
 
 def show(results: Any, as_json: bool, folder: Path | None = None) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 
 from isoglot._version import __version__
 from isoglot.common.arrays import FloatArray
-from isoglot.common.errors import InputError, TextsError
+from isoglot.common.errors import TextsError, UnavailableError
 from isoglot.runtime.api_answers import (
     Answer,
     WrongAnswerError,
@@ -255,8 +255,8 @@ class ApiClient:
         """What the server says is wrong."""
         return reason_of(content, self._key)
 
-    def _error(self, what: str) -> InputError:
-        return InputError(f"{self.url}: {what}")
+    def _error(self, what: str) -> UnavailableError:
+        return UnavailableError(f"{self.url}: {what}")
 
 
 def _raise(error: Exception) -> NoReturn:
