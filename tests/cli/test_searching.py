@@ -109,7 +109,6 @@ def test_options_that_cannot_be_are_refused(
         (["--delete", "a", "--model", "m"], "--model goes with a CORPUS"),
         (["--delete", "a", "--text-column", "t"], "--text-column goes with a CORPUS"),
         (["--delete", "a", "--skip-bad", "f"], "--skip-bad goes with a CORPUS"),
-        (["c.jsonl", "--model", "m", "--query-prompt", "q"], "--query-prompt is for questions"),
         ([], "name a CORPUS to index"),
     ],
 )

@@ -80,8 +80,9 @@ def test_the_store_is_asked_before_the_model(
 
 
 def test_the_store_knows_weights_prompt_limit_and_arithmetic(
-    tiny_encoder: SentenceTransformer, tmp_path: Path, calls: list[str]
+    tiny_encoder: SentenceTransformer, tmp_path: Path, calls: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("isoglot.models.arithmetic.has_bf16", lambda: True)  # else float32 stays
     store = EmbeddingStore(tmp_path)
 
     def encoded(**changes: Any) -> int:

@@ -92,7 +92,6 @@ def index(
     vector_column: Annotated[str | None, typer.Option(help="For vectors: name of their column")] = None,
 ) -> None:
     """Make an index of a corpus or of vectors, or change one: rows are added, and replaced by id and language."""
-    refuse("is for questions; give it when you search", query_prompt=encoding.query_prompt)
     if corpus is None:
         if model is not None:
             raise InputError("--model goes with a CORPUS")
