@@ -73,24 +73,20 @@ def language_batch_sampler(
             rows: Translations | None = _shape(dataset, names)
         else:
             rows = next((shape for one, shape in known if _are_one(one, dataset)), None)
-        begun = any(sampler.begun for sampler in made)
-        if rows is not None:
-            try:
-                made.append(sampler_of(rows, batch_size=batch_size, seed=seed))
-            except InputError as error:
-                if not begun:
-                    raise
-                wrong = str(error)
-            else:
-                return made[-1]
-        else:
-            lengths = " or ".join(f"{len(one):,}" for one in given)
-            wrong = (
-                f"the batch sampler is given {len(dataset):,} rows without {names[0]!r}; it knows those of {lengths}"
-            )
-            if not begun:
-                mending = "give language_batch_sampler all data sets that the trainer gets, in a list"
-                raise InputError(f"{wrong}; {mending}, with the text columns called as there")
+        try:
+            if rows is None:
+                lengths = " or ".join(f"{len(one):,}" for one in given)
+                raise InputError(
+                    f"the batch sampler is given {len(dataset):,} rows without {names[0]!r}; it knows those of "
+                    f"{lengths}; give language_batch_sampler all data sets that the trainer gets, in a list, with the "
+                    "text columns called as there"
+                )
+            made.append(sampler_of(rows, batch_size=batch_size, seed=seed))
+            return made[-1]
+        except InputError as error:
+            if not any(sampler.begun for sampler in made):
+                raise
+            wrong = error
         from sentence_transformers.base.sampler import NoDuplicatesBatchSampler
 
         warnings.warn(f"{wrong}: they are evaluated in batches of any languages", stacklevel=2)

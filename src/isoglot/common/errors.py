@@ -14,7 +14,7 @@ class InputError(IsoglotError, ValueError):
 
 
 class UnavailableError(InputError):
-    """What is asked for cannot be had just now; nothing is wrong with the call, and the same one may succeed later."""
+    """What answers cannot be had as things stand, such as a server; it is no fault of what was asked."""
 
 
 class TextsError(InputError):
